@@ -1,0 +1,157 @@
+//! A certificate chain together with the private key of its leaf: one immutable value.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::clock::from_unix_seconds;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::PrivateKey;
+use crate::runtime::PerProcess;
+
+/// A certificate, the chain that came with it, and its private key. Cheap to clone; never changes.
+///
+/// It is what a caller loads to authenticate with, what IMDS issues for a managed identity, and what
+/// a result names as the binding certificate of its token.
+#[derive(Clone)]
+pub struct Certificate(Arc<Inner>);
+
+struct Inner {
+    /// DER, leaf first, then the issuers as far as they were given.
+    chain: Vec<Vec<u8>>,
+    key: Arc<dyn PrivateKey>,
+    sha1: [u8; 20],
+    sha256: [u8; 32],
+    x5t_s256: String,
+    subject: String,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    attachments: PerProcess<Attachments>,
+}
+
+/// Per owner; `PerProcess` because what hangs here is connections.
+type Attachments = Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>;
+
+impl Certificate {
+    /// Puts `chain` (DER, leaf first) and the private key of the leaf together.
+    ///
+    /// Fails where the leaf is not a certificate or the key is not its key.
+    pub(crate) fn new(chain: Vec<Vec<u8>>, key: Arc<dyn PrivateKey>) -> Result<Self> {
+        let leaf = chain.first().ok_or_else(|| invalid("there is no certificate"))?;
+        let (rest, parsed) = X509Certificate::from_der(leaf)
+            .map_err(|_| invalid("the certificate is not a DER-encoded X.509 certificate"))?;
+        if !rest.is_empty() {
+            return Err(invalid("there are bytes after the end of the certificate"));
+        }
+        if parsed.public_key().raw != key.public_key_der() {
+            return Err(invalid("the private key does not belong to the certificate"));
+        }
+        let sha256 = fixed(digest(&SHA256, leaf).as_ref());
+        let inner = Inner {
+            sha1: fixed(digest(&SHA1_FOR_LEGACY_USE_ONLY, leaf).as_ref()),
+            sha256,
+            x5t_s256: URL_SAFE_NO_PAD.encode(sha256),
+            subject: parsed.subject().to_string(),
+            not_before: from_unix_seconds(parsed.validity().not_before.timestamp()),
+            not_after: from_unix_seconds(parsed.validity().not_after.timestamp()),
+            key,
+            attachments: PerProcess::new(Attachments::default),
+            chain,
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The certificate itself, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.0.chain[0]
+    }
+
+    /// DER, leaf first, then the issuers as far as they were given with it.
+    pub fn chain_der(&self) -> &[Vec<u8>] {
+        &self.0.chain
+    }
+
+    /// SHA-256 of the DER, base64url without padding: `x5t#S256` of RFC 8705, section 3.1.
+    pub fn x5t_s256(&self) -> &str {
+        &self.0.x5t_s256
+    }
+
+    /// SHA-1 of the DER, the classic thumbprint.
+    pub fn sha1(&self) -> &[u8; 20] {
+        &self.0.sha1
+    }
+
+    /// SHA-256 of the DER.
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.0.sha256
+    }
+
+    /// The subject name as text.
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// The first instant at which it is valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.0.not_before
+    }
+
+    /// The last instant at which it is valid.
+    pub fn not_after(&self) -> SystemTime {
+        self.0.not_after
+    }
+
+    pub(crate) fn key(&self) -> &Arc<dyn PrivateKey> {
+        &self.0.key
+    }
+
+    /// What a higher room keeps for as long as this certificate is in use (its connections), made
+    /// by `make` where there is none yet for `owner`. Dropped with the last clone of the certificate.
+    pub(crate) fn attachment<T: Any + Send + Sync>(
+        &self,
+        owner: u64,
+        make: impl FnOnce() -> Result<Arc<T>>,
+    ) -> Result<Arc<T>> {
+        let process = self.0.attachments.get();
+        let mut attachments = process.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(present) = attachments.get(&owner).cloned()
+            && let Ok(present) = present.downcast::<T>()
+        {
+            return Ok(present);
+        }
+        let made = make()?;
+        attachments.insert(owner, made.clone());
+        Ok(made)
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.sha256 == other.0.sha256
+    }
+}
+
+impl Eq for Certificate {}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("x5t#S256", &self.0.x5t_s256).finish_non_exhaustive()
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::KeyUnavailable, "invalid_certificate", message)
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(bytes);
+    out
+}

@@ -1,0 +1,51 @@
+//! Time, injected: the wall clock that rules are judged by, and waiting that can be cut short.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::runtime::Cancel;
+
+/// Where the library reads the time and waits. Production uses [`SystemClock`]; a test drives its own.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The wall clock, for expiry of tokens and certificates.
+    fn now(&self) -> SystemTime;
+
+    /// A clock that never jumps, for deadlines.
+    fn monotonic(&self) -> Instant;
+
+    /// Waits for `duration` or until `cancel` fires, whichever comes first.
+    fn sleep(&self, duration: Duration, cancel: &Cancel);
+}
+
+/// The clock of the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn monotonic(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn sleep(&self, duration: Duration, cancel: &Cancel) {
+        cancel.wait(duration);
+    }
+}
+
+/// Seconds since 1970-01-01T00:00:00Z; negative before.
+pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    }
+}
+
+/// The time `seconds` after 1970-01-01T00:00:00Z, as far as the host can represent it.
+pub(crate) fn from_unix_seconds(seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds >= 0 { UNIX_EPOCH.checked_add(distance) } else { UNIX_EPOCH.checked_sub(distance) };
+    time.unwrap_or(UNIX_EPOCH)
+}

@@ -1,0 +1,76 @@
+//! One call of the library: how long it may take, who may stop it, and under which id it is logged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Logger;
+use crate::runtime::Cancel;
+
+/// Passed down through every room that waits or talks to the network.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cancel: Cancel,
+    pub(crate) log: Logger,
+    /// Lower-case hyphenated UUID, sent as `client-request-id`.
+    pub(crate) correlation_id: String,
+    deadline: Option<Instant>,
+}
+
+impl Call {
+    /// `timeout` covers the whole call, from now on; `None` leaves only the limits of its steps.
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        cancel: Cancel,
+        log: Logger,
+        correlation_id: String,
+        timeout: Option<Duration>,
+    ) -> Self {
+        let deadline = timeout.and_then(|timeout| clock.monotonic().checked_add(timeout));
+        Self { clock, cancel, log, correlation_id, deadline }
+    }
+
+    /// The time left, `None` without a deadline.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|end| end.saturating_duration_since(self.clock.monotonic()))
+    }
+
+    /// `limit`, or less where the call's own time is shorter.
+    pub(crate) fn bounded(&self, limit: Duration) -> Duration {
+        self.remaining().map_or(limit, |left| left.min(limit))
+    }
+
+    /// An error where the call was cancelled or its time is over.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(self.cancelled());
+        }
+        if self.remaining().is_some_and(|left| left.is_zero()) {
+            return Err(self.timed_out());
+        }
+        Ok(())
+    }
+
+    /// Waits between two attempts. Fails at once, without waiting, if the call's time would not
+    /// suffice; fails as soon as the call is cancelled.
+    pub(crate) fn sleep(&self, duration: Duration) -> Result<()> {
+        if self.remaining().is_some_and(|left| left <= duration) {
+            return Err(self.timed_out());
+        }
+        self.clock.sleep(duration, &self.cancel);
+        self.check()
+    }
+
+    pub(crate) fn cancelled(&self) -> Error {
+        Error::new(ErrorKind::Cancelled, "operation_cancelled", "the call was cancelled")
+            .with_correlation_id(&self.correlation_id)
+    }
+
+    pub(crate) fn timed_out(&self) -> Error {
+        Error::new(ErrorKind::Timeout, "request_timeout", "the time given for this call is over")
+            .with_correlation_id(&self.correlation_id)
+            .with_retryable(true)
+    }
+}

@@ -1,0 +1,114 @@
+//! Life after `fork`: state that belongs to one process and is made anew in a child.
+//!
+//! A child inherits locks that other threads held, sockets its parent still uses and TLS sessions
+//! that would be continued twice. So everything of that kind lives in a [`PerProcess`] cell. A
+//! counter that `pthread_atfork` raises in the child (no `getpid` per call) tells an inherited value
+//! from an own one; inherited values are never used again and, because another thread may have been
+//! changing them, never dropped either.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use once_cell::sync::Lazy;
+
+/// A value that each process makes for itself on first use.
+pub(crate) struct PerProcess<T> {
+    current: ArcSwap<Slot<T>>,
+    make: Box<dyn Fn() -> T + Send + Sync>,
+}
+
+/// The value of this process, kept alive while in use.
+pub(crate) struct Current<T>(Arc<Slot<T>>);
+
+struct Slot<T> {
+    epoch: u32,
+    value: Option<T>,
+}
+
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+impl<T> PerProcess<T> {
+    pub(crate) fn new(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        let current = ArcSwap::from_pointee(Slot::new(make()));
+        Self { current, make: Box::new(make) }
+    }
+
+    /// The value of this process; made anew in the first call after a `fork`.
+    pub(crate) fn get(&self) -> Current<T> {
+        let current = self.current.load();
+        if current.epoch == epoch() {
+            return Current(Arc::clone(&current));
+        }
+        self.current.compare_and_swap(&current, Arc::new(Slot::new((self.make)())));
+        Current(self.current.load_full())
+    }
+}
+
+impl<T> Slot<T> {
+    fn new(value: T) -> Self {
+        Self { epoch: epoch(), value: Some(value) }
+    }
+}
+
+impl<T> Deref for Current<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.0.value {
+            Some(value) => value,
+            None => unreachable!("only Slot::drop takes the value"),
+        }
+    }
+}
+
+impl<T> Drop for Slot<T> {
+    fn drop(&mut self) {
+        if self.epoch != epoch() {
+            std::mem::forget(self.value.take());
+        }
+    }
+}
+
+/// How many forks lie between this process and the one that loaded the library.
+fn epoch() -> u32 {
+    static WATCH: Lazy<()> = Lazy::new(watch_forks);
+    Lazy::force(&WATCH);
+    EPOCH.load(Ordering::Relaxed)
+}
+
+#[allow(unsafe_code)]
+fn watch_forks() {
+    extern "C" fn in_child() {
+        EPOCH.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: the handler only touches an atomic, so it is sound in a forked child. It stays
+    // registered for the life of the library; glibc removes it on `dlclose`.
+    let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is a value of another epoch replaced, and leaked rather than dropped?
+    #[test]
+    fn inherited_values_are_left_alone() {
+        struct Loud(Arc<AtomicU32>);
+        impl Drop for Loud {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let drops = Arc::new(AtomicU32::new(0));
+        let made = drops.clone();
+        let cell = PerProcess::new(move || Loud(made.clone()));
+        let inherited = Slot { epoch: epoch().wrapping_sub(1), value: Some(Loud(drops.clone())) };
+        drop(cell.current.swap(Arc::new(inherited)));
+        assert_eq!(drops.load(Ordering::SeqCst), 1, "our own value is dropped");
+        let _ = cell.get();
+        assert_eq!(cell.current.load().epoch, epoch());
+        assert_eq!(drops.load(Ordering::SeqCst), 1, "the inherited one is not");
+    }
+}

@@ -1,0 +1,11 @@
+//! What runs a call: its deadline and cancellation, the background thread, and life after `fork`.
+
+mod background;
+mod call;
+mod cancel;
+mod fork;
+
+pub(crate) use background::Background;
+pub(crate) use call::Call;
+pub use cancel::Cancel;
+pub(crate) use fork::PerProcess;
