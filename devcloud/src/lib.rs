@@ -1,1 +1,44 @@
-//! devcloud
+//! devcloud: Microsoft Entra, IMDS and Graph on loopback, real where it matters. A developer's tool.
+//!
+//! ```no_run
+//! let cloud = devcloud::Cloud::start(devcloud::Options::default())?;
+//! for (name, value) in cloud.env() {
+//!     println!("{name}={value}");
+//! }
+//! assert_eq!(cloud.counter("token"), 0);
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+//!
+//! Where things are: `serve` is the one way through; `imds`, `sts`, `resource`, `attest` and `oidc`
+//! judge requests; `proxy` and `tls` bring them in; `control` and `cloud` are for tests.
+
+mod attest;
+mod clock;
+mod cloud;
+mod control;
+mod csr;
+mod der;
+pub mod directory;
+mod exchange;
+mod fault;
+mod files;
+mod hosts;
+mod imds;
+mod jwt;
+mod oidc;
+mod pki;
+mod proxy;
+mod record;
+mod resource;
+mod serve;
+mod sts;
+mod tls;
+mod trust;
+mod world;
+
+pub use cloud::{Cloud, Options};
+pub use fault::{Close, Fault, OPERATIONS};
+pub use files::Files;
+pub use hosts::Service;
+pub use oidc::Assertion;
+pub use record::ReceivedRequest;

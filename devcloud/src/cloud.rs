@@ -1,0 +1,301 @@
+//! A running cloud, as Rust tests hold it.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::directory::{
+    APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, TENANT_ID, USER_ASSIGNED_CLIENT_ID,
+    USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID,
+};
+use crate::exchange::Connection;
+use crate::fault::Fault;
+use crate::files::Files;
+use crate::hosts::Service;
+use crate::oidc::Assertion;
+use crate::pki::thumbprint;
+use crate::record::ReceivedRequest;
+use crate::tls::Tls;
+use crate::world::World;
+use crate::{attest, control, proxy, serve};
+
+/// How to start a cloud.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where to write certificates and keys; without it a temporary directory, removed with the cloud.
+    pub state_dir: Option<PathBuf>,
+    /// `user:password` that the proxy asks for.
+    pub proxy_auth: Option<String>,
+    /// `issuecredential` refuses a request without an attestation token.
+    pub require_attestation: bool,
+    /// One line on stderr for each request.
+    pub log_to_stderr: bool,
+}
+
+/// A running cloud. It stops when dropped.
+pub struct Cloud {
+    world: Arc<World>,
+    endpoints: Endpoints,
+    // Dropped in Drop, before the directory: nothing serves files that are gone.
+    runtime: Option<Runtime>,
+    _temporary: Option<TempDir>,
+}
+
+/// Where a cloud listens and keeps its files.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoints {
+    imds: SocketAddr,
+    proxy: SocketAddr,
+    control: SocketAddr,
+    files: Files,
+    proxy_auth: Option<String>,
+}
+
+impl Cloud {
+    /// Starts a cloud of its own on free ports of 127.0.0.1, with keys of its own.
+    pub fn start(options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let (directory, temporary) = match &options.state_dir {
+            Some(directory) => (std::path::absolute(directory)?, None),
+            None => {
+                let temporary = tempfile::Builder::new().prefix("devcloud-").tempdir()?;
+                (temporary.path().to_path_buf(), Some(temporary))
+            }
+        };
+        let world = Arc::new(World::new(options)?);
+        let files = Files { directory };
+        files.write(&world)?;
+
+        let runtime =
+            Builder::new_multi_thread().worker_threads(2).thread_name("devcloud").enable_all().build()?;
+        let entered = runtime.enter();
+        let (imds, proxy, control) = (listen()?, listen()?, listen()?);
+        let endpoints = Endpoints {
+            imds: imds.local_addr()?,
+            proxy: proxy.local_addr()?,
+            control: control.local_addr()?,
+            files,
+            proxy_auth: world.options.proxy_auth.clone(),
+        };
+        let tls = Arc::new(Tls::new(&world)?);
+        let shared = world.clone();
+        runtime.spawn(accept(imds, move |stream| imds_client(shared.clone(), stream)));
+        let shared = world.clone();
+        runtime.spawn(accept(proxy, move |stream| proxy::client(shared.clone(), tls.clone(), stream)));
+        let (shared, places) = (world.clone(), endpoints.clone());
+        runtime.spawn(accept(control, move |stream| control::client(shared.clone(), places.clone(), stream)));
+        drop(entered);
+        Ok(Cloud { world, endpoints, runtime: Some(runtime), _temporary: temporary })
+    }
+
+    /// The environment that points a program at this cloud.
+    pub fn env(&self) -> Vec<(String, String)> {
+        self.endpoints.env()
+    }
+
+    /// The ready object: `{"event":"ready", ...}`.
+    pub fn ready(&self) -> Value {
+        self.endpoints.ready()
+    }
+
+    /// The proxy, with its credentials if it asks for any.
+    pub fn proxy_url(&self) -> String {
+        self.endpoints.proxy_url()
+    }
+
+    /// IMDS: the value of `AZURE_POD_IDENTITY_AUTHORITY_HOST`.
+    pub fn imds_url(&self) -> String {
+        format!("http://{}", self.endpoints.imds)
+    }
+
+    /// The control port.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.endpoints.control)
+    }
+
+    /// The root certificate to trust, in PEM.
+    pub fn ca_pem(&self) -> String {
+        self.world.pki.server_ca.pem()
+    }
+
+    /// The file that the root certificate is in.
+    pub fn ca_pem_path(&self) -> PathBuf {
+        self.files().ca()
+    }
+
+    /// Where the files are.
+    pub fn state_dir(&self) -> &Path {
+        &self.files().directory
+    }
+
+    /// The files, by what they are.
+    pub fn files(&self) -> &Files {
+        &self.endpoints.files
+    }
+
+    /// Every request received so far, oldest first (the last 10,000).
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.world.requests()
+    }
+
+    /// The requests of one service.
+    pub fn requests_to(&self, service: Service) -> Vec<ReceivedRequest> {
+        self.requests().into_iter().filter(|request| request.service == service).collect()
+    }
+
+    /// The counters by name; one that has counted nothing is absent.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        self.world.counters()
+    }
+
+    /// How often an operation was asked for, whether it was refused or not.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.counters().get(name).copied().unwrap_or_default()
+    }
+
+    /// Forgets requests, counters and faults. The clock stays where it is.
+    pub fn reset(&self) {
+        self.world.reset();
+    }
+
+    /// Adds a fault. An operation that does not exist is an error.
+    pub fn fault(&self, fault: Fault) -> Result<(), String> {
+        self.world.fault(fault)
+    }
+
+    /// Forgets the faults that have not struck yet.
+    pub fn clear_faults(&self) {
+        self.world.faults.clear();
+    }
+
+    /// Puts the cloud's clock forward: tokens and certificates age.
+    pub fn advance_clock(&self, by: Duration) {
+        self.world.clock.advance(by.as_secs() as i64);
+    }
+
+    /// The cloud's time, in seconds since the epoch.
+    pub fn now(&self) -> i64 {
+        self.world.clock.now()
+    }
+
+    /// A federated assertion of `oidc.devcloud.test`.
+    pub fn mint_assertion(&self, assertion: &Assertion) -> Result<String, String> {
+        self.world.mint_assertion(assertion)
+    }
+
+    /// An attestation token for a key (RSAPublicKey, DER: PKCS#1), as if the key had been attested.
+    pub fn mint_attestation(&self, rsa_public_key: &[u8]) -> Result<String, String> {
+        self.world.mint_attestation(&attest::jwk(rsa_public_key)?)
+    }
+
+    /// `x5t#S256` of a certificate in DER.
+    pub fn thumbprint(certificate: &[u8]) -> String {
+        thumbprint(certificate)
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Endpoints {
+    pub(crate) fn ready(&self) -> Value {
+        let env: BTreeMap<_, _> = self.env().into_iter().collect();
+        json!({
+            "event": "ready",
+            "pid": std::process::id(),
+            "imds": format!("http://{}", self.imds),
+            "proxy": self.proxy_url(),
+            "control": format!("http://{}", self.control),
+            "state_dir": self.files.directory,
+            "ca": self.files.ca(),
+            "env": env,
+        })
+    }
+
+    fn proxy_url(&self) -> String {
+        match &self.proxy_auth {
+            Some(credentials) => {
+                let encode =
+                    |text| form_urlencoded::byte_serialize(text).collect::<String>().replace('+', "%20");
+                let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+                format!("http://{}:{}@{}", encode(user.as_bytes()), encode(password.as_bytes()), self.proxy)
+            }
+            None => format!("http://{}", self.proxy),
+        }
+    }
+
+    fn env(&self) -> Vec<(String, String)> {
+        let file = |path: PathBuf| path.display().to_string();
+        [
+            ("HTTPS_PROXY", self.proxy_url()),
+            ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+            ("SSL_CERT_FILE", file(self.files.ca())),
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("http://{}", self.imds)),
+            ("DEVCLOUD_CONTROL", format!("http://{}", self.control)),
+            ("DEVCLOUD_STATE_DIR", file(self.files.directory.clone())),
+            ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
+            ("AZURE_CLIENT_ID", APP_A_CLIENT_ID.to_owned()),
+            ("AZURE_CLIENT_SECRET", APP_A_SECRET.to_owned()),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", file(self.files.sni())),
+            ("AZURE_REGION", "east us".to_owned()),
+            ("FIC_CLIENT_ID", APP_B_CLIENT_ID.to_owned()),
+            ("FIC_CERTIFICATE_PATH", file(self.files.fic_binding())),
+            ("AZURE_FEDERATED_TOKEN_FILE", file(self.files.fic_assertion())),
+            ("USER_ASSIGNED_CLIENT_ID", USER_ASSIGNED_CLIENT_ID.to_owned()),
+            ("USER_ASSIGNED_OBJECT_ID", USER_ASSIGNED_OBJECT_ID.to_owned()),
+            ("USER_ASSIGNED_RESOURCE_ID", USER_ASSIGNED_RESOURCE_ID.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+}
+
+async fn imds_client(world: Arc<World>, stream: TcpStream) {
+    let connection = Connection {
+        id: world.next_connection(),
+        service: Service::Imds,
+        host: String::new(),
+        client_certificates: Vec::new(),
+        tls_version: None,
+        handshake: None,
+    };
+    serve::connection(world, connection, stream).await;
+}
+
+/// A listener on a free port of loopback, and nowhere else.
+fn listen() -> std::io::Result<TcpListener> {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Accepts for ever; `serve` makes the task for each connection.
+async fn accept<F, T>(listener: TcpListener, serve: F)
+where
+    F: Fn(TcpStream) -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it small answers may wait for an acknowledgement; nothing else depends on it.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(serve(stream));
+            }
+            // Out of file descriptors, most likely: give them time to come back.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

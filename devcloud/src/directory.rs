@@ -1,0 +1,200 @@
+//! The seeded directory: the tenant, the managed identities and the applications devcloud knows.
+//!
+//! Everything here is constant, so that a test or a script may write the values down. Keys and
+//! certificates are not: they are made at every start and written to the state directory.
+
+/// The one tenant.
+pub const TENANT_ID: &str = "7d3f0a52-8c1e-4b6a-9f27-5e0c4d1b8a63";
+/// The tenant's other name; token requests may use either.
+pub const TENANT_DOMAIN: &str = "devcloud.onmicrosoft.com";
+
+/// The virtual machine whose IMDS this is.
+pub const VM_ID: &str = "b7f3c2e1-5d64-4a4a-9c9c-1234567890ab";
+/// The machine's Azure location.
+pub const LOCATION: &str = "eastus";
+/// Where `issuecredential` sends the owner of a certificate for tokens.
+pub const MTLS_ENDPOINT: &str = "https://eastus.mtlsauth.microsoft.com";
+/// Where a key may be attested.
+pub const ATTESTATION_ENDPOINT: &str = "https://sharedeus.eus.attest.azure.net";
+
+/// Client id of the system-assigned managed identity.
+pub const SYSTEM_ASSIGNED_CLIENT_ID: &str = "11111111-2222-4333-8444-555555555501";
+/// Object id of the system-assigned managed identity.
+pub const SYSTEM_ASSIGNED_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-000000000501";
+
+/// Client id of the user-assigned managed identity.
+pub const USER_ASSIGNED_CLIENT_ID: &str = "22222222-3333-4444-8555-666666666602";
+/// Object id of the user-assigned managed identity.
+pub const USER_ASSIGNED_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-000000000602";
+/// ARM resource id of the user-assigned managed identity.
+pub const USER_ASSIGNED_RESOURCE_ID: &str = "/subscriptions/5c1b0d3e-0000-4000-8000-00000000dc01/resourceGroups/devcloud/providers/Microsoft.ManagedIdentity/userAssignedIdentities/devcloud-uami";
+
+/// Application A: an SN/I certificate and a secret.
+pub const APP_A_CLIENT_ID: &str = "aaaaaaaa-0a0a-4a0a-8a0a-aaaaaaaaaa0a";
+/// Object id of application A's service principal: the `sub` of its tokens.
+pub const APP_A_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000aaaa";
+/// Application A's secret.
+pub const APP_A_SECRET: &str = "devcloud~secret.of-app-A";
+/// The subject name that application A trusts, from the SN/I issuer.
+pub const APP_A_SUBJECT_NAME: &str = "app-a.devcloud.test";
+
+/// Application B: federated identity credentials only.
+pub const APP_B_CLIENT_ID: &str = "bbbbbbbb-0b0b-4b0b-8b0b-bbbbbbbbbb0b";
+/// Object id of application B's service principal.
+pub const APP_B_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000bbbb";
+
+/// The audience of every federated assertion.
+pub const FEDERATION_AUDIENCE: &str = "api://AzureADTokenExchange";
+/// Host of the federated issuer.
+pub const FEDERATED_ISSUER_HOST: &str = "oidc.devcloud.test";
+/// The federated issuer that application B trusts.
+pub const FEDERATED_ISSUER: &str = "https://oidc.devcloud.test/";
+/// The federated subject that application B trusts.
+pub const FEDERATED_SUBJECT: &str = "workload:demo";
+/// Subject name of the certificate in `fic-binding.pem`; no application trusts it by itself.
+pub const FIC_BINDING_SUBJECT_NAME: &str = "fic-binding.devcloud.test";
+
+/// Issuer name of the certificates that IMDS hands out.
+pub const IMDS_ISSUER_NAME: &str = "managedidentitysnissuer.login.microsoft.com";
+/// `iss` of every token of the STS.
+pub const STS_ISSUER: &str = "https://login.microsoftonline.com/7d3f0a52-8c1e-4b6a-9f27-5e0c4d1b8a63/v2.0";
+
+/// A managed identity of the machine.
+#[derive(Debug)]
+pub struct ManagedIdentity {
+    /// Client (application) id.
+    pub client_id: &'static str,
+    /// Object (principal) id.
+    pub object_id: &'static str,
+    /// ARM resource id, for a user-assigned identity.
+    pub resource_id: Option<&'static str>,
+    /// `SystemAssigned` or `UserAssigned`.
+    pub kind: &'static str,
+}
+
+/// A confidential application.
+#[derive(Debug)]
+pub struct App {
+    /// Client (application) id.
+    pub client_id: &'static str,
+    /// Object id of the service principal.
+    pub object_id: &'static str,
+    /// Name for people.
+    pub name: &'static str,
+    /// The secret, if it has one.
+    pub secret: Option<&'static str>,
+    /// Subject name trusted with the SN/I issuer, if any.
+    pub subject_name: Option<&'static str>,
+    /// Federated identity credentials: pairs of issuer and subject.
+    pub federated: &'static [(&'static str, &'static str)],
+}
+
+/// Whoever may ask the STS for a token.
+#[derive(Debug, Clone, Copy)]
+pub enum Client {
+    /// An application.
+    App(&'static App),
+    /// A managed identity.
+    ManagedIdentity(&'static ManagedIdentity),
+}
+
+/// The machine's identities; the first is the system-assigned one.
+pub static MANAGED_IDENTITIES: [ManagedIdentity; 2] = [
+    ManagedIdentity {
+        client_id: SYSTEM_ASSIGNED_CLIENT_ID,
+        object_id: SYSTEM_ASSIGNED_OBJECT_ID,
+        resource_id: None,
+        kind: "SystemAssigned",
+    },
+    ManagedIdentity {
+        client_id: USER_ASSIGNED_CLIENT_ID,
+        object_id: USER_ASSIGNED_OBJECT_ID,
+        resource_id: Some(USER_ASSIGNED_RESOURCE_ID),
+        kind: "UserAssigned",
+    },
+];
+
+/// The applications.
+pub static APPS: [App; 2] = [
+    App {
+        client_id: APP_A_CLIENT_ID,
+        object_id: APP_A_OBJECT_ID,
+        name: "devcloud app A (SN/I)",
+        secret: Some(APP_A_SECRET),
+        subject_name: Some(APP_A_SUBJECT_NAME),
+        federated: &[],
+    },
+    App {
+        client_id: APP_B_CLIENT_ID,
+        object_id: APP_B_OBJECT_ID,
+        name: "devcloud app B (FIC)",
+        secret: None,
+        subject_name: None,
+        federated: &[
+            (FEDERATED_ISSUER, FEDERATED_SUBJECT),
+            (STS_ISSUER, SYSTEM_ASSIGNED_OBJECT_ID),
+            (STS_ISSUER, USER_ASSIGNED_OBJECT_ID),
+            (STS_ISSUER, APP_A_OBJECT_ID),
+        ],
+    },
+];
+
+/// Resources that tokens may be asked for.
+pub const RESOURCES: [&str; 6] = [
+    GRAPH_RESOURCE,
+    VAULT_RESOURCE,
+    FEDERATION_AUDIENCE,
+    "https://management.azure.com",
+    "https://management.core.windows.net",
+    "https://storage.azure.com",
+];
+/// Audience of Microsoft Graph.
+pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
+/// Audience of Azure Key Vault.
+pub const VAULT_RESOURCE: &str = "https://vault.azure.net";
+
+impl Client {
+    /// The client with this client id.
+    pub fn find(client_id: &str) -> Option<Self> {
+        let app = APPS.iter().find(|app| app.client_id.eq_ignore_ascii_case(client_id)).map(Client::App);
+        app.or_else(|| {
+            let mut identities = MANAGED_IDENTITIES.iter();
+            identities
+                .find(|identity| identity.client_id.eq_ignore_ascii_case(client_id))
+                .map(Client::ManagedIdentity)
+        })
+    }
+
+    /// The client's own client id.
+    pub fn client_id(self) -> &'static str {
+        match self {
+            Client::App(app) => app.client_id,
+            Client::ManagedIdentity(identity) => identity.client_id,
+        }
+    }
+
+    /// Object id of the client's service principal.
+    pub fn object_id(self) -> &'static str {
+        match self {
+            Client::App(app) => app.object_id,
+            Client::ManagedIdentity(identity) => identity.object_id,
+        }
+    }
+
+    /// Name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Client::App(app) => app.name,
+            Client::ManagedIdentity(identity) => identity.kind,
+        }
+    }
+}
+
+/// The known resource that `name` stands for: a trailing slash makes no difference.
+pub fn resource(name: &str) -> Option<&'static str> {
+    let name = name.trim_end_matches('/');
+    if name == "00000003-0000-0000-c000-000000000000" {
+        return Some(GRAPH_RESOURCE);
+    }
+    RESOURCES.into_iter().find(|known| known.eq_ignore_ascii_case(name))
+}

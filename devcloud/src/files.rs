@@ -1,0 +1,102 @@
+//! What the cloud writes into its state directory: certificates, keys and assertions.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::oidc::Assertion;
+use crate::pki::{Identity, thumbprint};
+use crate::world::World;
+
+/// The assertions on disk are for people, who take their time.
+const ASSERTION_LIFETIME: i64 = 24 * 3600;
+
+/// The files, by what they are.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The directory they are in.
+    pub directory: PathBuf,
+}
+
+impl Files {
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The root that clients must trust, for `SSL_CERT_FILE`.
+    pub fn ca(&self) -> PathBuf {
+        self.path("ca.pem")
+    }
+
+    /// Application A: certificate, intermediate and key in one file.
+    pub fn sni(&self) -> PathBuf {
+        self.path("sni.pem")
+    }
+
+    /// Application A: certificate and intermediate.
+    pub fn sni_certificate(&self) -> PathBuf {
+        self.path("sni-cert.pem")
+    }
+
+    /// Application A: the key, PKCS#8.
+    pub fn sni_key(&self) -> PathBuf {
+        self.path("sni-key.pem")
+    }
+
+    /// Application A after a rotation: the same subject name, another key.
+    pub fn sni_rotated(&self) -> PathBuf {
+        self.path("sni-rotated.pem")
+    }
+
+    /// Application A with an EC P-256 key.
+    pub fn sni_ec(&self) -> PathBuf {
+        self.path("sni-ec.pem")
+    }
+
+    /// Application B: the certificate that its assertion is bound to, with chain and key.
+    pub fn fic_binding(&self) -> PathBuf {
+        self.path("fic-binding.pem")
+    }
+
+    /// Application B: an assertion bound to `fic_binding`.
+    pub fn fic_assertion(&self) -> PathBuf {
+        self.path("fic-assertion.jwt")
+    }
+
+    /// Application B: an assertion that is bound to nothing.
+    pub fn fic_assertion_unbound(&self) -> PathBuf {
+        self.path("fic-assertion-unbound.jwt")
+    }
+
+    pub(crate) fn write(&self, world: &World) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        fs::set_permissions(&self.directory, Permissions::from_mode(0o700))?;
+        let pki = &world.pki;
+        let bundle =
+            |identity: &Identity| format!("{}{}", pki.sni_chain_pem(identity), identity.key.serialize_pem());
+        let assertion = |bound_to: Option<String>| {
+            let assertion = Assertion { bound_to, expires_in: ASSERTION_LIFETIME, ..Assertion::default() };
+            world.mint_assertion(&assertion).map_err(io::Error::other)
+        };
+        write(&self.ca(), &pki.server_ca.pem())?;
+        write(&self.sni(), &bundle(&pki.sni))?;
+        write(&self.sni_certificate(), &pki.sni_chain_pem(&pki.sni))?;
+        write(&self.sni_key(), &pki.sni.key.serialize_pem())?;
+        write(&self.sni_rotated(), &bundle(&pki.sni_rotated))?;
+        write(&self.sni_ec(), &bundle(&pki.sni_ec))?;
+        write(&self.fic_binding(), &bundle(&pki.fic_binding))?;
+        write(&self.fic_assertion(), &assertion(Some(thumbprint(&pki.fic_binding.certificate)))?)?;
+        write(&self.fic_assertion_unbound(), &assertion(None)?)
+    }
+}
+
+/// Writes a file that only its owner may read; one that exists is replaced, never written through.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}

@@ -1,0 +1,145 @@
+//! Which public host name is which service. A name that is not here is refused by the proxy.
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory::FEDERATED_ISSUER_HOST;
+
+/// Below these are authorities of other kinds, one label each.
+pub(crate) const DSTS_DOMAIN: &str = "dsts.core.azure-test.net";
+pub(crate) const CIAM_DOMAIN: &str = "ciamlogin.com";
+pub(crate) const B2C_DOMAIN: &str = "b2clogin.com";
+pub(crate) const ADFS_HOST: &str = "adfs.devcloud.test";
+pub(crate) const OPENID_PROVIDER_HOST: &str = "idp.devcloud.test";
+
+/// The services of the cloud, by the name the request log gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// The instance metadata service of the virtual machine.
+    Imds,
+    /// The STS on its `login.` hosts.
+    Login,
+    /// The STS on its `mtlsauth.` hosts: TLS needs a client certificate.
+    Mtlsauth,
+    /// Authorities that are not Entra's own: dSTS, CIAM, B2C, ADFS and a plain OpenID provider.
+    Authority,
+    /// Microsoft Graph.
+    Graph,
+    /// Azure Key Vault.
+    Vault,
+    /// Microsoft Azure Attestation.
+    Attest,
+    /// The federated issuer.
+    Oidc,
+    /// The HTTP proxy itself.
+    Proxy,
+}
+
+/// What TLS asks of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ClientCertificate {
+    NotRequested,
+    Requested,
+    Required,
+}
+
+/// Login hosts without a region: `login.` in the place of `mtlsauth.`, both also below `{region}.`.
+const SOVEREIGN_DOMAINS: [&str; 5] = [
+    "microsoftonline.us",
+    "partner.microsoftonline.cn",
+    "sovcloud-identity.fr",
+    "sovcloud-identity.de",
+    "sovcloud-identity.sg",
+];
+
+impl Service {
+    /// The service behind a public host name.
+    pub(crate) fn of_host(host: &str) -> Option<Self> {
+        match host {
+            "login.microsoftonline.com" | "login.windows.net" => return Some(Service::Login),
+            "graph.microsoft.com" | "mtlstb.graph.microsoft.com" => return Some(Service::Graph),
+            FEDERATED_ISSUER_HOST => return Some(Service::Oidc),
+            ADFS_HOST | OPENID_PROVIDER_HOST => return Some(Service::Authority),
+            _ => {}
+        }
+        let is = |name: &str| host == name || one_label_below(host, name);
+        if is("login.microsoft.com") {
+            return Some(Service::Login);
+        }
+        if is("mtlsauth.microsoft.com") {
+            return Some(Service::Mtlsauth);
+        }
+        for domain in SOVEREIGN_DOMAINS {
+            if is(&format!("login.{domain}")) {
+                return Some(Service::Login);
+            }
+            if is(&format!("mtlsauth.{domain}")) {
+                return Some(Service::Mtlsauth);
+            }
+        }
+        if [DSTS_DOMAIN, CIAM_DOMAIN, B2C_DOMAIN].iter().any(|domain| one_label_below(host, domain)) {
+            return Some(Service::Authority);
+        }
+        if one_label_below(host, "vault.azure.net") {
+            return Some(Service::Vault);
+        }
+        let attest = host.strip_suffix(".attest.azure.net")?;
+        attest.split('.').all(is_label).then_some(Service::Attest)
+    }
+
+    pub(crate) fn client_certificate(self) -> ClientCertificate {
+        match self {
+            Service::Mtlsauth => ClientCertificate::Required,
+            Service::Graph | Service::Vault | Service::Authority => ClientCertificate::Requested,
+            _ => ClientCertificate::NotRequested,
+        }
+    }
+
+    /// The name in the request log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Imds => "imds",
+            Service::Login => "login",
+            Service::Mtlsauth => "mtlsauth",
+            Service::Authority => "authority",
+            Service::Graph => "graph",
+            Service::Vault => "vault",
+            Service::Attest => "attest",
+            Service::Oidc => "oidc",
+            Service::Proxy => "proxy",
+        }
+    }
+}
+
+pub(crate) fn one_label_below(host: &str, name: &str) -> bool {
+    host.strip_suffix(name).and_then(|rest| rest.strip_suffix('.')).is_some_and(is_label)
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_public_names_are_known() {
+        for (host, service) in [
+            ("eastus.login.microsoft.com", Some(Service::Login)),
+            ("mtlsauth.microsoft.com", Some(Service::Mtlsauth)),
+            ("westus2.mtlsauth.partner.microsoftonline.cn", Some(Service::Mtlsauth)),
+            ("sharedeus.eus.attest.azure.net", Some(Service::Attest)),
+            ("a.vault.azure.net", Some(Service::Vault)),
+            ("a.ciamlogin.com", Some(Service::Authority)),
+            ("vault.azure.net", None),
+            ("a.b.mtlsauth.microsoft.com", None),
+            (".mtlsauth.microsoft.com", None),
+            ("evil-mtlsauth.microsoft.com", None),
+            ("login.microsoftonline.com.evil.test", None),
+            ("example.com", None),
+        ] {
+            assert_eq!(Service::of_host(host), service, "{host}");
+        }
+    }
+}

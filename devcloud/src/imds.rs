@@ -1,0 +1,199 @@
+//! The instance metadata service: tokens (v1), certificates (v2) and facts about the machine.
+
+use serde_json::{Value, json};
+
+use crate::csr::{self, Expected};
+use crate::directory::{
+    self, ATTESTATION_ENDPOINT, LOCATION, MANAGED_IDENTITIES, MTLS_ENDPOINT, ManagedIdentity, TENANT_ID,
+    VM_ID,
+};
+use crate::exchange::{Answer, Pairs, Request, base64, new_id};
+use crate::pki::IMDS_CERTIFICATE_LIFETIME;
+use crate::sts::issue::{Grant, access_token};
+use crate::world::World;
+use crate::{attest, sts};
+
+/// Clients tell IMDS from an impostor by this.
+pub(crate) const SERVER: &str = "IMDS/150.870.65.1854";
+/// Tokens of IMDS last a day.
+const TOKEN_LIFETIME: i64 = 24 * 3600;
+
+pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
+    judge(world, request).unwrap_or_else(|refusal| refusal).header("server", SERVER)
+}
+
+/// Both ways out are answers; `Err` is the one that says no.
+fn judge(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    let handler = match (request.method, request.path) {
+        ("GET", "/metadata/identity/oauth2/token") => token,
+        ("GET", "/metadata/identity/getplatformmetadata") => platform_metadata,
+        ("POST", "/metadata/identity/issuecredential") => issue_credential,
+        ("GET", "/metadata/instance/compute") => compute,
+        _ => return Err(Answer::not_found(request)),
+    };
+    if request.header("metadata").is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
+        return Err(refusal("invalid_request", "Required metadata header not specified"));
+    }
+    if request.header("x-forwarded-for").is_some() {
+        return Err(refusal("invalid_request", "A request that was forwarded is not accepted"));
+    }
+    handler(world, request)
+}
+
+fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    let query = request.query();
+    if query.get("api-version") != Some("2018-02-01") {
+        return Err(refusal(
+            "invalid_request",
+            "Required query variable 'api-version' is missing or not supported",
+        ));
+    }
+    let identity = identity(&query, "msi_res_id")?;
+    let asked = query
+        .get("resource")
+        .ok_or_else(|| refusal("invalid_request", "Required query variable 'resource' is missing"))?;
+    if directory::resource(asked).is_none() {
+        let description =
+            format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
+        return Err(refusal("invalid_resource", &description));
+    }
+    let now = world.clock.now();
+    let grant = Grant {
+        client: directory::Client::ManagedIdentity(identity),
+        audience: asked,
+        bound_to: None,
+        claims: None,
+        lifetime: TOKEN_LIFETIME,
+    };
+    let token = access_token(world, &grant, request.fault).map_err(|error| Answer::text(500, error))?;
+    Ok(Answer::json(
+        200,
+        &json!({
+            "access_token": token,
+            "client_id": identity.client_id,
+            "expires_in": (TOKEN_LIFETIME - 1).to_string(),
+            "expires_on": (now + TOKEN_LIFETIME).to_string(),
+            "ext_expires_in": (TOKEN_LIFETIME - 1).to_string(),
+            "not_before": (now - 300).to_string(),
+            "resource": asked,
+            "token_type": "Bearer",
+        }),
+    ))
+}
+
+fn platform_metadata(_: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    let identity = v2_identity(request)?;
+    Ok(Answer::json(
+        200,
+        &json!({
+            "cuId": { "vmId": VM_ID },
+            "clientId": identity.client_id,
+            "tenantId": TENANT_ID,
+            "attestationEndpoint": ATTESTATION_ENDPOINT,
+        }),
+    ))
+}
+
+fn issue_credential(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    let invalid = |description: String| refusal("invalid_request", &description);
+    let identity = v2_identity(request)?;
+    let body = request.json().map_err(invalid)?;
+    let csr = body["csr"].as_str().ok_or_else(|| invalid("csr is missing or no string".to_owned()))?;
+    let expected = Expected { client_id: identity.client_id, tenant_id: TENANT_ID, vm_id: VM_ID };
+    let public_key = csr::judge(csr, expected).map_err(invalid)?;
+    match &body["attestation_token"] {
+        Value::Null if world.options.require_attestation => {
+            return Err(invalid("Attestation token is missing or empty".to_owned()));
+        }
+        Value::Null => {}
+        Value::String(token) => attest::verify(world, token, &public_key).map_err(invalid)?,
+        _ => return Err(invalid("attestation_token is no string".to_owned())),
+    }
+    let lifetime =
+        request.fault.and_then(|fault| fault.certificate_seconds).unwrap_or(IMDS_CERTIFICATE_LIFETIME);
+    let certificate = world
+        .pki
+        .issue_imds(identity.client_id, TENANT_ID, &public_key, world.clock.now(), lifetime)
+        .map_err(|error| Answer::text(500, error.to_string()))?;
+    Ok(Answer::json(
+        200,
+        &json!({
+            "client_id": identity.client_id,
+            "tenant_id": TENANT_ID,
+            "certificate": base64(&certificate),
+            "identity_type": identity.kind,
+            "mtls_authentication_endpoint": MTLS_ENDPOINT,
+        }),
+    ))
+}
+
+fn compute(_: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    if request.query().get("api-version") != Some("2021-02-01") {
+        let body = json!({
+            "error": "Bad request. api-version is invalid or was not specified in the request. For more information refer to aka.ms/azureimds",
+            "newest-versions": ["2021-02-01"],
+        });
+        return Err(Answer::json(400, &body));
+    }
+    Ok(Answer::json(
+        200,
+        &json!({
+            "azEnvironment": "AzurePublicCloud",
+            "location": LOCATION,
+            "name": "devcloud-vm",
+            "osType": "Linux",
+            "resourceGroupName": "devcloud",
+            "securityProfile": { "secureBootEnabled": "true", "securityType": "TrustedLaunch", "virtualTpmEnabled": "true" },
+            "subscriptionId": "5c1b0d3e-0000-4000-8000-00000000dc01",
+            "vmId": VM_ID,
+        }),
+    ))
+}
+
+fn v2_identity(request: &Request<'_>) -> Result<&'static ManagedIdentity, Answer> {
+    let query = request.query();
+    if query.get("cred-api-version") != Some("2.0") {
+        return Err(refusal(
+            "invalid_request",
+            "Required query variable 'cred-api-version' is missing or not supported",
+        ));
+    }
+    identity(&query, "mi_res_id")
+}
+
+/// The identity that the query names; the system-assigned one when it names none.
+fn identity(query: &Pairs, resource_id_name: &str) -> Result<&'static ManagedIdentity, Answer> {
+    let other_version = if resource_id_name == "mi_res_id" { "msi_res_id" } else { "mi_res_id" };
+    if query.get(other_version).is_some() {
+        let description =
+            format!("{other_version} is of another version of this API; here it is {resource_id_name}");
+        return Err(refusal("invalid_request", &description));
+    }
+    let client_id = query.get("client_id");
+    let object_id = query.get("object_id");
+    let resource_id = query.get(resource_id_name);
+    let names = [client_id, object_id, resource_id].into_iter().flatten().count();
+    if names > 1 {
+        return Err(refusal("invalid_request", "An identity may be named in one way only"));
+    }
+    let same = |named: Option<&str>, own: &str| named.is_some_and(|named| named.eq_ignore_ascii_case(own));
+    MANAGED_IDENTITIES
+        .iter()
+        .find(|identity| {
+            names == 0
+                || same(client_id, identity.client_id)
+                || same(object_id, identity.object_id)
+                || identity.resource_id.is_some_and(|own| same(resource_id, own))
+        })
+        .ok_or_else(|| refusal("invalid_request", "Identity not found"))
+}
+
+fn refusal(error: &str, description: &str) -> Answer {
+    let mut body = json!({ "error": error, "error_description": description });
+    if let Some(code) = sts::refusal::code_in(description) {
+        body["error_codes"] = json!(format!("[{code}]"));
+        body["trace_id"] = json!(new_id());
+        body["correlation_id"] = json!(new_id());
+    }
+    Answer::json(400, &body)
+}

@@ -1,0 +1,172 @@
+//! The certificate authorities of the cloud and the certificates they issue.
+
+use std::error::Error;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::string::{Ia5String, PrintableString};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize,
+    SignatureAlgorithm,
+};
+use rustls::pki_types::CertificateDer;
+use time::{Duration, OffsetDateTime};
+
+use crate::directory::{APP_A_SUBJECT_NAME, FIC_BINDING_SUBJECT_NAME, IMDS_ISSUER_NAME};
+
+/// How long a certificate from IMDS lasts.
+pub(crate) const IMDS_CERTIFICATE_LIFETIME: i64 = 7 * 24 * 3600;
+
+const HOUR: i64 = 3600;
+const YEAR: i64 = 365 * 24 * HOUR;
+const DOMAIN_COMPONENT: [u64; 7] = [0, 9, 2342, 19200300, 100, 1, 25];
+
+pub(crate) type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+/// Every authority, and the certificates that exist from the start.
+pub(crate) struct Pki {
+    /// Signs the server certificates; the one root that clients must trust.
+    pub(crate) server_ca: Issuer,
+    /// Signs what `issuecredential` hands out.
+    pub(crate) imds_ca: Issuer,
+    pub(crate) sni_root: Issuer,
+    /// Signs the SN/I certificates; itself signed by `sni_root`.
+    pub(crate) sni_ca: Issuer,
+    pub(crate) sni: Identity,
+    /// The same subject name as `sni`, another key: what a rotation leaves behind.
+    pub(crate) sni_rotated: Identity,
+    /// The same subject name once more, with an EC P-256 key.
+    pub(crate) sni_ec: Identity,
+    /// What federated assertions are bound to.
+    pub(crate) fic_binding: Identity,
+}
+
+/// A certificate and its key.
+pub(crate) struct Identity {
+    pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) certificate_pem: String,
+    pub(crate) key: KeyPair,
+}
+
+impl Pki {
+    /// `keys` are RSA keys; they take long to make, so the caller makes them side by side.
+    pub(crate) fn new(now: i64, keys: [KeyPair; 3]) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let server_ca = CertifiedIssuer::self_signed(ca("devcloud server root", now)?, KeyPair::generate()?)?;
+        let imds_ca = CertifiedIssuer::self_signed(ca(IMDS_ISSUER_NAME, now)?, KeyPair::generate()?)?;
+        let sni_root = CertifiedIssuer::self_signed(ca("devcloud SN/I root", now)?, KeyPair::generate()?)?;
+        let sni_ca =
+            CertifiedIssuer::signed_by(ca("devcloud SN/I issuer", now)?, KeyPair::generate()?, &sni_root)?;
+        let issue = |name: &str, key: KeyPair| -> Result<Identity, rcgen::Error> {
+            let mut params = leaf(common_name(name)?, now - HOUR, now + YEAR)?;
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            let certificate = params.signed_by(&key, &sni_ca)?;
+            Ok(Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key })
+        };
+        let [sni, rotated, fic] = keys;
+        Ok(Pki {
+            sni: issue(APP_A_SUBJECT_NAME, sni)?,
+            sni_rotated: issue(APP_A_SUBJECT_NAME, rotated)?,
+            sni_ec: issue(APP_A_SUBJECT_NAME, KeyPair::generate()?)?,
+            fic_binding: issue(FIC_BINDING_SUBJECT_NAME, fic)?,
+            server_ca,
+            imds_ca,
+            sni_root,
+            sni_ca,
+        })
+    }
+}
+
+impl Pki {
+    /// A server certificate for `host`.
+    pub(crate) fn issue_server(
+        &self,
+        host: &str,
+        key: &KeyPair,
+        now: i64,
+    ) -> Result<CertificateDer<'static>, rcgen::Error> {
+        let mut params = leaf(common_name(host)?, now - 24 * HOUR, now + YEAR)?;
+        params.subject_alt_names = vec![rcgen::SanType::DnsName(host.try_into()?)];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        Ok(params.signed_by(key, &self.server_ca)?.der().clone())
+    }
+
+    /// The certificate IMDS issues for the public key of a CSR (an RSAPublicKey in DER).
+    pub(crate) fn issue_imds(
+        &self,
+        client_id: &str,
+        tenant_id: &str,
+        rsa_public_key: &[u8],
+        now: i64,
+        lifetime: i64,
+    ) -> Result<CertificateDer<'static>, rcgen::Error> {
+        let mut subject = DistinguishedName::new();
+        let dc = DnType::CustomDnType(DOMAIN_COMPONENT.to_vec());
+        subject.push(dc, DnValue::Ia5String(Ia5String::try_from(tenant_id)?));
+        subject.push(DnType::CommonName, DnValue::PrintableString(PrintableString::try_from(client_id)?));
+        let mut params = leaf(subject, now - 300, now + lifetime)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        Ok(params.signed_by(&RsaPublicKey(rsa_public_key), &self.imds_ca)?.der().clone())
+    }
+
+    /// Certificate, intermediate and nothing else: what an SN/I holder presents.
+    pub(crate) fn sni_chain_pem(&self, identity: &Identity) -> String {
+        format!("{}{}", identity.certificate_pem, self.sni_ca.pem())
+    }
+}
+
+/// An RSA-2048 key.
+pub(crate) fn rsa_key() -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
+}
+
+/// `x5t#S256` of RFC 8705: base64url of the SHA-256 of the DER.
+pub(crate) fn thumbprint(certificate: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate))
+}
+
+/// A public key that somebody else holds the private half of.
+struct RsaPublicKey<'a>(&'a [u8]);
+
+impl PublicKeyData for RsaPublicKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_RSA_SHA256
+    }
+}
+
+fn ca(name: &str, now: i64) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = leaf(common_name(name)?, now - 24 * HOUR, now + 10 * YEAR)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = false;
+    Ok(params)
+}
+
+fn leaf(
+    subject: DistinguishedName,
+    not_before: i64,
+    not_after: i64,
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject;
+    params.not_before = date(not_before);
+    params.not_after = date(not_after);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn common_name(name: &str) -> Result<DistinguishedName, rcgen::Error> {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, DnValue::Utf8String(name.to_owned()));
+    Ok(subject)
+}
+
+fn date(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds)
+}

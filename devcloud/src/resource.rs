@@ -1,0 +1,180 @@
+//! The APIs that tokens are for: Microsoft Graph and Azure Key Vault.
+//!
+//! Any path answers, once the token has been found good: signature, audience, dates, and for a
+//! bound token the scheme and the TLS client certificate.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::directory::{GRAPH_RESOURCE, TENANT_ID, VAULT_RESOURCE};
+use crate::exchange::{Answer, Request, base64, new_id};
+use crate::hosts::Service;
+use crate::jwt::Token;
+use crate::pki::thumbprint;
+use crate::world::World;
+
+/// `/big/{bytes}` gives no more than this.
+const MAX_BIG: usize = 64 << 20;
+
+pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
+    let answer = match judge(world, request) {
+        Ok(token) => paths(world, request, &token),
+        Err(reason) => unauthorized(world, request, &reason),
+    };
+    let answer = answer.header("request-id", new_id());
+    match request.header("client-request-id") {
+        Some(id) => answer.header("client-request-id", id),
+        None => answer,
+    }
+}
+
+/// The token of the request, if it is good for it. The error says why not.
+fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
+    let authorization = request.header("authorization").ok_or("Access token is empty.")?;
+    let (scheme, token) = authorization.split_once(' ').ok_or("The Authorization header has no scheme.")?;
+    let token =
+        Token::parse(token.trim()).map_err(|error| format!("CompactToken parsing failed: {error}."))?;
+    if !world.keys.sts.signed(&token) {
+        return Err("Access token validation failure. The signature is invalid.".to_owned());
+    }
+    let audience = match request.connection.service {
+        Service::Vault => VAULT_RESOURCE,
+        _ => GRAPH_RESOURCE,
+    };
+    if token.text("aud").map(|aud| aud.trim_end_matches('/')) != Some(audience) {
+        return Err(format!("Access token validation failure. Invalid audience: {}.", token.claims["aud"]));
+    }
+    let now = world.clock.now();
+    if token.number("exp").is_none_or(|exp| now >= exp) || token.number("nbf").is_some_and(|nbf| now < nbf) {
+        return Err("Lifetime validation failed, the token is expired or not yet valid.".to_owned());
+    }
+    match (scheme, token.bound_to()) {
+        ("Bearer", None) => Ok(token),
+        ("Bearer", Some(_)) => {
+            Err("The token is bound to a certificate and must be sent with the scheme mtls_pop.".to_owned())
+        }
+        ("mtls_pop", None) => {
+            Err("The scheme is mtls_pop, but the token is not bound to a certificate.".to_owned())
+        }
+        ("mtls_pop", Some(bound_to)) => {
+            let certificate = request
+                .client_certificate()
+                .ok_or("The token is bound, but TLS has no client certificate.")?;
+            let presented = thumbprint(certificate);
+            if presented != bound_to {
+                return Err(format!(
+                    "The token is bound to the certificate {bound_to}, TLS has {presented}."
+                ));
+            }
+            if request.connection.service == Service::Vault
+                && request.header("x-ms-tokenboundauth") != Some("true")
+            {
+                return Err("A bound token needs the header x-ms-tokenboundauth: true.".to_owned());
+            }
+            Ok(token)
+        }
+        (other, _) => Err(format!("The authentication scheme '{other}' is not supported.")),
+    }
+}
+
+fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
+    let number = |text: &str| text.parse::<usize>().ok();
+    match request.segments()[..] {
+        ["redirect"] => {
+            Answer::text(302, "").header("location", "https://devcloud.vault.azure.net/redirected")
+        }
+        ["status", code] => match number(code) {
+            Some(code @ 200..600) => Answer::json(code as u16, &json!({ "status": code })),
+            _ => Answer::not_found(request),
+        },
+        ["big", bytes] => match number(bytes) {
+            Some(bytes @ 0..=MAX_BIG) => {
+                Answer::text(200, vec![b'x'; bytes]).header("content-type", "text/plain")
+            }
+            _ => Answer::not_found(request),
+        },
+        ["slow", milliseconds] => match number(milliseconds) {
+            Some(milliseconds) => {
+                Answer { delay: Duration::from_millis(milliseconds as u64), ..description(request, token) }
+            }
+            None => Answer::not_found(request),
+        },
+        ["echo"] => Answer::json(
+            200,
+            &json!({
+                "method": request.method,
+                "query": request.query,
+                "headers": request.headers,
+                "body": String::from_utf8_lossy(request.body),
+            }),
+        ),
+        ["claims-challenge"]
+            if !token.claims["acrs"].as_array().is_some_and(|all| all.contains(&json!("c1"))) =>
+        {
+            claims_challenge(world, request)
+        }
+        _ => description(request, token),
+    }
+}
+
+fn description(request: &Request<'_>, token: &Token) -> Answer {
+    Answer::json(
+        200,
+        &json!({
+            "@odata.context": format!("https://{}/v1.0/$metadata#servicePrincipals/$entity", request.host),
+            "displayName": token.claims["app_displayname"],
+            "appid": token.claims["appid"],
+            "token_type": if token.bound_to().is_some() { "mtls_pop" } else { "Bearer" },
+            "x5t#S256": token.bound_to(),
+            "method": request.method,
+            "path": request.path,
+        }),
+    )
+}
+
+/// Asks for a token that carries the authentication context `c1`.
+fn claims_challenge(world: &World, request: &Request<'_>) -> Answer {
+    let claims = json!({ "access_token": { "acrs": { "essential": true, "value": "c1" } } });
+    let challenge = format!(
+        "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
+         error=\"insufficient_claims\", claims=\"{}\"",
+        base64(claims.to_string().as_bytes())
+    );
+    unauthorized(
+        world,
+        request,
+        "Continuous access evaluation resulted in challenge: the token needs the claim acrs=c1.",
+    )
+    .header("www-authenticate", challenge)
+}
+
+fn unauthorized(world: &World, request: &Request<'_>, reason: &str) -> Answer {
+    let inner = json!({
+        "date": clock::text(world.clock.now()),
+        "request-id": new_id(),
+        "client-request-id": request.header("client-request-id"),
+    });
+    let (code, challenge): (&str, String) = match request.connection.service {
+        Service::Vault => (
+            "Unauthorized",
+            format!(
+                "Bearer authorization=\"https://login.microsoftonline.com/{TENANT_ID}\", resource=\"{VAULT_RESOURCE}\""
+            ),
+        ),
+        _ => (
+            "InvalidAuthenticationToken",
+            format!(
+                "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
+                 client_id=\"00000003-0000-0000-c000-000000000000\", error=\"invalid_token\", error_description=\"{}\"",
+                reason.replace('"', "'")
+            ),
+        ),
+    };
+    let mut error: Value = json!({ "code": code, "message": reason });
+    if request.connection.service == Service::Graph {
+        error["innerError"] = inner;
+    }
+    Answer::json(401, &json!({ "error": error })).header("www-authenticate", challenge)
+}

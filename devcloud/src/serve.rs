@@ -1,0 +1,258 @@
+//! The one way through the cloud: read a request, record it, apply faults, judge it, answer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::exchange::{Answer, Connection, Request};
+use crate::fault::{Close, Fault, merge};
+use crate::hosts::Service;
+use crate::pki::thumbprint;
+use crate::record::ReceivedRequest;
+use crate::world::World;
+use crate::{attest, imds, oidc, resource, sts};
+
+/// Serves HTTP/1.1 on a connection until it ends.
+pub(crate) async fn connection<S>(world: Arc<World>, connection: Connection, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::new(connection);
+    let service = service_fn(|request| {
+        let (world, connection) = (world.clone(), connection.clone());
+        async move { respond(&world, &connection, request).await }
+    });
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    if let Err(error) = served {
+        world.say(&format!("connection {} ended: {error}", connection.id));
+    }
+}
+
+/// `Err` cuts the connection.
+async fn respond(
+    world: &World,
+    connection: &Connection,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<AnswerBody>, io::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let headers = header_map(&head.headers);
+    let host = host_name(headers.get("host").map(String::as_str).unwrap_or_default());
+    let mut request = Request {
+        connection,
+        method: head.method.as_str(),
+        host: &host,
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &headers,
+        body: &body,
+        fault: None,
+    };
+    let operation = operation(&request);
+    let seq = world.log.add(received(&request, operation));
+    let fault = operation.and_then(|operation| world.faults.take(operation));
+    request.fault = fault.as_ref();
+
+    let answered = match &fault {
+        Some(fault) if fault.close == Some(Close::BeforeResponse) => None,
+        Some(fault) if fault.status.is_some() || fault.body.is_some() => {
+            Some(bend(canned(fault, &request), fault))
+        }
+        Some(fault) => Some(bend(judge(world, &request), fault)),
+        None => Some(judge(world, &request)),
+    };
+    let delay = fault.as_ref().map_or(0, |fault| fault.delay_ms);
+    let delay =
+        Duration::from_millis(delay) + answered.as_ref().map_or(Duration::ZERO, |answer| answer.delay);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let line =
+        format!("{seq} {} {} {}{}", connection.service.name(), request.method, request.host, request.path);
+    let Some(answer) = answered else {
+        world.say(&format!("{line} cut"));
+        return Err(io::Error::other("a fault cut the connection"));
+    };
+    world.log.answered(seq, answer.status);
+    world.say(&format!("{line} {}", answer.status));
+    let cut = fault.is_some_and(|fault| fault.close == Some(Close::MidResponse));
+    Ok(response(answer, cut))
+}
+
+fn judge(world: &World, request: &Request<'_>) -> Answer {
+    let connection = request.connection;
+    if !connection.host.is_empty() && connection.host != request.host {
+        let message = format!("The connection is to {}, the request for {}.", connection.host, request.host);
+        return Answer::text(421, message);
+    }
+    match connection.service {
+        Service::Imds => imds::answer(world, request),
+        Service::Login | Service::Mtlsauth | Service::Authority => sts::answer(world, request),
+        Service::Graph | Service::Vault => resource::answer(world, request),
+        Service::Attest => attest::answer(world, request),
+        Service::Oidc => oidc::answer(world, request),
+        Service::Proxy => Answer::not_found(request),
+    }
+}
+
+/// The operation that a request is counted as, and that faults name.
+fn operation(request: &Request<'_>) -> Option<&'static str> {
+    match request.connection.service {
+        Service::Imds => match request.path {
+            "/metadata/identity/oauth2/token" => Some("imds_token"),
+            "/metadata/identity/getplatformmetadata" => Some("metadata"),
+            "/metadata/identity/issuecredential" => Some("issuecredential"),
+            "/metadata/instance/compute" => Some("compute"),
+            _ => None,
+        },
+        Service::Login | Service::Mtlsauth => match request.path {
+            "/common/discovery/instance" => Some("instance_discovery"),
+            path if path.ends_with("/oauth2/v2.0/token") => Some("token"),
+            _ => None,
+        },
+        Service::Authority => request.path.ends_with("/token").then_some("token"),
+        Service::Graph => Some("graph"),
+        Service::Vault => Some("vault"),
+        Service::Attest => Some("attest"),
+        Service::Oidc => Some("oidc"),
+        Service::Proxy => None,
+    }
+}
+
+/// The answer that a fault gives in the place of the service.
+fn canned(fault: &Fault, request: &Request<'_>) -> Answer {
+    let answer = Answer::text(fault.status.unwrap_or(200), fault.body.clone().unwrap_or_default());
+    let answer = match &fault.body {
+        Some(body) if body.starts_with(['{', '[']) => answer.header("content-type", "application/json"),
+        _ => answer,
+    };
+    match request.connection.service {
+        Service::Imds => answer.header("server", imds::SERVER),
+        _ => answer,
+    }
+}
+
+fn bend(mut answer: Answer, fault: &Fault) -> Answer {
+    if !fault.set.is_empty()
+        && let Ok(mut body) = serde_json::from_slice(&answer.body)
+    {
+        merge(&mut body, &fault.set);
+        answer.body = body.to_string().into_bytes();
+    }
+    for (name, value) in &fault.headers {
+        answer = answer.header(name, value);
+    }
+    answer
+}
+
+fn received(request: &Request<'_>, operation: Option<&str>) -> ReceivedRequest {
+    let connection = request.connection;
+    ReceivedRequest {
+        seq: 0,
+        service: connection.service,
+        operation: operation.map(str::to_owned),
+        method: request.method.to_owned(),
+        host: request.host.to_owned(),
+        path: request.path.to_owned(),
+        query: request.query.to_owned(),
+        headers: request.headers.clone(),
+        body: String::from_utf8_lossy(request.body).into_owned(),
+        client_certificate: request.client_certificate().map(|certificate| thumbprint(certificate)),
+        connection: connection.id,
+        tls_version: connection.tls_version.clone(),
+        handshake: connection.handshake.clone(),
+        status: None,
+    }
+}
+
+/// Lower-cased names; repeated fields are joined.
+pub(crate) fn header_map(headers: &hyper::HeaderMap) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::<String, String>::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        map.entry(name.as_str().to_owned())
+            .and_modify(|joined| *joined = format!("{joined}, {value}"))
+            .or_insert_with(|| value.into_owned());
+    }
+    map
+}
+
+/// A host without its port.
+pub(crate) fn host_name(host: &str) -> String {
+    host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase()
+}
+
+/// An answer as hyper sends it; with `cut`, the connection breaks in the middle of the body.
+pub(crate) fn response(answer: Answer, cut: bool) -> hyper::Response<AnswerBody> {
+    let length = answer.body.len();
+    let mut response = hyper::Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(name, value);
+    }
+    let body = if cut {
+        response = response.header("content-length", length);
+        AnswerBody { left: Some(Bytes::from(answer.body).slice(..length / 2)), cut, flushed: false }
+    } else {
+        AnswerBody { left: Some(Bytes::from(answer.body)), cut, flushed: false }
+    };
+    // Only a header field that a fault made up can be unfit for HTTP.
+    response.body(body).unwrap_or_else(|error| {
+        let mut response = hyper::Response::new(AnswerBody {
+            left: Some(Bytes::from(error.to_string())),
+            cut: false,
+            flushed: false,
+        });
+        *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// The body of an answer, whole or cut.
+pub(crate) struct AnswerBody {
+    left: Option<Bytes>,
+    cut: bool,
+    flushed: bool,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(match self.left.take() {
+            Some(bytes) => Some(Ok(Frame::data(bytes))),
+            // hyper sends what it holds when a body has nothing to give; an error would make it drop that.
+            None if self.cut && !self.flushed => {
+                self.flushed = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            None if self.cut => Some(Err(io::Error::other("a fault cut the connection"))),
+            None => None,
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.left {
+            Some(bytes) if !self.cut => SizeHint::with_exact(bytes.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.cut && self.left.as_ref().is_none_or(Bytes::is_empty)
+    }
+}

@@ -1,0 +1,258 @@
+//! The security token service: one flow from the POST to the token, judged the way Entra judges.
+
+mod assertion;
+mod binding;
+mod discovery;
+mod federation;
+pub(crate) mod issue;
+pub(crate) mod refusal;
+mod site;
+
+use serde_json::{Value, json};
+
+use crate::directory::{self, Client, TENANT_DOMAIN, TENANT_ID};
+use crate::exchange::{Answer, Pairs, Request, new_id};
+use crate::hosts::Service;
+use crate::world::World;
+use binding::Binding;
+use issue::{Grant, access_token};
+use refusal::{Refusal, malformed};
+use site::Site;
+
+/// `expires_in` of every token.
+const EXPIRES_IN: i64 = 3599;
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const JWT_POP: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-pop";
+
+pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
+    let answer = match (request.method, Site::of(request)) {
+        ("POST", Some(site)) => match token(world, request, site) {
+            Ok(body) => Answer::json(200, &body),
+            Err(refusal) => refusal.answer(request, world.clock.now()),
+        },
+        ("GET", _) => discovery::answer(world, request),
+        _ => Answer::not_found(request),
+    };
+    let answer = answer.header("cache-control", "no-store, no-cache").header("x-ms-request-id", new_id());
+    match request.header("client-request-id") {
+        Some(id) => answer.header("client-request-id", id),
+        None => answer,
+    }
+}
+
+/// What the form asks for, once its shape has been found good.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) form: &'a Pairs,
+    pub(crate) client: Client,
+    /// Asked for with `token_type=mtls_pop`.
+    pub(crate) bound: bool,
+    /// The URL it was sent to, which is the audience of a client's own assertion.
+    pub(crate) endpoint: &'a str,
+    /// Its assertions are signed with RS256.
+    pub(crate) rs256: bool,
+}
+
+fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refusal> {
+    let form = form(request)?;
+    site.tenant.map_or(Ok(()), judge_tenant)?;
+    match form.get("grant_type") {
+        Some("client_credentials") => {}
+        Some(other) => {
+            let text = format!("The app requested an unsupported grant type '{other}'.");
+            return Err(Refusal::new("unsupported_grant_type", 70003, text));
+        }
+        None => return Err(missing("grant_type")),
+    }
+    let client_id = form.get("client_id").ok_or_else(|| missing("client_id"))?;
+    let client = Client::find(client_id).ok_or_else(|| {
+        let text = format!(
+            "Application with identifier '{client_id}' was not found in the directory 'devcloud'. This can happen if \
+             the application has not been installed by the administrator of the tenant."
+        );
+        Refusal::new("unauthorized_client", 700016, text)
+    })?;
+    let resource = resource(form.get("scope"))?;
+    let claims = claims(form.get("claims"))?;
+    let bound = match form.get("token_type") {
+        None => false,
+        Some("mtls_pop") => true,
+        Some("Bearer") => false,
+        Some(other) => {
+            return Err(malformed(format!("The token_type '{other}' is not supported.")));
+        }
+    };
+    let endpoint = format!("https://{}{}", request.host, request.path);
+    let asked = TokenRequest { form: &form, client, bound, endpoint: &endpoint, rs256: site.rs256 };
+    let bound_to = authenticate(world, request, &asked)?;
+
+    let grant = Grant {
+        client,
+        audience: resource,
+        bound_to: bound_to.as_deref(),
+        claims: claims.as_ref(),
+        lifetime: EXPIRES_IN,
+    };
+    let token = access_token(world, &grant, request.fault)
+        .map_err(|text| Refusal::new("server_error", 90033, text))?;
+    Ok(json!({
+        "token_type": if bound { "mtls_pop" } else { "Bearer" },
+        "expires_in": EXPIRES_IN,
+        "ext_expires_in": EXPIRES_IN,
+        "access_token": token,
+    }))
+}
+
+/// Lets the client in, or does not. Returns the certificate that the token is to be bound to.
+fn authenticate(
+    world: &World,
+    request: &Request<'_>,
+    asked: &TokenRequest<'_>,
+) -> Result<Option<String>, Refusal> {
+    let secret = asked.form.get("client_secret");
+    let assertion = asked.form.get("client_assertion");
+    let kind = asked.form.get("client_assertion_type");
+    if secret.is_some() && assertion.is_some() {
+        return Err(malformed("Present a client_secret or a client_assertion, not both."));
+    }
+    let binding = match request.connection.service {
+        Service::Mtlsauth => Some(Binding::of(world, request)?),
+        Service::Authority if request.client_certificate().is_some() => Some(Binding::of(world, request)?),
+        _ if asked.bound => {
+            return Err(malformed(
+                "An mtls_pop token is issued over mutual TLS only; Entra does that at its mtlsauth endpoint.",
+            ));
+        }
+        _ => None,
+    };
+    match (&binding, secret, assertion) {
+        (None, Some(secret), _) => judge_secret(asked.client, secret)?,
+        (Some(_), Some(_), _) => {
+            return Err(malformed("A client_secret is not accepted over mutual TLS."));
+        }
+        (_, None, Some(assertion)) => match (kind, &binding) {
+            (None, _) => return Err(missing("client_assertion_type")),
+            (Some(JWT_BEARER), Some(_)) if asked.bound => {
+                return Err(malformed(
+                    "With token_type=mtls_pop the certificate of the TLS connection authenticates the client; a \
+                     client_assertion of type jwt-bearer is not accepted beside it.",
+                ));
+            }
+            (Some(JWT_BEARER), _) => judge_bearer_assertion(world, asked, assertion, binding.as_ref())?,
+            (Some(JWT_POP), Some(binding)) => {
+                federation::judge(world, asked, assertion, Some(binding), true)?
+            }
+            (Some(JWT_POP), None) => {
+                return Err(malformed(
+                    "A client_assertion of type jwt-pop is accepted over mutual TLS only.",
+                ));
+            }
+            (Some(other), _) => {
+                return Err(malformed(format!("The client_assertion_type '{other}' is not supported.")));
+            }
+        },
+        (Some(binding), None, None) => {
+            binding.judge_trust(world, asked.client)?;
+            if !asked.bound {
+                let text = "The application is not enabled for bearer tokens over mutual TLS; ask for token_type=mtls_pop.";
+                return Err(Refusal::new("invalid_request", 51000, text));
+            }
+        }
+        (None, None, None) => {
+            let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
+            return Err(Refusal::new("invalid_client", 7000218, text));
+        }
+    }
+    Ok(binding.filter(|_| asked.bound).map(|binding| binding.thumbprint))
+}
+
+/// An assertion of type jwt-bearer is the client's own, signed with its certificate, or a federated one.
+fn judge_bearer_assertion(
+    world: &World,
+    asked: &TokenRequest<'_>,
+    assertion: &str,
+    binding: Option<&Binding<'_>>,
+) -> Result<(), Refusal> {
+    let token = crate::jwt::Token::parse(assertion).map_err(refusal::malformed_assertion)?;
+    let own = token.text("iss").is_some_and(|issuer| issuer.eq_ignore_ascii_case(asked.client.client_id()));
+    if own {
+        assertion::judge(world, asked, &token, binding)
+    } else {
+        federation::judge(world, asked, assertion, binding, false)
+    }
+}
+
+fn judge_secret(client: Client, secret: &str) -> Result<(), Refusal> {
+    let Client::App(app) = client else {
+        return Err(Refusal::new("invalid_client", 7000218, "A managed identity has no client secret."));
+    };
+    if app.secret == Some(secret) {
+        return Ok(());
+    }
+    let text = format!(
+        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not \
+         the client secret ID, for a secret added to app '{}'.",
+        app.client_id
+    );
+    Err(Refusal::new("invalid_client", 7000215, text))
+}
+
+fn form(request: &Request<'_>) -> Result<Pairs, Refusal> {
+    let content_type = request.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Refusal::new(
+            "invalid_request",
+            900144,
+            "The body must be application/x-www-form-urlencoded.",
+        ));
+    }
+    let form = request.form();
+    match form.repeated() {
+        Some(name) => Err(malformed(format!("The parameter '{name}' is repeated."))),
+        None => Ok(form),
+    }
+}
+
+fn judge_tenant(tenant: &str) -> Result<(), Refusal> {
+    if tenant.eq_ignore_ascii_case(TENANT_ID) || tenant.eq_ignore_ascii_case(TENANT_DOMAIN) {
+        return Ok(());
+    }
+    if ["common", "organizations", "consumers"].contains(&tenant) {
+        let text = "No tenant-identifying information found in either the request or implied by any provided credentials.";
+        return Err(Refusal::new("invalid_request", 50059, text));
+    }
+    let text = format!(
+        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the \
+         correct cloud. Check with your subscription administrator, this may happen if there are no active \
+         subscriptions for the tenant."
+    );
+    Err(Refusal::new("invalid_request", 90002, text))
+}
+
+fn resource(scope: Option<&str>) -> Result<&'static str, Refusal> {
+    let scope = scope.ok_or_else(|| missing("scope"))?;
+    let Some(name) = scope.strip_suffix("/.default").filter(|_| !scope.contains(' ')) else {
+        let text = format!(
+            "The provided value for scope {scope} is not valid. Client credential flows must have a scope value with \
+             /.default suffixed to the resource identifier (application ID URI)."
+        );
+        return Err(Refusal::new("invalid_scope", 1002012, text));
+    };
+    directory::resource(name).ok_or_else(|| {
+        let text = format!("The resource principal named {name} was not found in the tenant named devcloud.");
+        Refusal::new("invalid_resource", 500011, text)
+    })
+}
+
+fn claims(text: Option<&str>) -> Result<Option<Value>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    match serde_json::from_str::<Value>(text) {
+        Ok(claims) if claims.is_object() => Ok(Some(claims)),
+        _ => Err(malformed("The claims parameter is not a JSON object.")),
+    }
+}
+
+fn missing(parameter: &str) -> Refusal {
+    let text = format!("The request body must contain the following parameter: '{parameter}'.");
+    Refusal::new("invalid_request", 900144, text)
+}

@@ -1,0 +1,108 @@
+//! What the login hosts publish: instance discovery, the OpenID configuration and the signing keys.
+
+use serde_json::json;
+
+use super::refusal::Refusal;
+use crate::directory::{STS_ISSUER, TENANT_ID};
+use crate::exchange::{Answer, Request};
+use crate::hosts::{OPENID_PROVIDER_HOST, Service};
+use crate::world::World;
+
+/// Preferred network name, preferred cache name and aliases of each cloud.
+const CLOUDS: [(&str, &str, &[&str]); 6] = [
+    (
+        "login.microsoftonline.com",
+        "login.windows.net",
+        &["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
+    ),
+    (
+        "login.partner.microsoftonline.cn",
+        "login.partner.microsoftonline.cn",
+        &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+    ),
+    (
+        "login.microsoftonline.us",
+        "login.microsoftonline.us",
+        &["login.microsoftonline.us", "login.usgovcloudapi.net"],
+    ),
+    ("login.sovcloud-identity.fr", "login.sovcloud-identity.fr", &["login.sovcloud-identity.fr"]),
+    ("login.sovcloud-identity.de", "login.sovcloud-identity.de", &["login.sovcloud-identity.de"]),
+    ("login.sovcloud-identity.sg", "login.sovcloud-identity.sg", &["login.sovcloud-identity.sg"]),
+];
+
+pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
+    let login = request.connection.service == Service::Login;
+    match request.segments()[..] {
+        ["common", "discovery", "instance"] if login => {
+            instance(request).unwrap_or_else(|refusal| refusal.answer(request, world.clock.now()))
+        }
+        [_, "v2.0", ".well-known", "openid-configuration"] if login => openid_configuration(request),
+        [_, "discovery", "v2.0", "keys"] if login => Answer::json(200, &world.keys.sts.jwks()),
+        [".well-known", "openid-configuration"] if request.host == OPENID_PROVIDER_HOST => openid_provider(),
+        ["keys"] if request.host == OPENID_PROVIDER_HOST => Answer::json(200, &world.keys.sts.jwks()),
+        _ => Answer::not_found(request),
+    }
+}
+
+fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
+    let query = request.query();
+    if !matches!(query.get("api-version"), Some("1.0" | "1.1")) {
+        let text = "The request body must contain the following parameter: 'api-version'.";
+        return Err(Refusal::new("invalid_request", 900144, text));
+    }
+    let endpoint = query.get("authorization_endpoint").unwrap_or_default();
+    let host =
+        endpoint.strip_prefix("https://").and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    let known = CLOUDS.iter().any(|(_, _, aliases)| aliases.contains(&host));
+    if !known && Service::of_host(host) != Some(Service::Login) {
+        return Err(Refusal::new(
+            "invalid_instance",
+            50049,
+            format!("Unknown or invalid instance: '{host}'."),
+        ));
+    }
+    let metadata: Vec<_> = CLOUDS
+        .iter()
+        .map(|(network, cache, aliases)| json!({ "preferred_network": network, "preferred_cache": cache, "aliases": aliases }))
+        .collect();
+    Ok(Answer::json(
+        200,
+        &json!({
+            "tenant_discovery_endpoint": format!("https://{host}/{TENANT_ID}/v2.0/.well-known/openid-configuration"),
+            "api-version": "1.1",
+            "metadata": metadata,
+        }),
+    ))
+}
+
+fn openid_configuration(request: &Request<'_>) -> Answer {
+    let base = format!("https://{}/{TENANT_ID}", request.host);
+    Answer::json(
+        200,
+        &json!({
+            "issuer": STS_ISSUER,
+            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+            "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+            "token_endpoint_auth_methods_supported":
+                ["client_secret_post", "private_key_jwt", "tls_client_auth"],
+            "mtls_endpoint_aliases": { "token_endpoint": format!("{}/oauth2/v2.0/token", base.replacen("login.", "mtlsauth.", 1)) },
+        }),
+    )
+}
+
+/// A provider whose token endpoint must be discovered. Its tokens are the STS's, issuer included.
+fn openid_provider() -> Answer {
+    let base = format!("https://{OPENID_PROVIDER_HOST}");
+    Answer::json(
+        200,
+        &json!({
+            "issuer": base,
+            "authorization_endpoint": format!("{base}/oauth2/authorize"),
+            "token_endpoint": format!("{base}/oauth2/token"),
+            "jwks_uri": format!("{base}/keys"),
+            "token_endpoint_auth_methods_supported":
+                ["client_secret_post", "private_key_jwt", "tls_client_auth"],
+        }),
+    )
+}

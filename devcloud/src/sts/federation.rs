@@ -1,0 +1,85 @@
+//! Federated identity credentials: assertions that somebody else signed.
+
+use super::TokenRequest;
+use super::binding::Binding;
+use super::refusal::{Refusal, malformed, malformed_assertion};
+use crate::clock;
+use crate::directory::{Client, FEDERATED_ISSUER, FEDERATION_AUDIENCE, STS_ISSUER};
+use crate::jwt::Token;
+use crate::world::World;
+
+/// Clocks may differ by this.
+const SKEW: i64 = 300;
+
+/// `pop` says that the assertion came as jwt-pop: it must be bound to the certificate of the connection.
+pub(crate) fn judge(
+    world: &World,
+    asked: &TokenRequest<'_>,
+    assertion: &str,
+    binding: Option<&Binding<'_>>,
+    pop: bool,
+) -> Result<(), Refusal> {
+    let token = Token::parse(assertion).map_err(malformed_assertion)?;
+    let no_record = || {
+        let text = format!(
+            "No matching federated identity record found for presented assertion. Assertion Issuer: {}. Assertion \
+             Subject: {}. Assertion Audience: {}.",
+            token.claims["iss"], token.claims["sub"], token.claims["aud"]
+        );
+        Refusal::new("invalid_request", 70021, text)
+    };
+    let issuer = token.text("iss").unwrap_or_default();
+    let key = match issuer {
+        FEDERATED_ISSUER => &world.keys.oidc,
+        STS_ISSUER => &world.keys.sts,
+        _ => return Err(no_record()),
+    };
+    if !key.signed(&token) {
+        let text = "Assertion failed signature validation. [Reason - The key was not found in the issuer's key set, or the signature is wrong.]";
+        return Err(Refusal::new("invalid_client", 50013, text));
+    }
+    let subject = token.text("sub").unwrap_or_default();
+    let Client::App(app) = asked.client else {
+        return Err(no_record());
+    };
+    if !app.federated.contains(&(issuer, subject)) || token.text("aud") != Some(FEDERATION_AUDIENCE) {
+        return Err(no_record());
+    }
+    judge_dates(world, &token)?;
+    judge_binding(&token, binding, pop)
+}
+
+fn judge_dates(world: &World, token: &Token) -> Result<(), Refusal> {
+    let to =
+        token.number("exp").ok_or_else(|| malformed_assertion("exp is missing or no number".to_owned()))?;
+    let from = token.number("nbf").unwrap_or(i64::MIN);
+    let now = world.clock.now();
+    if now - SKEW > to || now.saturating_add(SKEW) < from {
+        let text = format!(
+            "Client assertion is not within its valid time range. Current time: {}, expiry time of assertion {}.",
+            clock::text(now),
+            clock::text(to)
+        );
+        return Err(Refusal::new("invalid_client", 700024, text));
+    }
+    Ok(())
+}
+
+/// A bound assertion is worth something only on a connection of its certificate.
+fn judge_binding(token: &Token, binding: Option<&Binding<'_>>, pop: bool) -> Result<(), Refusal> {
+    match (token.bound_to(), binding) {
+        (Some(bound_to), Some(binding)) if bound_to == binding.thumbprint => Ok(()),
+        (Some(bound_to), Some(binding)) => {
+            let text = format!(
+                "The assertion is bound to the certificate {bound_to}, the TLS connection has {}.",
+                binding.thumbprint
+            );
+            Err(Refusal::new("invalid_client", 500181, text))
+        }
+        (Some(_), None) => Err(malformed(
+            "The assertion is bound to a certificate; it needs the mtlsauth endpoint and jwt-pop.",
+        )),
+        (None, _) if pop => Err(malformed("A client_assertion of type jwt-pop must have cnf with x5t#S256.")),
+        (None, _) => Ok(()),
+    }
+}

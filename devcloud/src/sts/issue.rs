@@ -1,0 +1,66 @@
+//! Writes and signs access tokens.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::directory::{Client, STS_ISSUER, TENANT_ID};
+use crate::fault::{Fault, merge};
+use crate::world::World;
+
+/// What a token says.
+pub(crate) struct Grant<'a> {
+    pub(crate) client: Client,
+    pub(crate) audience: &'a str,
+    /// `x5t#S256` of the certificate the token is bound to.
+    pub(crate) bound_to: Option<&'a str>,
+    /// The `claims` parameter of the request.
+    pub(crate) claims: Option<&'a Value>,
+    pub(crate) lifetime: i64,
+}
+
+/// An access token, signed. The error is for people.
+pub(crate) fn access_token(
+    world: &World,
+    grant: &Grant<'_>,
+    fault: Option<&Fault>,
+) -> Result<String, String> {
+    let now = world.clock.now();
+    let client_id = grant.client.client_id();
+    let mut claims = json!({
+        "aud": grant.audience,
+        "iss": STS_ISSUER,
+        "iat": now,
+        "nbf": now,
+        "exp": now + grant.lifetime,
+        "app_displayname": grant.client.name(),
+        "appid": client_id,
+        "azp": client_id,
+        "idtyp": "app",
+        "oid": grant.client.object_id(),
+        "sub": grant.client.object_id(),
+        "tid": TENANT_ID,
+        "uti": Uuid::new_v4().simple().to_string(),
+        "ver": "2.0",
+    });
+    if let Client::ManagedIdentity(identity) = grant.client
+        && let Some(resource_id) = identity.resource_id
+    {
+        claims["xms_mirid"] = json!(resource_id);
+    }
+    if let Some(thumbprint) = grant.bound_to {
+        claims["cnf"] = json!({ "x5t#S256": thumbprint });
+    }
+    if let Some(asked) = grant.claims {
+        let asked = &asked["access_token"];
+        if let Some(capabilities) = asked["xms_cc"]["values"].as_array() {
+            claims["xms_cc"] = json!(capabilities);
+        }
+        if let Some(context) = asked["acrs"]["value"].as_str() {
+            claims["acrs"] = json!([context]);
+        }
+    }
+    if let Some(fault) = fault {
+        merge(&mut claims, &fault.claims);
+    }
+    world.keys.sts.sign(&claims).map_err(|error| format!("the token could not be signed: {error}"))
+}

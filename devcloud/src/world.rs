@@ -1,0 +1,132 @@
+//! The state that all services share, and what tests may do to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use rcgen::KeyPair;
+use rustls::crypto::CryptoProvider;
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::cloud::Options;
+use crate::fault::{Fault, Faults};
+use crate::jwt::{Keys, SigningKey, Token};
+use crate::oidc::{self, Assertion};
+use crate::pki::{self, Pki};
+use crate::record::{Log, ReceivedRequest};
+use crate::trust::Trust;
+
+/// An expired assertion is refused for its date; its `jti` is kept until then and for the skew of clocks.
+const KEPT_AFTER_EXPIRY: i64 = 600;
+
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+    /// The machine's time at the start.
+    pub(crate) started: i64,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) pki: Pki,
+    pub(crate) trust: Trust,
+    pub(crate) keys: Keys,
+    pub(crate) log: Log,
+    pub(crate) faults: Faults,
+    pub(crate) replay: Replay,
+    connections: AtomicU64,
+}
+
+/// The assertions that have been used: `jti` and expiry.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    used: Mutex<HashMap<String, i64>>,
+}
+
+impl World {
+    pub(crate) fn new(options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let clock = Clock::default();
+        let started = clock.now();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let [sni, rotated, fic, sts, oidc, attest] = rsa_keys()?;
+        let pki = Pki::new(started, [sni, rotated, fic])?;
+        Ok(World {
+            options,
+            clock,
+            started,
+            trust: Trust::new(&pki, &provider)?,
+            provider,
+            pki,
+            keys: Keys {
+                sts: SigningKey::new(&sts)?,
+                oidc: SigningKey::new(&oidc)?,
+                attest: SigningKey::new(&attest)?,
+            },
+            log: Log::default(),
+            faults: Faults::default(),
+            replay: Replay::default(),
+            connections: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// One line on stderr, if the owner wants to hear.
+    pub(crate) fn say(&self, line: &str) {
+        if self.options.log_to_stderr {
+            // Nobody is left to be told when stderr is gone.
+            let _ = writeln!(std::io::stderr(), "devcloud: {line}");
+        }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.log.requests()
+    }
+
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        self.log.counters()
+    }
+
+    pub(crate) fn reset(&self) {
+        self.log.clear();
+        self.faults.clear();
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) -> Result<(), String> {
+        self.faults.add(fault)
+    }
+
+    pub(crate) fn mint_assertion(&self, assertion: &Assertion) -> Result<String, String> {
+        oidc::mint(self, assertion)
+    }
+
+    pub(crate) fn mint_attestation(&self, jwk: &Value) -> Result<String, String> {
+        crate::attest::token(self, jwk, None)
+    }
+}
+
+impl Replay {
+    /// The error says that the assertion was used before, or cannot be told apart.
+    pub(crate) fn first_use(&self, token: &Token, now: i64) -> Result<(), String> {
+        let id = token.text("jti").ok_or("jti is missing or no string")?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.retain(|_, expiry| *expiry > now - KEPT_AFTER_EXPIRY);
+        match used.insert(id.to_owned(), token.number("exp").unwrap_or(i64::MAX)) {
+            Some(_) => Err(format!("it was used before (jti {id})")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// RSA keys are slow to make: they are made side by side.
+fn rsa_keys<const N: usize>() -> Result<[KeyPair; N], Box<dyn Error + Send + Sync>> {
+    let makers: [_; N] = std::array::from_fn(|_| thread::spawn(pki::rsa_key));
+    let mut keys = Vec::with_capacity(N);
+    for maker in makers {
+        keys.push(maker.join().map_err(|_| "making an RSA key panicked")??);
+    }
+    keys.try_into().map_err(|_| "some RSA keys are missing".into())
+}

@@ -1,0 +1,196 @@
+//! Does the STS let in whom Entra lets in, and refuse the others with Entra's numbers?
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::signer::Signer;
+use common::*;
+use devcloud::Assertion;
+use devcloud::directory::*;
+use serde_json::{Value, json};
+
+const LOGIN: &str = "eastus.login.microsoft.com";
+const MTLS: &str = "eastus.mtlsauth.microsoft.com";
+const ID: (&str, &str) = ("client_id", APP_A_CLIENT_ID);
+const SECRET: (&str, &str) = ("client_secret", APP_A_SECRET);
+
+#[test]
+fn refusals_have_the_numbers_of_entra() {
+    let cloud = start();
+    let ok = token(&cloud, LOGIN, None, &[ID, SECRET, GRAPH_SCOPE]);
+    assert_eq!(
+        (ok.status, &ok.json()["token_type"], &ok.json()["expires_in"]),
+        (200, &"Bearer".into(), &3599.into())
+    );
+
+    let other = ("client_id", "99999999-0000-4000-8000-000000000000");
+    for (code, error, form) in [
+        (700016, "unauthorized_client", vec![other, SECRET, GRAPH_SCOPE]),
+        (7000215, "invalid_client", vec![ID, ("client_secret", "wrong"), GRAPH_SCOPE]),
+        (7000218, "invalid_client", vec![ID, GRAPH_SCOPE]),
+        (900144, "invalid_request", vec![ID, SECRET]),
+        (1002012, "invalid_scope", vec![ID, SECRET, ("scope", "https://graph.microsoft.com/User.Read")]),
+        (500011, "invalid_resource", vec![ID, SECRET, ("scope", "api://nothing/.default")]),
+        (9002313, "invalid_request", vec![ID, SECRET, GRAPH_SCOPE, POP]),
+        (9002313, "invalid_request", vec![ID, ID, SECRET, GRAPH_SCOPE]),
+    ] {
+        let refused = token(&cloud, LOGIN, None, &form);
+        assert_eq!((refused.code(), &refused.json()["error"]), (code, &error.into()), "{refused:?}");
+    }
+    let url = format!("https://{LOGIN}/99999999-0000-4000-8000-000000000000/oauth2/v2.0/token");
+    assert_eq!(token_at(&cloud, &url, None, &[ID, SECRET, GRAPH_SCOPE]).code(), 90002);
+}
+
+#[test]
+fn a_refusal_echoes_the_correlation_id() {
+    let cloud = start();
+    let id = "0d1c1a2e-5b1f-4a3e-9d56-3b1a0a2f7c11";
+    let refused = curl(&cloud, &["-H", &format!("client-request-id: {id}"), "-d", "x=y", &endpoint(LOGIN)]);
+    assert_eq!(refused.json()["correlation_id"], id);
+    assert!(
+        refused.head.contains(&format!("client-request-id: {id}"))
+            && refused.head.contains("x-ms-request-id: ")
+    );
+}
+
+#[test]
+fn an_sni_certificate_alone_gets_a_bound_token_and_nothing_weaker() {
+    let cloud = start();
+    let files = cloud.files();
+    for certificate in [files.sni(), files.sni_rotated(), files.sni_ec()] {
+        for host in [
+            "mtlsauth.microsoft.com",
+            MTLS,
+            "mtlsauth.microsoftonline.us",
+            "usgov.mtlsauth.microsoftonline.us",
+        ] {
+            let issued = token(&cloud, host, Some(&certificate), &[ID, GRAPH_SCOPE, POP]);
+            assert_eq!(issued.json()["token_type"], "mtls_pop", "{host} {certificate:?} {issued:?}");
+        }
+    }
+    let sni = files.sni();
+    let assertion = [("client_assertion_type", JWT_BEARER), ("client_assertion", "e30.e30.e30")];
+    for (code, certificate, form) in [
+        (700027, files.fic_binding(), vec![ID, GRAPH_SCOPE, POP]),
+        (700027, sni.clone(), vec![("client_id", APP_B_CLIENT_ID), GRAPH_SCOPE, POP]),
+        (51000, sni.clone(), vec![ID, GRAPH_SCOPE]),
+        (9002313, sni.clone(), vec![ID, SECRET, GRAPH_SCOPE, POP]),
+        (9002313, sni.clone(), vec![ID, assertion[0], assertion[1], GRAPH_SCOPE, POP]),
+    ] {
+        let refused = token(&cloud, MTLS, Some(&certificate), &form);
+        assert_eq!(refused.code(), code, "{refused:?}");
+    }
+}
+
+#[test]
+fn a_client_assertion_is_read_to_the_letter() {
+    let cloud = start();
+    let signer = Signer::new(&cloud);
+    let send = |header: Value, payload: Value| signer.send(LOGIN, None, &header, &payload);
+    let (x5c, payload) = (signer.x5c.clone(), || signer.payload(LOGIN));
+    let without = |mut of: Value, name: &str| {
+        of.as_object_mut().unwrap().remove(name);
+        of
+    };
+    let with = |mut of: Value, name: &str, value: Value| {
+        of[name] = value;
+        of
+    };
+    assert_eq!(send(json!({ "x5c": x5c }), payload()).json()["token_type"], "Bearer");
+    assert_eq!(send(json!({}), payload()).json()["token_type"], "Bearer", "the thumbprint is registered");
+
+    let now = cloud.now();
+    let reversed: Vec<_> = x5c.iter().rev().collect();
+    for (code, header, payload) in [
+        (50027, json!({ "x5c": x5c[0] }), payload()),
+        (50027, json!({ "x5c": reversed }), payload()),
+        (700027, json!({ "x5t#S256": "other" }), payload()),
+        (50027, json!({}), with(payload(), "exp", json!((now + 600).to_string()))),
+        (50027, json!({}), with(payload(), "exp", json!(now + 3600))),
+        (50027, json!({}), without(payload(), "jti")),
+        (700024, json!({}), with(with(payload(), "nbf", json!(now - 1200)), "exp", json!(now - 600))),
+        (700023, json!({}), with(payload(), "aud", json!(endpoint("login.microsoftonline.com")))),
+        (700021, json!({}), with(payload(), "sub", json!("other"))),
+        (70021, json!({}), with(payload(), "iss", json!("other"))),
+    ] {
+        let refused = send(header.clone(), payload.clone());
+        assert_eq!(refused.code(), code, "{header} {payload} {refused:?}");
+    }
+    let once = payload();
+    assert_eq!(send(json!({}), once.clone()).status, 200);
+    assert_eq!(send(json!({}), once).code(), 50027, "a replay");
+}
+
+#[test]
+fn an_unregistered_key_needs_x5c() {
+    let cloud = start();
+    let signer = Signer::with(&cloud, &cloud.files().sni_rotated());
+    assert_eq!(signer.send(LOGIN, None, &json!({}), &signer.payload(LOGIN)).code(), 700027);
+    let x5c = json!({ "x5c": signer.x5c });
+    assert_eq!(signer.send(LOGIN, None, &x5c, &signer.payload(LOGIN)).status, 200);
+}
+
+#[test]
+fn bearer_over_mutual_tls_wants_one_certificate_in_both_places() {
+    let cloud = start();
+    let signer = Signer::new(&cloud);
+    let x5c = json!({ "x5c": signer.x5c });
+    let send =
+        |certificate: &std::path::Path| signer.send(MTLS, Some(certificate), &x5c, &signer.payload(MTLS));
+    assert_eq!(send(&cloud.files().sni()).json()["token_type"], "Bearer");
+    assert_eq!(send(&cloud.files().sni_rotated()).code(), 9002313);
+}
+
+#[test]
+fn a_federated_assertion_is_verified_and_stays_bound() {
+    let cloud = start();
+    let files = cloud.files();
+    let bound = std::fs::read_to_string(files.fic_assertion()).unwrap();
+    let mint = |change: fn(&mut Assertion)| {
+        let mut assertion = Assertion::default();
+        change(&mut assertion);
+        cloud.mint_assertion(&assertion).unwrap()
+    };
+    let send = |host: &str, certificate, kind: &str, assertion: &str, pop: bool| {
+        let mut form = vec![("client_id", APP_B_CLIENT_ID), GRAPH_SCOPE];
+        form.extend([("client_assertion_type", kind), ("client_assertion", assertion)]);
+        form.extend(pop.then_some(POP));
+        token(&cloud, host, certificate, &form)
+    };
+    let (fic, sni) = (files.fic_binding(), files.sni());
+    assert_eq!(send(MTLS, Some(&fic), JWT_POP, &bound, true).json()["token_type"], "mtls_pop");
+    assert_eq!(send(MTLS, Some(&fic), JWT_POP, &bound, false).json()["token_type"], "Bearer");
+    assert_eq!(send(LOGIN, None, JWT_BEARER, &mint(|_| ()), false).json()["token_type"], "Bearer");
+
+    let mut forged = mint(|_| ()).into_bytes();
+    *forged.last_mut().unwrap() = b'A';
+    forged.extend(b"AAAA");
+    let forged = String::from_utf8(forged).unwrap();
+    for (code, refused) in [
+        (500181, send(MTLS, Some(&sni), JWT_POP, &bound, true)),
+        (9002313, send(MTLS, Some(&fic), JWT_POP, &mint(|_| ()), true)),
+        (9002313, send(MTLS, Some(&fic), JWT_BEARER, &bound, true)),
+        (9002313, send(LOGIN, None, JWT_BEARER, &bound, false)),
+        (9002313, send(LOGIN, None, JWT_POP, &bound, false)),
+        (70021, send(LOGIN, None, JWT_BEARER, &mint(|a| a.subject = "other".into()), false)),
+        (70021, send(LOGIN, None, JWT_BEARER, &mint(|a| a.audience = "other".into()), false)),
+        (700024, send(LOGIN, None, JWT_BEARER, &mint(|a| a.expires_in = -600), false)),
+        (50013, send(LOGIN, None, JWT_BEARER, &forged, false)),
+    ] {
+        assert_eq!(refused.code(), code, "{refused:?}");
+    }
+}
+
+#[test]
+fn a_managed_identity_may_be_the_first_leg() {
+    let cloud = start();
+    let certificate = binding(&cloud, SYSTEM_ASSIGNED_CLIENT_ID);
+    let exchange = ("scope", "api://AzureADTokenExchange/.default");
+    let first =
+        token(&cloud, MTLS, Some(&certificate), &[("client_id", SYSTEM_ASSIGNED_CLIENT_ID), exchange, POP])
+            .token();
+    let form = [("client_id", APP_B_CLIENT_ID), GRAPH_SCOPE, POP];
+    let assertion = [("client_assertion_type", JWT_POP), ("client_assertion", first.as_str())];
+    let second = token(&cloud, MTLS, Some(&certificate), &[&form[..], &assertion].concat()).token();
+    assert_eq!(call(&cloud, &graph("/v1.0/me"), "mtls_pop", &second, Some(&certificate)).status, 200);
+}

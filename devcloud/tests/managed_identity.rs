@@ -1,0 +1,131 @@
+//! Does IMDS hand out what the STS and Graph then accept, and refuse what it should?
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use devcloud::directory::*;
+use devcloud::{Cloud, Fault, Options};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use rcgen::PublicKeyData as _;
+use serde_json::json;
+
+fn pop(cloud: &Cloud, client_id: &str, certificate: &std::path::Path) -> Reply {
+    token(
+        cloud,
+        "eastus.mtlsauth.microsoft.com",
+        Some(certificate),
+        &[("client_id", client_id), GRAPH_SCOPE, POP],
+    )
+}
+
+#[test]
+fn an_issued_certificate_gets_a_token_that_graph_accepts_on_its_connections() {
+    let cloud = start();
+    let certificate = binding(&cloud, USER_ASSIGNED_CLIENT_ID);
+    let token = pop(&cloud, USER_ASSIGNED_CLIENT_ID, &certificate);
+    assert_eq!(token.json()["token_type"], "mtls_pop");
+    let called = call(&cloud, &graph("/v1.0/me"), "mtls_pop", &token.token(), Some(&certificate));
+    assert_eq!(called.status, 200, "{called:?}");
+    assert_eq!(called.json()["x5t#S256"], claims(&token.token())["cnf"]["x5t#S256"]);
+    assert_eq!((cloud.counter("issuecredential"), cloud.counter("token"), cloud.counter("graph")), (1, 1, 1));
+}
+
+#[test]
+fn a_certificate_speaks_for_its_own_identity_and_only_while_it_is_valid() {
+    let cloud = start();
+    let certificate = binding(&cloud, SYSTEM_ASSIGNED_CLIENT_ID);
+    assert_eq!(pop(&cloud, USER_ASSIGNED_CLIENT_ID, &certificate).code(), 1000610);
+    assert_eq!(pop(&cloud, SYSTEM_ASSIGNED_CLIENT_ID, &cloud.files().sni()).code(), 1000610);
+    cloud.advance_clock(Duration::from_secs(7 * 24 * 3600 + 1));
+    let expired = pop(&cloud, SYSTEM_ASSIGNED_CLIENT_ID, &certificate);
+    assert_eq!((expired.code(), &expired.json()["error"]), (1000610, &"invalid_client".into()));
+}
+
+#[test]
+fn one_identity_has_three_names_and_strangers_have_none() {
+    let cloud = start();
+    for name in [
+        format!("client_id={USER_ASSIGNED_CLIENT_ID}"),
+        format!("object_id={USER_ASSIGNED_OBJECT_ID}"),
+        format!("mi_res_id={USER_ASSIGNED_RESOURCE_ID}"),
+    ] {
+        let metadata =
+            imds(&cloud, &format!("identity/getplatformmetadata?cred-api-version=2.0&{name}"), None);
+        assert_eq!(metadata.json()["clientId"], USER_ASSIGNED_CLIENT_ID, "{name}");
+        assert!(metadata.head.contains("server: imds/"), "{metadata:?}");
+    }
+    let v1 = "identity/oauth2/token?api-version=2018-02-01&resource=https://graph.microsoft.com/";
+    let token = imds(&cloud, v1, None);
+    assert_eq!(claims(&token.token())["aud"], "https://graph.microsoft.com/");
+    assert!(token.json()["expires_on"].is_string());
+    assert_eq!(call(&cloud, &graph("/v1.0/me"), "Bearer", &token.token(), None).status, 200);
+
+    let stranger = imds(&cloud, &format!("{v1}&client_id=stranger"), None);
+    assert_eq!((stranger.status, &stranger.json()["error_description"]), (400, &"Identity not found".into()));
+    let v2_name = imds(&cloud, &format!("{v1}&mi_res_id={USER_ASSIGNED_RESOURCE_ID}"), None);
+    assert_eq!(v2_name.status, 400);
+    let bare = curl(&cloud, &[&format!("{}/metadata/{v1}", cloud.imds_url())]);
+    assert_eq!(bare.status, 400);
+}
+
+#[test]
+fn attestation_must_be_ours_and_about_the_key_in_the_csr() {
+    let cloud = Cloud::start(Options { require_attestation: true, ..Options::default() }).unwrap();
+    let (key, other) = (rsa_key(), rsa_key());
+    let issue = |attestation: Option<&str>| issue(&cloud, SYSTEM_ASSIGNED_CLIENT_ID, &key, attestation);
+    let right = cloud.mint_attestation(key.der_bytes()).unwrap();
+    assert_eq!(issue(Some(&right)).status, 200);
+
+    let about_other = cloud.mint_attestation(other.der_bytes()).unwrap();
+    for (attestation, says) in [
+        (None, "missing or empty"),
+        (Some(about_other.as_str()), "another key"),
+        (Some("e30.e30.e30"), "not signed"),
+    ] {
+        let refused = issue(attestation);
+        assert_eq!(refused.status, 400);
+        assert!(refused.body.contains(says), "{says:?} is not in {refused:?}");
+    }
+}
+
+#[test]
+fn the_attestation_endpoint_believes_only_the_holder_of_the_key() {
+    let cloud = start();
+    let key = rsa_key();
+    let private = EncodingKey::from_rsa_pem(key.serialize_pem().as_bytes()).unwrap();
+    let jwk = Jwk::from_encoding_key(&private, Algorithm::PS256).unwrap();
+    let attest = |signed: &str| {
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &private, Algorithm::PS256).unwrap();
+        let body =
+            json!({ "jwk": jwk, "nonce": "nonce", "alg": "PS256", "signature": signature }).to_string();
+        curl(
+            &cloud,
+            &["-d", &body, &format!("{ATTESTATION_ENDPOINT}/attest/keyguard?api-version=2020-10-01")],
+        )
+    };
+    assert_eq!(attest("another nonce").status, 400);
+    let token = attest("nonce").json()["token"].as_str().unwrap().to_owned();
+    assert_eq!(issue(&cloud, SYSTEM_ASSIGNED_CLIENT_ID, &key, Some(&token)).status, 200);
+}
+
+#[test]
+fn faults_strike_as_often_as_asked() {
+    let cloud = start();
+    let metadata = || imds(&cloud, "identity/getplatformmetadata?cred-api-version=2.0", None);
+    cloud.fault(Fault { times: 2, ..Fault::status("metadata", 503) }).unwrap();
+    cloud.fault(Fault::set("metadata", json!({ "tenantId": null, "clientId": "bent" }))).unwrap();
+    assert_eq!((metadata().status, metadata().status), (503, 503));
+    let bent = metadata().json();
+    assert_eq!((&bent["clientId"], bent.get("tenantId")), (&"bent".into(), None));
+    assert_eq!(metadata().json()["clientId"], SYSTEM_ASSIGNED_CLIENT_ID);
+    assert!(cloud.fault(Fault::on("metadatum")).is_err());
+
+    cloud.fault(Fault { certificate_seconds: Some(60), ..Fault::on("issuecredential") }).unwrap();
+    let certificate = binding(&cloud, SYSTEM_ASSIGNED_CLIENT_ID);
+    cloud.advance_clock(Duration::from_secs(61));
+    assert_eq!(pop(&cloud, SYSTEM_ASSIGNED_CLIENT_ID, &certificate).code(), 1000610);
+}
