@@ -84,7 +84,7 @@ impl Error {
     pub fn new(kind: ErrorKind, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
-            code: code.into(),
+            code: one_line(code.into()),
             message: one_line(message.into()),
             http_status: None,
             aadsts: Vec::new(),

@@ -1,4 +1,23 @@
-//! Microsoft Entra tokens, Bearer and mTLS proof-of-possession.
+//! Microsoft Entra tokens, Bearer and mTLS proof-of-possession (`mtls_pop`, RFC 8705 style).
+//!
+//! Make [`AppOptions`], an [`App`] from them, and ask it for a [`Token`] with a [`TokenRequest`]; call
+//! the API with [`App::send`]. Every call blocks; share the app between threads.
+//!
+//! The rooms of the house, each importing only from those below it:
+//!
+//! | room | job |
+//! |---|---|
+//! | `ffi` | the C ABI |
+//! | `app` | the one flow: cache, else fetch once for all who wait |
+//! | `resource` | calling an API with a token |
+//! | `credential` | how a confidential client proves itself |
+//! | `managed_identity` | how the host vouches for a workload |
+//! | `token` | asking a token endpoint, and the token cache |
+//! | `authority` | from authority, region and mTLS to an endpoint |
+//! | `http` | connections, TLS, proxies, retries |
+//! | `binding` | certificates with their private keys |
+//! | `key` | where private keys live |
+//! | `runtime`, `error`, `secret`, `clock`, `env`, `log` | what every room needs |
 
 mod binding;
 mod clock;
@@ -9,7 +28,7 @@ mod log;
 mod runtime;
 mod secret;
 
-pub use binding::Certificate;
+pub use binding::{Certificate, Pkcs12Format};
 pub use clock::{Clock, SystemClock};
 pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};

@@ -5,6 +5,8 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// A secret string: a token, a password, a client secret. `Debug` shows only that it is there.
+///
+/// A NUL follows the text in memory, so that it can be lent to other languages without a copy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -15,12 +17,25 @@ pub struct SecretBytes(Zeroizing<Vec<u8>>);
 impl Secret {
     /// Takes over `text`; the caller's own copies remain the caller's to wipe.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        let mut text = Zeroizing::new(text.into());
+        if text.len() == text.capacity() {
+            // Growing in place would leave a copy behind that nobody wipes.
+            let mut larger = Zeroizing::new(String::with_capacity(text.len() + 1));
+            larger.push_str(&text);
+            text = larger;
+        }
+        text.push('\0');
+        Self(text)
     }
 
     /// The secret itself. Name chosen so that every use can be found.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0[..self.0.len() - 1]
+    }
+
+    /// The secret and the NUL behind it.
+    pub(crate) fn expose_terminated(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -51,6 +66,17 @@ impl fmt::Debug for SecretBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Is the text the same, and terminated, whether or not there was room for the NUL?
+    #[test]
+    fn text_is_terminated() {
+        let mut roomy = String::with_capacity(100);
+        roomy.push_str("abc");
+        for secret in [Secret::new("abc"), Secret::new(roomy), Secret::new("abc".to_owned())] {
+            assert_eq!((secret.expose(), secret.expose_terminated()), ("abc", b"abc\0".as_slice()));
+        }
+        assert_eq!(Secret::new("").expose(), "");
+    }
 
     /// Is a secret kept out of `Debug`, also of the structures that hold it?
     #[test]

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::clock::from_unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::PrivateKey;
+use crate::key::{KeyAlgorithm, PrivateKey};
 use crate::runtime::PerProcess;
 
 /// A certificate, the chain that came with it, and its private key. Cheap to clone; never changes.
@@ -37,7 +37,7 @@ struct Inner {
 }
 
 /// Per owner; `PerProcess` because what hangs here is connections.
-type Attachments = Mutex<HashMap<u64, Arc<dyn Any + Send + Sync>>>;
+type Attachments = Mutex<HashMap<u64, (Weak<u64>, Arc<dyn Any + Send + Sync>)>>;
 
 impl Certificate {
     /// Puts `chain` (DER, leaf first) and the private key of the leaf together.
@@ -112,22 +112,38 @@ impl Certificate {
         &self.0.key
     }
 
+    /// Whether it can sign a client assertion: Entra takes only RSA there. A bound token may have an
+    /// EC certificate, which signs nothing but TLS handshakes.
+    pub(crate) fn ensure_rsa(&self) -> Result<()> {
+        if self.0.key.algorithm() == KeyAlgorithm::Rsa {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::KeyUnavailable,
+            "certificate_not_rsa",
+            "a Bearer token needs a certificate with an RSA key, this one has an EC key: ask for an \
+             mTLS proof-of-possession token, or use an RSA certificate",
+        ))
+    }
+
     /// What a higher room keeps for as long as this certificate is in use (its connections), made
-    /// by `make` where there is none yet for `owner`. Dropped with the last clone of the certificate.
+    /// by `make` where there is none yet for `owner`. Dropped with the last clone of the certificate,
+    /// or some time after `owner` has gone.
     pub(crate) fn attachment<T: Any + Send + Sync>(
         &self,
-        owner: u64,
+        owner: &Arc<u64>,
         make: impl FnOnce() -> Result<Arc<T>>,
     ) -> Result<Arc<T>> {
         let process = self.0.attachments.get();
         let mut attachments = process.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(present) = attachments.get(&owner).cloned()
-            && let Ok(present) = present.downcast::<T>()
+        if let Some((_, present)) = attachments.get(&**owner)
+            && let Ok(present) = present.clone().downcast::<T>()
         {
             return Ok(present);
         }
         let made = make()?;
-        attachments.insert(owner, made.clone());
+        attachments.retain(|_, (owner, _)| owner.strong_count() > 0);
+        attachments.insert(**owner, (Arc::downgrade(owner), made.clone()));
         Ok(made)
     }
 }
@@ -154,4 +170,84 @@ fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(bytes);
     out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::key::SignatureScheme;
+    use crate::secret::SecretBytes;
+
+    /// A key that exists elsewhere: all that is known of it is its public half.
+    #[derive(Debug)]
+    struct AbsentKey(KeyAlgorithm, Vec<u8>);
+
+    impl PrivateKey for AbsentKey {
+        fn algorithm(&self) -> KeyAlgorithm {
+            self.0
+        }
+
+        fn public_key_der(&self) -> &[u8] {
+            &self.1
+        }
+
+        fn schemes(&self) -> &'static [SignatureScheme] {
+            &[]
+        }
+
+        fn sign(&self, _: SignatureScheme, _: &[u8]) -> Result<Vec<u8>> {
+            Err(invalid("absent"))
+        }
+
+        fn export_pkcs8_der(&self) -> Result<SecretBytes> {
+            Err(invalid("absent"))
+        }
+
+        fn is_exportable(&self) -> bool {
+            false
+        }
+    }
+
+    /// The certificate of RFC 8705, appendix A.
+    fn example(algorithm: KeyAlgorithm) -> Certificate {
+        let der = STANDARD
+            .decode(
+                "MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAxODEyMzcwOVoXDTIyMDUwMjEy\
+                 MzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C\
+                 7HKW9OylMbnQZjjJ/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwIDSQAwRgIh\
+                 AP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOVbUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L\
+                 +SY=",
+            )
+            .unwrap();
+        let public_key = X509Certificate::from_der(&der).unwrap().1.public_key().raw.to_vec();
+        Certificate::new(vec![der], Arc::new(AbsentKey(algorithm, public_key))).unwrap()
+    }
+
+    /// Is the thumbprint that of the standard's own example?
+    #[test]
+    fn x5t_s256_is_that_of_rfc_8705() {
+        let certificate = example(KeyAlgorithm::EcP256);
+        assert_eq!(certificate.x5t_s256(), "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0");
+        assert_eq!(certificate.subject(), "CN=mtls");
+    }
+
+    /// Does an EC certificate say that it is for bound tokens only?
+    #[test]
+    fn ec_certificate_cannot_sign_assertions() {
+        assert!(example(KeyAlgorithm::Rsa).ensure_rsa().is_ok());
+        let error = example(KeyAlgorithm::EcP256).ensure_rsa().unwrap_err();
+        assert_eq!(error.code(), "certificate_not_rsa");
+        assert!(error.message().contains("proof-of-possession"), "{error}");
+    }
+
+    /// Is a key that stays where it is neither exported nor asked for?
+    #[test]
+    fn absent_key_is_not_exported() {
+        let certificate = example(KeyAlgorithm::EcP256);
+        assert!(!certificate.is_exportable());
+        assert!(certificate.private_key_pem().is_err());
+    }
 }

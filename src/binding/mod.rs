@@ -1,5 +1,30 @@
 //! The certificate a token is bound to, and the key that proves its possession.
 
+mod cache;
 mod certificate;
+mod export;
+mod lifetime;
+mod load;
 
+use std::time::SystemTime;
+
+use url::Url;
+
+pub(crate) use cache::BindingCache;
 pub use certificate::Certificate;
+pub use export::Pkcs12Format;
+use export::pkcs12_password;
+pub(crate) use lifetime::{Lifetime, lifetime};
+
+/// An issued certificate with what belongs to it. They travel together and never change.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub(crate) certificate: Certificate,
+    /// `https://{region}.mtlsauth.microsoft.com/{tenant}`: where tokens for it come from, and the
+    /// only host of the token service it is ever presented to.
+    pub(crate) endpoint: Url,
+    pub(crate) client_id: String,
+    pub(crate) tenant_id: String,
+    /// When it was issued to us, by our clock.
+    pub(crate) minted: SystemTime,
+}

@@ -1,9 +1,13 @@
 //! Where private keys live. Everything above signs through one trait and never sees a key.
 
+mod software;
+
 use std::fmt;
 
 use crate::error::Result;
 use crate::secret::SecretBytes;
+
+pub(crate) use software::SoftwareKey;
 
 /// How a message is hashed and signed. Names follow the TLS 1.3 registry (RFC 8446, section 4.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

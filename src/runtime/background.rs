@@ -1,6 +1,7 @@
 //! The one background thread of an app: early refreshes and renewals that no caller waits for.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ impl Background {
         Self { process: PerProcess::new(Worker::default) }
     }
 
-    /// Queues `job`; it is handed the flag that stops it. `false` where no thread could be had.
-    pub(crate) fn spawn(&self, job: impl FnOnce(Cancel) + Send + 'static) -> bool {
+    /// Queues `job`; it is handed the flag that stops it. Where no thread can be had it is dropped.
+    pub(crate) fn spawn(&self, job: impl FnOnce(Cancel) + Send + 'static) {
         let worker = self.process.get();
         let cancel = worker.cancel.clone();
         let mut runtime = worker.runtime.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,12 +45,24 @@ impl Background {
                 .build()
                 .ok();
         }
-        let Some(runtime) = runtime.as_ref() else { return false };
-        runtime.spawn_blocking(move || {
-            ON_WORKER.set(true);
-            job(cancel);
-        });
-        true
+        let Some(running) = runtime.as_ref() else { return };
+        let spawn = || {
+            running.spawn_blocking(move || {
+                ON_WORKER.set(true);
+                job(cancel);
+            })
+        };
+        // tokio panics where the system gives it no thread, and has queued the job by then.
+        if catch_unwind(AssertUnwindSafe(spawn)).is_err()
+            && let Some(useless) = runtime.take()
+        {
+            useless.shutdown_background();
+        }
+    }
+
+    /// Stops what runs and what is queued. Dropping also waits for it.
+    pub(crate) fn stop(&self) {
+        self.process.get().cancel.cancel();
     }
 }
 

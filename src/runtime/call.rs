@@ -1,6 +1,7 @@
 //! One call of the library: how long it may take, who may stop it, and under which id it is logged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -17,6 +18,7 @@ pub(crate) struct Call {
     /// Lower-case hyphenated UUID, sent as `client-request-id`.
     pub(crate) correlation_id: String,
     deadline: Option<Instant>,
+    cut_short: Arc<AtomicBool>,
 }
 
 impl Call {
@@ -29,7 +31,27 @@ impl Call {
         timeout: Option<Duration>,
     ) -> Self {
         let deadline = timeout.and_then(|timeout| clock.monotonic().checked_add(timeout));
-        Self { clock, cancel, log, correlation_id, deadline }
+        Self { clock, cancel, log, correlation_id, deadline, cut_short: Arc::default() }
+    }
+
+    /// The same call with `limit` from now on, where it does not have less time anyway.
+    pub(crate) fn limited(&self, limit: Duration) -> Self {
+        let end = self.clock.monotonic().checked_add(limit);
+        let deadline = match (self.deadline, end) {
+            (Some(deadline), Some(end)) => Some(deadline.min(end)),
+            (deadline, end) => deadline.or(end),
+        };
+        Self { deadline, cut_short: Arc::default(), ..self.clone() }
+    }
+
+    /// Notes that another try was given up because this call has no time for it: its outcome is no
+    /// answer for callers who have more.
+    pub(crate) fn note_cut_short(&self) {
+        self.cut_short.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Relaxed)
     }
 
     /// The time left, `None` without a deadline.

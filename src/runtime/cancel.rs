@@ -5,21 +5,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::runtime::PerProcess;
+
 /// Stops calls from another thread. Clones share one flag; once cancelled it stays so.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     cancelled: AtomicBool,
-    state: Mutex<State>,
+    /// Those who wait are threads, and what they wait for sockets, of one process.
+    waiters: PerProcess<Waiters>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    hooks: Mutex<Hooks>,
     woken: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Hooks {
     next: u64,
-    hooks: Vec<(u64, Weak<dyn Fn() + Send + Sync>)>,
+    list: Vec<(u64, Weak<dyn Fn() + Send + Sync>)>,
 }
 
 /// Keeps a hook registered; dropping it takes the hook out.
@@ -38,10 +45,11 @@ impl Cancel {
     /// Stops everything that uses this flag. May be called from any thread, any number of times.
     pub fn cancel(&self) {
         let hooks: Vec<_> = {
-            let state = self.0.lock();
+            let waiters = self.0.waiters.get();
+            let hooks = waiters.lock();
             self.0.cancelled.store(true, Ordering::SeqCst);
-            self.0.woken.notify_all();
-            state.hooks.iter().filter_map(|(_, hook)| hook.upgrade()).collect()
+            waiters.woken.notify_all();
+            hooks.list.iter().filter_map(|(_, hook)| hook.upgrade()).collect()
         };
         for hook in hooks {
             hook();
@@ -56,7 +64,8 @@ impl Cancel {
     /// Waits until cancelled, at most `duration`; tells whether it was cancelled.
     pub(crate) fn wait(&self, duration: Duration) -> bool {
         let end = Instant::now().checked_add(duration);
-        let mut state = self.0.lock();
+        let waiters = self.0.waiters.get();
+        let mut hooks = waiters.lock();
         while !self.is_cancelled() {
             let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
@@ -64,7 +73,7 @@ impl Cancel {
             }
             // The longest wait a condition variable takes on every platform is a matter of years.
             let slice = left.min(Duration::from_secs(3600));
-            state = self.0.woken.wait_timeout(state, slice).unwrap_or_else(PoisonError::into_inner).0;
+            hooks = waiters.woken.wait_timeout(hooks, slice).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -72,10 +81,11 @@ impl Cancel {
     /// Runs `hook` when cancelled, at once if that has already happened. Used to shut sockets down.
     pub(crate) fn on_cancel(&self, hook: Arc<dyn Fn() + Send + Sync>) -> Registration {
         let id = {
-            let mut state = self.0.lock();
-            let id = state.next;
-            state.next += 1;
-            state.hooks.push((id, Arc::downgrade(&hook)));
+            let waiters = self.0.waiters.get();
+            let mut hooks = waiters.lock();
+            let id = hooks.next;
+            hooks.next += 1;
+            hooks.list.push((id, Arc::downgrade(&hook)));
             id
         };
         if self.is_cancelled() {
@@ -85,15 +95,21 @@ impl Cancel {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Default for Shared {
+    fn default() -> Self {
+        Self { cancelled: AtomicBool::new(false), waiters: PerProcess::new(Waiters::default) }
+    }
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, Hooks> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.shared.lock().hooks.retain(|(id, _)| *id != self.id);
+        self.shared.waiters.get().lock().list.retain(|(id, _)| *id != self.id);
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use once_cell::sync::Lazy;
 
 /// A value that each process makes for itself on first use.
@@ -20,7 +20,7 @@ pub(crate) struct PerProcess<T> {
 }
 
 /// The value of this process, kept alive while in use.
-pub(crate) struct Current<T>(Arc<Slot<T>>);
+pub(crate) struct Current<T>(Guard<Arc<Slot<T>>>);
 
 struct Slot<T> {
     epoch: u32,
@@ -39,10 +39,10 @@ impl<T> PerProcess<T> {
     pub(crate) fn get(&self) -> Current<T> {
         let current = self.current.load();
         if current.epoch == epoch() {
-            return Current(Arc::clone(&current));
+            return Current(current);
         }
         self.current.compare_and_swap(&current, Arc::new(Slot::new((self.make)())));
-        Current(self.current.load_full())
+        Current(self.current.load())
     }
 }
 

@@ -3,9 +3,12 @@
 mod background;
 mod call;
 mod cancel;
+mod flight;
 mod fork;
 
 pub(crate) use background::Background;
 pub(crate) use call::Call;
 pub use cancel::Cancel;
+pub(crate) use cancel::Registration;
+pub(crate) use flight::Flights;
 pub(crate) use fork::PerProcess;

@@ -1,0 +1,184 @@
+//! Making a [`Certificate`] from what people have: PEM text, PKCS#12 data, files of either.
+
+mod pem;
+mod pkcs12;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
+
+use crate::binding::Certificate;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{PrivateKey, SoftwareKey};
+use crate::secret::Secret;
+
+/// More than any certificate chain needs, and little enough to read whatever a path leads to.
+const MAX_FILE_SIZE: u64 = 1024 * 1024;
+
+/// What was found in the input, in its order.
+#[derive(Default)]
+struct Parts {
+    /// DER.
+    certificates: Vec<Vec<u8>>,
+    keys: Vec<SoftwareKey>,
+}
+
+impl Certificate {
+    /// From PEM text: the certificate, its chain in any order, and the private key, which is in
+    /// `key_pem` or beside the certificate. Certificates in `key_pem` do not count. PKCS#8, PKCS#1 and SEC1 keys are read, and PKCS#8 keys
+    /// encrypted with `password`. Certificates that do not belong to the chain are left out.
+    pub fn from_pem(
+        certificate_pem: &[u8],
+        key_pem: Option<&[u8]>,
+        password: Option<&Secret>,
+    ) -> Result<Self> {
+        let mut parts = Parts::default();
+        pem::read(certificate_pem, password, &mut parts)?;
+        if let Some(key_pem) = key_pem {
+            parts.read_key(key_pem, password).map_err(|error| error.context("the private key"))?;
+        }
+        parts.assemble()
+    }
+
+    /// From PKCS#12 data (PFX): the private key, its certificate, and the chain as far as it is in
+    /// there. No password and the empty password are the same.
+    pub fn from_pkcs12(pfx: &[u8], password: Option<&Secret>) -> Result<Self> {
+        let mut parts = Parts::default();
+        pkcs12::read(pfx, password, &mut parts)?;
+        parts.assemble()
+    }
+
+    /// From a file, PEM or PKCS#12 whatever its name, of at most 1 MiB. `key_path` is the PEM file
+    /// of the private key where the certificate's file does not hold it.
+    pub fn from_file(path: &Path, key_path: Option<&Path>, password: Option<&Secret>) -> Result<Self> {
+        let in_file = |error: Error| error.context(&path.display().to_string());
+        let data = read_file(path)?;
+        if pkcs12::is_pkcs12(&data) {
+            if key_path.is_some() {
+                return Err(in_file(Error::argument(
+                    "a PKCS#12 file holds its private key, do not give a key file with it",
+                )));
+            }
+            return Self::from_pkcs12(&data, password).map_err(in_file);
+        }
+        let mut parts = Parts::default();
+        pem::read(&data, password, &mut parts).map_err(in_file)?;
+        if let Some(key_path) = key_path {
+            parts
+                .read_key(&read_file(key_path)?, password)
+                .map_err(|error| error.context(&key_path.display().to_string()))?;
+        }
+        parts.assemble().map_err(in_file)
+    }
+}
+
+impl Parts {
+    /// Adds the keys of a text that was given for its key: a certificate that happens to be there
+    /// must not take the place of the one that was named.
+    fn read_key(&mut self, text: &[u8], password: Option<&Secret>) -> Result<()> {
+        let mut parts = Self::default();
+        pem::read(text, password, &mut parts)?;
+        self.keys.append(&mut parts.keys);
+        Ok(())
+    }
+
+    fn assemble(self) -> Result<Certificate> {
+        let certificates = self.certificates.iter().map(|der| parse(der)).collect::<Result<Vec<_>>>()?;
+        if certificates.is_empty() {
+            return Err(malformed("there is no certificate in it"));
+        }
+        let key = only_key(self.keys)?;
+        // A renewed certificate may keep the key of its predecessor: take the one that lasts longer.
+        let leaf = certificates
+            .iter()
+            .filter(|certificate| certificate.public_key().raw == key.public_key_der())
+            .max_by_key(|certificate| certificate.validity().not_after.timestamp())
+            .ok_or_else(|| malformed("the private key does not belong to any certificate given"))?;
+        let chain = chain_from(leaf, &certificates);
+        Certificate::new(chain.iter().map(|one| one.as_raw().to_vec()).collect(), Arc::new(key))
+    }
+}
+
+/// The one key there is. The same key twice is fine: one file may be named as both.
+fn only_key(keys: Vec<SoftwareKey>) -> Result<SoftwareKey> {
+    let mut keys = keys.into_iter();
+    let key = keys.next().ok_or_else(|| {
+        let message = "there is no private key in it, give the private key of the certificate too";
+        Error::new(ErrorKind::KeyUnavailable, "cert_without_private_key", message)
+    })?;
+    if keys.any(|other| other.public_key_der() != key.public_key_der()) {
+        return Err(malformed("there are several private keys, give only that of the certificate"));
+    }
+    Ok(key)
+}
+
+/// `leaf` and its issuers, as far as they are in `pool`.
+fn chain_from<'a>(
+    leaf: &'a X509Certificate<'a>,
+    pool: &'a [X509Certificate<'a>],
+) -> Vec<&'a X509Certificate<'a>> {
+    let mut chain = vec![leaf];
+    let mut last = leaf;
+    while last.issuer().as_raw() != last.subject().as_raw() {
+        let issuer = pool
+            .iter()
+            .filter(|candidate| candidate.subject().as_raw() == last.issuer().as_raw())
+            .filter(|candidate| chain.iter().all(|used| used.as_raw() != candidate.as_raw()))
+            .max_by_key(|candidate| key_identifiers_agree(last, candidate));
+        match issuer {
+            Some(issuer) => chain.push(issuer),
+            None => break,
+        }
+        last = chain[chain.len() - 1];
+    }
+    chain
+}
+
+/// Tells apart the issuers of one name and several keys.
+fn key_identifiers_agree(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
+    let wanted = certificate.extensions().iter().find_map(|e| match e.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
+        _ => None,
+    });
+    let found = issuer.extensions().iter().find_map(|e| match e.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id),
+        _ => None,
+    });
+    wanted.is_some() && wanted == found
+}
+
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(malformed("a certificate in it is malformed")),
+    }
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let failed = |reason: String| malformed(format!("{}: {reason}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    // The room for everything is made at once: a buffer that grows leaves copies of a key behind.
+    let size = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_SIZE);
+    let mut data = Zeroizing::new(Vec::with_capacity(size as usize + 32));
+    let read = file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data);
+    let read = read.map_err(|error| failed(error.to_string()))?;
+    if read as u64 > MAX_FILE_SIZE {
+        return Err(failed("it is larger than 1 MiB, so it cannot be a certificate".to_owned()));
+    }
+    Ok(data)
+}
+
+/// The input is not what it should be.
+fn malformed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::KeyUnavailable, "invalid_certificate", message)
+}
+
+/// A private key is there, but it cannot be had.
+fn locked(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message)
+}
