@@ -23,6 +23,7 @@ mod binding;
 mod clock;
 mod env;
 mod error;
+mod http;
 mod key;
 mod log;
 mod runtime;

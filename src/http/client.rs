@@ -1,0 +1,202 @@
+//! One client: a pool of connections that all present the same certificate, or none.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::config::Config;
+use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
+use zeroize::Zeroizing;
+
+use super::USER_AGENT;
+use super::connector::Connector;
+use super::exchange::Exchange;
+use super::failure::{self, Peer, Presented};
+use super::message::{Request, Response};
+use crate::error::{Error, ErrorKind, Result, TransportFailure};
+use crate::runtime::Call;
+
+/// Idle connections kept for one host, and so how many dead ones a request may have to go through.
+const MAX_IDLE_PER_HOST: usize = 8;
+/// Idle connections kept for all hosts of one client.
+const MAX_IDLE: usize = 32;
+/// What is set aside for a body at once: all that a token endpoint may send. A server that announces
+/// more must first send it.
+const FIRST_BUFFER: u64 = 1024 * 1024;
+
+/// Headers that frame the message or belong to the connection are not the caller's to set.
+const OURS: [HeaderName; 9] = [
+    http::header::HOST,
+    http::header::CONTENT_LENGTH,
+    http::header::TRANSFER_ENCODING,
+    http::header::CONNECTION,
+    http::header::UPGRADE,
+    http::header::TE,
+    http::header::TRAILER,
+    http::header::EXPECT,
+    http::header::PROXY_AUTHORIZATION,
+];
+
+/// Sends requests and keeps the connections alive for the next ones. To be asked for anew from the
+/// [`Pool`](super::Pool) for each call: after a `fork` it is another one.
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    presented: Option<Arc<Presented>>,
+}
+
+/// Whether a client speaks plain HTTP, as only endpoints of the own machine do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Schemes {
+    HttpsOnly,
+    HttpAndHttps,
+}
+
+impl Client {
+    pub(super) fn new(connector: Connector, schemes: Schemes, connect_timeout: Duration) -> Self {
+        let presented = connector.presented.clone();
+        let config = Config::builder()
+            .https_only(schemes == Schemes::HttpsOnly)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(None)
+            .user_agent(USER_AGENT)
+            .accept_encoding("")
+            .timeout_connect(Some(connect_timeout))
+            .max_idle_connections(MAX_IDLE)
+            .max_idle_connections_per_host(MAX_IDLE_PER_HOST)
+            // The head of an answer has to fit into the one; the other is as long as a TLS record.
+            .input_buffer_size(64 * 1024)
+            .output_buffer_size(16 * 1024)
+            .build();
+        Self { agent: connector.into_agent(config), presented }
+    }
+
+    /// Sends `request` and reads the whole answer. Every status is an answer, redirects included.
+    ///
+    /// Fails as soon as the call is cancelled, and when its time, or the request's, is over.
+    pub(crate) fn send(&self, request: &Request<'_>, call: &Call) -> Result<Response> {
+        call.check()?;
+        let started = call.clock.monotonic();
+        let peer = Peer::Server {
+            host: request.url.host_str().unwrap_or_default().to_owned(),
+            presented: self.presented.clone(),
+        };
+        let outcome = self.send_on_live_connection(request, call, &peer);
+        call.log.verbose("http", || {
+            let took = call.clock.monotonic().saturating_duration_since(started).as_millis();
+            let result = match &outcome {
+                Ok(response) => response.status.to_string(),
+                Err(error) => error.to_string(),
+            };
+            format!("{} {peer}: {result} ({took} ms) [{}]", request.method, call.correlation_id)
+        });
+        outcome.map_err(|error| error.with_correlation_id(&call.correlation_id))
+    }
+
+    /// A server may close an idle connection in the moment in which we send on it. That is nobody's
+    /// failure, so the request goes out again, on another connection.
+    fn send_on_live_connection(&self, request: &Request<'_>, call: &Call, peer: &Peer) -> Result<Response> {
+        let mut dead = 0;
+        loop {
+            let limit = call.bounded(request.attempt_timeout);
+            let exchange = Exchange::enter(&call.cancel);
+            let outcome = self.attempt(request, limit, peer);
+            if call.cancel.is_cancelled() {
+                return Err(call.cancelled());
+            }
+            let error = match outcome {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if error.kind() == ErrorKind::Timeout && call.remaining().is_some_and(|left| left.is_zero()) {
+                return Err(call.timed_out());
+            }
+            let stale = exchange.was_stale() && error.transport() == Some(TransportFailure::Reset);
+            if !stale || !request.repeatable || dead == MAX_IDLE_PER_HOST {
+                return Err(error);
+            }
+            dead += 1;
+        }
+    }
+
+    fn attempt(&self, request: &Request<'_>, limit: Duration, peer: &Peer) -> Result<Response> {
+        let head = head(request)?;
+        let sent = match body(request) {
+            Some(body) => self.run(head.map(|()| body), limit),
+            None => self.run(head, limit),
+        };
+        let response = sent.map_err(|error| failure::ureq(error, peer))?;
+        receive(response, request.max_response_bytes, peer)
+    }
+
+    fn run(
+        &self,
+        request: http::Request<impl ureq::AsSendBody>,
+        limit: Duration,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
+    }
+
+    /// Closes every idle connection, and those in use after their request. Later requests fail.
+    pub(super) fn close(&self) {
+        self.agent.clone().shutdown();
+    }
+}
+
+/// Methods that are made for a body get one, if empty: some servers insist on a `Content-Length`.
+fn body<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
+    let expects_one = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+    request.body.or(expects_one.then_some(&[]))
+}
+
+fn head(request: &Request<'_>) -> Result<http::Request<()>> {
+    if !request.url.username().is_empty() || request.url.password().is_some() {
+        return Err(Error::argument("a URL must not hold a user name or password"));
+    }
+    let mut url = request.url.clone();
+    url.set_fragment(None);
+    let uri: Uri =
+        url.as_str().parse().map_err(|_| Error::argument("the URL cannot be used for a request"))?;
+    let mut head = http::Request::new(());
+    *head.method_mut() = request.method.clone();
+    *head.uri_mut() = uri;
+    for (name, value) in &request.headers {
+        let shown = name.escape_debug();
+        let key = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| Error::argument(format!("{shown} is not the name of an HTTP header")))?;
+        if OURS.contains(&key) {
+            return Err(Error::argument(format!("the header {shown} is set by the library; leave it out")));
+        }
+        let mut value = HeaderValue::from_bytes(value.expose().as_bytes()).map_err(|_| {
+            Error::argument(format!(
+                "the value of the header {shown} holds a line break or control character"
+            ))
+        })?;
+        value.set_sensitive(true);
+        head.headers_mut().append(key, value);
+    }
+    Ok(head)
+}
+
+fn receive(mut response: http::Response<ureq::Body>, limit: usize, peer: &Peer) -> Result<Response> {
+    let status = response.status().as_u16();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers =
+        response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+
+    let announced = response.body().content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(failure::too_large(limit, peer));
+    }
+    // Long enough from the start, so that no copy of a token is left behind by growing.
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.min(FIRST_BUFFER) as usize));
+    let beyond = (limit as u64).saturating_add(1);
+    let mut reader = response.body_mut().as_reader().take(beyond);
+    reader.read_to_end(&mut body).map_err(|error| failure::ureq(error.into(), peer))?;
+    if body.len() > limit {
+        return Err(failure::too_large(limit, peer));
+    }
+    Ok(Response { status, headers, body })
+}

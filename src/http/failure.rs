@@ -1,0 +1,217 @@
+//! What went wrong with a connection, in our words: who, why, and what to do about it.
+
+use std::fmt;
+use std::io::{self, ErrorKind::*};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::{AlertDescription, CertificateError, OtherError};
+
+use super::exchange::Exchange;
+use super::socket::OpenError;
+use crate::binding::Certificate;
+use crate::error::{Error, ErrorKind, TransportFailure};
+
+/// Who was spoken to.
+pub(super) enum Peer {
+    Server {
+        host: String,
+        presented: Option<Arc<Presented>>,
+    },
+    /// Host and port, without the credentials.
+    Proxy(String),
+}
+
+/// The certificate a client presents, as far as messages need it.
+pub(super) struct Presented {
+    x5t_s256: String,
+    not_after: SystemTime,
+}
+
+impl Presented {
+    pub(super) fn new(certificate: &Certificate) -> Self {
+        Self { x5t_s256: certificate.x5t_s256().to_owned(), not_after: certificate.not_after() }
+    }
+}
+
+/// There is no connection to `peer`.
+pub(super) fn open(error: OpenError, peer: &Peer) -> Error {
+    let (error, failure, what) = match error {
+        OpenError::Resolve(error) => (error, TransportFailure::Dns, "its name cannot be resolved"),
+        OpenError::Connect(error) => (error, TransportFailure::Connect, "it cannot be reached"),
+    };
+    let (failure, code, advice) = match peer {
+        Peer::Server { .. } => (failure, "network_error", ""),
+        Peer::Proxy(_) => (TransportFailure::Proxy, "proxy_error", "; check the proxy option or HTTPS_PROXY"),
+    };
+    if error.kind() == TimedOut {
+        return timeout(format!("no connection to the {peer} within the time limit{advice}"))
+            .with_transport(failure);
+    }
+    network(code, format!("no connection to the {peer}: {what} ({error}){advice}"), failure)
+}
+
+/// The connection to a proxy failed before there was a tunnel.
+pub(super) fn proxy_io(error: io::Error, peer: &Peer) -> Error {
+    if error.kind() == TimedOut {
+        return timeout(format!("the {peer} did not answer in time")).with_transport(TransportFailure::Proxy);
+    }
+    network("proxy_error", format!("the {peer} closed the connection ({error})"), TransportFailure::Proxy)
+}
+
+/// The TLS handshake with a server failed. Where our certificate was not even asked for yet, the loss
+/// of the connection says nothing about it.
+pub(super) fn handshake(error: io::Error, peer: &Peer) -> Error {
+    let failed = io(error, peer);
+    let presented = Exchange::current().is_some_and(|exchange| exchange.has_presented());
+    match failed.transport() {
+        Some(TransportFailure::Reset) if !presented => failed.with_transport(TransportFailure::Connect),
+        _ => failed,
+    }
+}
+
+/// A connection to a server failed, in the handshake or later.
+pub(super) fn io(error: io::Error, peer: &Peer) -> Error {
+    if let Some(inner) = error.get_ref() {
+        if let Some(error) = inner.downcast_ref::<Error>() {
+            return error.clone();
+        }
+        if let Some(error) = inner.downcast_ref::<rustls::Error>() {
+            return tls(error, peer);
+        }
+    }
+    if error.kind() == TimedOut {
+        return timeout(format!("the {peer} did not answer in time"));
+    }
+    let message = format!("the connection to the {peer} was lost before the answer was complete ({error})");
+    network("network_error", message, TransportFailure::Reset)
+}
+
+/// What `ureq` reports, once the errors of our own connector are taken out.
+pub(super) fn ureq(error: ureq::Error, peer: &Peer) -> Error {
+    match error {
+        ureq::Error::Io(error) => io(error, peer),
+        ureq::Error::Other(error) => match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(error) => Error::internal(format!("unexpected failure of the transport: {error}")),
+        },
+        ureq::Error::Timeout(_) => timeout(format!("the {peer} did not answer in time")),
+        ureq::Error::Protocol(error) => invalid(format!("the {peer} broke the rules of HTTP ({error})")),
+        ureq::Error::LargeResponseHeader(..) => invalid(format!("the {peer} sent too many headers")),
+        ureq::Error::RequireHttpsOnly(_) => Error::argument(format!("the {peer} must be asked over https")),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+            Error::argument(format!("the request to the {peer} is malformed ({error})"))
+        }
+        error => Error::internal(format!("the request to the {peer} failed: {error}")),
+    }
+}
+
+/// The answer is longer than the caller wants.
+pub(super) fn too_large(limit: usize, peer: &Peer) -> Error {
+    Error::new(
+        ErrorKind::InvalidResponse,
+        "response_too_large",
+        format!("the answer of the {peer} is longer than the limit of {limit} bytes"),
+    )
+}
+
+fn tls(error: &rustls::Error, peer: &Peer) -> Error {
+    let presented = match peer {
+        Peer::Server { presented, .. } => presented.as_deref(),
+        Peer::Proxy(_) => None,
+    };
+    match (error, presented) {
+        (rustls::Error::InvalidCertificate(reason), _) => server_certificate(reason, peer),
+        (rustls::Error::AlertReceived(alert), Some(presented)) if is_about_our_certificate(*alert) => {
+            client_certificate(*alert, presented, peer)
+        }
+        (rustls::Error::AlertReceived(AlertDescription::CertificateRequired), None) => server_tls(format!(
+            "the {peer} requires a client certificate and this request has none; use a credential with a \
+             certificate"
+        )),
+        (rustls::Error::AlertReceived(alert), _) => {
+            server_tls(format!("the {peer} refused the TLS connection with the alert {alert:?}"))
+        }
+        (rustls::Error::Other(OtherError(inner)), _) => match inner.downcast_ref::<Error>() {
+            // What our private key said when it was asked to sign.
+            Some(error) => error.clone(),
+            None => server_tls(format!("TLS with the {peer} failed: {inner}")),
+        },
+        (error, _) => server_tls(format!("TLS with the {peer} failed: {error}")),
+    }
+}
+
+/// With a certificate presented, servers say these when they do not like it. `HandshakeFailure` and
+/// `DecryptError` have other causes too, but none that is left once the server's side was agreed.
+fn is_about_our_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
+            | AlertDescription::HandshakeFailure
+    )
+}
+
+fn client_certificate(alert: AlertDescription, presented: &Presented, peer: &Peer) -> Error {
+    let message = format!(
+        "the {peer} did not accept our certificate (TLS alert {alert:?}; x5t#S256 {}, valid until {})",
+        presented.x5t_s256,
+        httpdate::fmt_http_date(presented.not_after),
+    );
+    Error::new(ErrorKind::Network, "client_certificate_rejected", message)
+        .with_transport(TransportFailure::ClientCertificate)
+}
+
+fn server_certificate(reason: &CertificateError, peer: &Peer) -> Error {
+    let words = match reason {
+        CertificateError::UnknownIssuer => {
+            "is issued by an authority that is not trusted here; add that authority with SSL_CERT_FILE or the \
+             trusted roots option"
+                .to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "has expired; check the clock of this machine".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet; check the clock of this machine".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is for another name; check the host name, and that no proxy answers in its place".to_owned()
+        }
+        other => format!("was not accepted ({other})"),
+    };
+    server_tls(format!("the certificate of the {peer} {words}"))
+}
+
+fn server_tls(message: String) -> Error {
+    Error::new(ErrorKind::Network, "tls_error", message).with_transport(TransportFailure::ServerTls)
+}
+
+fn network(code: &str, message: String, failure: TransportFailure) -> Error {
+    Error::new(ErrorKind::Network, code, message).with_transport(failure).with_retryable(true)
+}
+
+fn timeout(message: String) -> Error {
+    Error::new(ErrorKind::Timeout, "request_timeout", message).with_retryable(true)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidResponse, "invalid_response", message)
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server { host, .. } => write!(f, "server {host}"),
+            Self::Proxy(address) => write!(f, "proxy {address}"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What is sent and what comes back.
+
+use std::fmt;
+use std::time::Duration;
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+pub(crate) use ureq::http::Method;
+
+/// MSAL's limit for the answers of token and metadata endpoints.
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+/// The time one attempt may take; MSAL's (HttpClient's) default.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// One request, which can be sent any number of times. `Debug` shows no query, header value or body.
+pub(crate) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    pub(super) headers: Vec<(String, Secret)>,
+    pub(super) body: Option<&'a [u8]>,
+    pub(super) max_response_bytes: usize,
+    pub(super) attempt_timeout: Duration,
+    pub(super) repeatable: bool,
+}
+
+/// The answer, whatever its status. `Debug` shows no body and no header value.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// In the order in which the names first appeared; the values of one name in their order.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn get(url: &'a Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    pub(crate) fn post(url: &'a Url, body: &'a [u8]) -> Self {
+        Self::new(Method::POST, url).body(body)
+    }
+
+    pub(crate) fn new(method: Method, url: &'a Url) -> Self {
+        Self {
+            repeatable: method.is_idempotent(),
+            method,
+            url,
+            headers: Vec::new(),
+            body: None,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+        }
+    }
+
+    pub(crate) fn body(mut self, body: &'a [u8]) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Adds a header; a bad name or value is reported by the send.
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), Secret::new(value)));
+        self
+    }
+
+    /// A longer answer is an error. 1 MiB where nothing is said.
+    pub(crate) fn max_response_bytes(mut self, limit: usize) -> Self {
+        self.max_response_bytes = limit;
+        self
+    }
+
+    /// The time for one attempt, from the look-up of the name to the last byte. 100 s where nothing is said.
+    pub(crate) fn attempt_timeout(mut self, limit: Duration) -> Self {
+        self.attempt_timeout = limit;
+        self
+    }
+
+    /// Whether it does no harm if the server gets it twice, as a request for a token: then it is sent
+    /// again when a kept-alive connection turns out to be dead. True for GET, PUT, DELETE and such.
+    pub(crate) fn repeatable(mut self, repeatable: bool) -> Self {
+        self.repeatable = repeatable;
+        self
+    }
+}
+
+impl Response {
+    /// The first value of `name`, in any spelling.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A method by its name, for calls to APIs.
+pub(crate) fn method(name: &str) -> Result<Method> {
+    match Method::from_bytes(name.as_bytes()) {
+        Ok(method) if method != Method::CONNECT => Ok(method),
+        _ => Err(Error::argument(format!("{} is not an HTTP method for a request", name.escape_debug()))),
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("path", &self.url.path())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

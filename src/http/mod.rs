@@ -1,0 +1,28 @@
+//! HTTP/1.1 over TLS for everything above: one client per certificate, proxies, roots and retries.
+//!
+//! A request goes [`Pool`] -> [`Client`] -> `connector` (`socket`, `tunnel`, `tls`), on the caller's
+//! thread. `exchange` is how a connection deep inside ureq finds the call that may interrupt it.
+
+mod client;
+mod connector;
+mod exchange;
+mod failure;
+mod message;
+mod pool;
+mod proxy;
+mod retry;
+mod roots;
+mod socket;
+mod tls;
+mod tunnel;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use client::Client;
+pub(crate) use message::{Request, Response, method};
+pub(crate) use pool::{Pool, TransportOptions};
+pub(crate) use retry::{Policy, retry_after, send_with_retry};
+
+/// What we call ourselves towards servers and proxies.
+const USER_AGENT: &str = concat!("mtlspop/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,175 @@
+//! The clients of one app: one without a certificate, one for this machine, one per certificate.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use super::client::{Client, Schemes};
+use super::connector::{Connector, Tls};
+use super::failure::Presented;
+use super::proxy::ProxySettings;
+use super::roots::Roots;
+use super::tls;
+use crate::binding::Certificate;
+use crate::env::Env;
+use crate::error::Result;
+use crate::runtime::PerProcess;
+use crate::secret::Secret;
+
+/// What answers on this machine or its link takes a connection at once; off Azure nobody does, and the
+/// caller should not wait long to hear that.
+const LOCAL_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How an app reaches the network.
+#[derive(Clone)]
+pub(crate) struct TransportOptions {
+    /// The URL of an HTTP proxy, or `none`; the environment decides where this is not given.
+    pub(crate) proxy: Option<Secret>,
+    /// Roots to trust instead of those of the environment or the platform, as PEM text.
+    pub(crate) roots_pem: Option<Vec<u8>>,
+    /// The same, in a file.
+    pub(crate) roots_file: Option<PathBuf>,
+    /// For name look-up, TCP, proxy and TLS together.
+    pub(crate) connect_timeout: Duration,
+}
+
+/// Hands out clients. Connections and TLS sessions of a certificate live as long as the certificate:
+/// when its last clone goes, they are closed.
+pub(crate) struct Pool {
+    /// Under which the clients hang on the certificates, until it goes.
+    owner: Arc<u64>,
+    proxy: Arc<ProxySettings>,
+    connect_timeout: Duration,
+    state: PerProcess<State>,
+}
+
+/// Connections, TLS sessions and their locks: a child process starts with none of them.
+struct State {
+    roots: Arc<Roots>,
+    plain: OnceCell<Arc<Client>>,
+    direct: OnceCell<Arc<Client>>,
+    certified: Mutex<Certified>,
+}
+
+/// By SHA-256 of the certificate, so that two values of one certificate share a client.
+#[derive(Default)]
+struct Certified {
+    clients: HashMap<[u8; 32], Weak<Client>>,
+    /// How many were alive when the dead ones were last swept out.
+    alive: usize,
+}
+
+impl Pool {
+    /// Fails where the proxy, of the options or of the environment, cannot be used.
+    pub(crate) fn new(options: TransportOptions, env: Arc<dyn Env>) -> Result<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let proxy = ProxySettings::new(options.proxy.as_ref().map(Secret::expose), &*env)?;
+        let TransportOptions { roots_pem, roots_file, connect_timeout, .. } = options;
+        let make = move || State {
+            roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone())),
+            plain: OnceCell::new(),
+            direct: OnceCell::new(),
+            certified: Mutex::default(),
+        };
+        Ok(Self {
+            owner: Arc::new(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            proxy: Arc::new(proxy),
+            connect_timeout,
+            state: PerProcess::new(make),
+        })
+    }
+
+    /// For https servers that are not shown a certificate.
+    pub(crate) fn plain(&self) -> Result<Arc<Client>> {
+        let state = self.state.get();
+        let make = || self.https_client(&state.roots, None).map(Arc::new);
+        state.plain.get_or_try_init(make).cloned()
+    }
+
+    /// For IMDS and the endpoints of this machine: never through a proxy, and plain http is allowed.
+    pub(crate) fn direct(&self) -> Result<Arc<Client>> {
+        let state = self.state.get();
+        let make = || {
+            let connector =
+                Connector { proxy: Arc::default(), tls: Tls::OnDemand(state.roots.clone()), presented: None };
+            Arc::new(Client::new(
+                connector,
+                Schemes::HttpAndHttps,
+                self.connect_timeout.min(LOCAL_CONNECT_TIMEOUT),
+            ))
+        };
+        Ok(state.direct.get_or_init(make).clone())
+    }
+
+    /// For https servers that are shown `certificate`.
+    pub(crate) fn for_certificate(&self, certificate: &Certificate) -> Result<Arc<Client>> {
+        certificate.attachment(&self.owner, || {
+            let state = self.state.get();
+            let mut certified = state.certified.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(present) = certified.clients.get(certificate.sha256()).and_then(Weak::upgrade) {
+                return Ok(present);
+            }
+            let made = Arc::new(self.https_client(&state.roots, Some(certificate))?);
+            certified.insert(*certificate.sha256(), Arc::downgrade(&made));
+            Ok(made)
+        })
+    }
+
+    fn https_client(&self, roots: &Roots, certificate: Option<&Certificate>) -> Result<Client> {
+        let connector = Connector {
+            proxy: self.proxy.clone(),
+            tls: Tls::Ready(Arc::new(tls::client_config(roots.store()?, certificate)?)),
+            presented: certificate.map(|certificate| Arc::new(Presented::new(certificate))),
+        };
+        Ok(Client::new(connector, Schemes::HttpsOnly, self.connect_timeout))
+    }
+}
+
+impl Certified {
+    fn insert(&mut self, sha256: [u8; 32], client: Weak<Client>) {
+        // Sweeping when the map has doubled keeps it bounded, at a constant price per insertion.
+        if self.clients.len() > 2 * self.alive + 8 {
+            self.clients.retain(|_, client| client.strong_count() > 0);
+            self.alive = self.clients.len();
+        }
+        self.clients.insert(sha256, client);
+    }
+}
+
+impl Drop for Pool {
+    /// A certificate may outlive the app; the app's connections do not.
+    fn drop(&mut self) {
+        let state = self.state.get();
+        let certified = state.certified.lock().unwrap_or_else(PoisonError::into_inner);
+        for client in certified.clients.values().filter_map(Weak::upgrade) {
+            client.close();
+        }
+    }
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self { proxy: None, roots_pem: None, roots_file: None, connect_timeout: Duration::from_secs(10) }
+    }
+}
+
+impl fmt::Debug for TransportOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL of a proxy may hold a password.
+        f.debug_struct("TransportOptions")
+            .field("roots_file", &self.roots_file)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! A TCP connection that the call using it can interrupt, from the look-up of the name on.
+
+use std::io::{self, ErrorKind::*, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockRef, Type};
+
+use super::exchange::Exchange;
+
+/// Reads and writes block until the deadline, at most, and fail with `TimedOut` after it.
+pub(super) struct Socket {
+    line: Arc<Line>,
+    /// The exchange that uses it now, or used it last.
+    user: Weak<()>,
+    deadline: Instant,
+}
+
+/// Why there is no connection.
+pub(super) enum OpenError {
+    Resolve(io::Error),
+    Connect(io::Error),
+}
+
+/// What a cancellation from another thread holds on to.
+struct Line {
+    stream: TcpStream,
+    /// Counts the exchanges that have used it, so that a late cancellation of an earlier one does
+    /// not hit the present one.
+    turn: Mutex<u64>,
+}
+
+impl Socket {
+    /// Looks up `host` and connects to the first of its addresses that answers.
+    pub(super) fn open(host: &str, port: u16, deadline: Instant) -> Result<Self, OpenError> {
+        let addresses = alternate(resolve(host, port, deadline).map_err(OpenError::Resolve)?);
+        let mut last = io::Error::new(NotFound, "the name has no address");
+        for (index, address) in addresses.iter().enumerate() {
+            // Half of what is left for each address, all of it for the last one.
+            let last_one = index + 1 == addresses.len();
+            let share = left(deadline).map_err(OpenError::Connect)? / if last_one { 1 } else { 2 };
+            match Self::connect(*address, share, deadline) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = error,
+            }
+        }
+        Err(OpenError::Connect(last))
+    }
+
+    fn connect(address: SocketAddr, timeout: Duration, deadline: Instant) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let line = Line { stream: socket.into(), turn: Mutex::default() };
+        let mut socket = Self { line: Arc::new(line), user: Weak::new(), deadline };
+        if let Some(exchange) = Exchange::current() {
+            exchange.note_opened();
+        }
+        // From here on a cancellation shuts the socket down. Linux remembers that even where it
+        // comes before the connect: the wait for the connection then ends at once.
+        socket.enlist();
+        SockRef::from(&socket.line.stream).connect_timeout(&address.into(), timeout)?;
+        socket.line.stream.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// Runs `probe` with reads that return `WouldBlock` instead of waiting.
+    pub(super) fn without_blocking<T>(
+        &mut self,
+        probe: impl FnOnce(&mut NonBlocking<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.line.stream.set_nonblocking(true)?;
+        let result = probe(&mut NonBlocking(&self.line.stream));
+        self.line.stream.set_nonblocking(false)?;
+        result
+    }
+
+    /// Makes the current exchange the one whose cancellation interrupts this connection.
+    fn enlist(&mut self) {
+        let Some(exchange) = Exchange::current() else { return };
+        if exchange.is(&self.user) {
+            return;
+        }
+        self.user = exchange.identity();
+        let turn = self.line.next_turn();
+        let line = Arc::downgrade(&self.line);
+        exchange.on_cancel(Arc::new(move || {
+            if let Some(line) = line.upgrade() {
+                line.interrupt(turn);
+            }
+        }));
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.enlist();
+        loop {
+            self.line.stream.set_read_timeout(Some(left(self.deadline)?))?;
+            match (&self.line.stream).read(buffer) {
+                Err(error) if error.kind() == Interrupted => {}
+                result => return result.map_err(timed_out),
+            }
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.enlist();
+        loop {
+            self.line.stream.set_write_timeout(Some(left(self.deadline)?))?;
+            match (&self.line.stream).write(bytes) {
+                Err(error) if error.kind() == Interrupted => {}
+                result => return result.map_err(timed_out),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The reading side of a socket while it does not block.
+pub(super) struct NonBlocking<'a>(&'a TcpStream);
+
+impl NonBlocking<'_> {
+    /// Whether the peer has neither closed nor sent anything.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.0.peek(&mut [0]), Err(error) if error.kind() == WouldBlock)
+    }
+}
+
+impl Read for NonBlocking<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Line {
+    fn next_turn(&self) -> u64 {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *turn += 1;
+        *turn
+    }
+
+    fn interrupt(&self, turn: u64) {
+        let current = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == turn {
+            // An error means that there is nothing left to shut down.
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// The addresses of `host`. Address literals cost nothing; for a name a thread waits for the
+/// system's resolver, which can be neither interrupted nor given a time limit.
+fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let (answer, answered) = mpsc::sync_channel(2);
+    if let Some(exchange) = Exchange::current() {
+        let answer = answer.clone();
+        exchange.on_cancel(Arc::new(move || {
+            let _ = answer.try_send(Err(Interrupted.into()));
+        }));
+    }
+    let host = host.to_owned();
+    #[cfg(test)]
+    LOOK_UPS.set(LOOK_UPS.get() + 1);
+    thread::Builder::new().name("mtlspop-resolve".into()).spawn(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        let _ = answer.try_send(addresses.map(Iterator::collect));
+    })?;
+    answered.recv_timeout(left(deadline)?).unwrap_or_else(|_| Err(TimedOut.into()))
+}
+
+/// IPv6 and IPv4 in turn, beginning as the system did: where one of the two leads nowhere, the other
+/// must come up before the time is over.
+fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let mut mixed = Vec::with_capacity(one.len() + other.len());
+    while one.len() + other.len() > 0 {
+        mixed.extend(one.next());
+        mixed.extend(other.next());
+    }
+    mixed
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(TimedOut.into()) } else { Ok(left) }
+}
+
+/// A socket timeout shows up as `WouldBlock` on Unix.
+fn timed_out(error: io::Error) -> io::Error {
+    if error.kind() == WouldBlock { TimedOut.into() } else { error }
+}
+
+#[cfg(test)]
+thread_local! {
+    static LOOK_UPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How many names this thread has had looked up.
+#[cfg(test)]
+pub(super) fn look_ups() -> usize {
+    LOOK_UPS.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does IPv4 come up second where the system lists all of IPv6 first, and is nothing lost?
+    #[test]
+    fn families_take_turns() {
+        let parse = |list: &[&str]| list.iter().map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let (six, four) = (["[::1]:1", "[::2]:1", "[::3]:1"], ["1.1.1.1:1"]);
+        let system = parse(&[&six[..], &four[..]].concat());
+        assert_eq!(alternate(system), parse(&[six[0], four[0], six[1], six[2]]));
+        assert_eq!(alternate(parse(&four)), parse(&four));
+        assert!(alternate(Vec::new()).is_empty());
+    }
+}

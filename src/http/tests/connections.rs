@@ -1,0 +1,213 @@
+//! Which connections are opened, kept, shared, interrupted and closed.
+
+use std::thread;
+use std::time::Instant;
+
+use rustls::version::{TLS12, TLS13};
+
+use super::server::{Answer, ok};
+use super::*;
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// Is a connection kept for the next request, which then starts no thread?
+#[test]
+fn a_warm_connection_is_reused_without_a_resolver_thread() {
+    let server = Server::plain(|_| ok());
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let url = server.url("/");
+    let before = socket::look_ups();
+    for _ in 0..3 {
+        get(&client, &url).unwrap();
+    }
+    assert_eq!(server.connections(), 1);
+    assert_eq!(socket::look_ups() - before, 1, "one look-up, for the one connection");
+}
+
+/// Does each certificate have connections and TLS sessions of its own?
+#[test]
+fn certificates_share_neither_connections_nor_sessions() {
+    let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
+    for version in [&TLS12, &TLS13] {
+        let server = Server::mtls(&ca, &clients, version, |_| {
+            Answer::SendAndClose("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into())
+        });
+        let (pool, one, two) = (pool(&ca), clients.client(), clients.client());
+        for certificate in [&one, &one, &two] {
+            get(&pool.for_certificate(certificate).unwrap(), &server.url("/")).unwrap();
+        }
+        let [first, second, third] = &server.seen()[..] else { panic!() };
+        assert!(!first.resumed && second.resumed, "the first certificate resumes its session");
+        assert_eq!(second.certificate.as_deref(), Some(one.der()));
+        assert!(!third.resumed, "the other one does not");
+        assert_eq!(third.certificate.as_deref(), Some(two.der()));
+    }
+}
+
+/// Does the last clone of a certificate take its connections along, and not an earlier one?
+#[test]
+fn the_last_clone_closes_the_connections() {
+    let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
+    let server = Server::mtls(&ca, &clients, &TLS13, |_| ok());
+    let pool = pool(&ca);
+    let (der, key) = clients.issue(|_| {});
+    let key: Arc<dyn PrivateKey> = Arc::new(TestKey::new(&key));
+    let one = Certificate::new(vec![der.clone()], key.clone()).unwrap();
+    let equal = Certificate::new(vec![der], key).unwrap();
+    let clients_of = [pool.for_certificate(&one).unwrap(), pool.for_certificate(&equal).unwrap()];
+    assert!(Arc::ptr_eq(&clients_of[0], &clients_of[1]), "equal certificates share one client");
+    get(&clients_of[0], &server.url("/")).unwrap();
+    drop(clients_of);
+    let clone = one.clone();
+    drop((one, equal));
+    get(&pool.for_certificate(&clone).unwrap(), &server.url("/")).unwrap();
+    assert_eq!((server.connections(), server.closed()), (1, 0));
+    drop(clone);
+    server.wait_closed(1);
+}
+
+/// Do an app's connections end with the app, though the certificate lives on?
+#[test]
+fn the_pool_closes_its_connections() {
+    let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
+    let server = Server::mtls(&ca, &clients, &TLS13, |_| ok());
+    let certificate = clients.client();
+    let pool = pool(&ca);
+    get(&pool.for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
+    drop(pool);
+    server.wait_closed(1);
+}
+
+/// Is a request that can be repeated sent again when a kept connection is found dead, and no other?
+#[test]
+fn a_dead_kept_connection_is_replaced() {
+    let server = Server::plain(|seen| match seen.head.split(' ').nth(1).unwrap() {
+        "/ok" => ok(),
+        // On a connection that has served before; on a fresh one it works.
+        _ if seen.connection == 1 => Answer::Reset,
+        _ => ok(),
+    });
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let (warm, url) = (server.url("/ok"), server.url("/again"));
+    get(&client, &warm).unwrap();
+    client.send(&Request::post(&url, b"").repeatable(true), &call()).expect("sent again");
+    assert_eq!(server.connections(), 2);
+
+    let server = Server::plain(|seen| if seen.head.starts_with("GET") { ok() } else { Answer::Reset });
+    get(&client, &server.url("/")).unwrap();
+    let error = client.send(&Request::post(&server.url("/"), b""), &call()).unwrap_err();
+    assert_eq!(error.transport(), Some(TransportFailure::Reset));
+    assert_eq!(server.connections(), 1);
+}
+
+fn cancelled_after(delay: Duration, run: impl FnOnce(&Cancel) -> Result<Response>) -> (Error, Duration) {
+    let cancel = Cancel::new();
+    let other = cancel.clone();
+    let started = Instant::now();
+    let canceller = thread::spawn(move || {
+        thread::sleep(delay);
+        other.cancel();
+    });
+    let error = run(&cancel).unwrap_err();
+    let took = started.elapsed();
+    canceller.join().unwrap();
+    (error, took)
+}
+
+/// Does a cancellation wake a read that waits for the answer, on a new and on a kept connection?
+#[test]
+fn cancellation_wakes_a_blocked_read() {
+    let ca = Ca::new("ca");
+    let hang = |seen: &server::Seen| if seen.head.contains("/hang") { Answer::Hang } else { ok() };
+    let (plain, tls) = (Server::plain(hang), Server::tls(&ca, hang));
+    let pool = pool(&ca);
+    for (client, server) in [(pool.direct().unwrap(), plain), (pool.plain().unwrap(), tls)] {
+        let url = server.url("/hang");
+        for _ in 0..2 {
+            let (error, took) = cancelled_after(Duration::from_millis(50), |cancel| {
+                client.send(&Request::get(&url), &call_with(cancel, None))
+            });
+            assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+            assert!(took < SOON, "{took:?}");
+            get(&client, &server.url("/")).expect("the client goes on");
+        }
+    }
+}
+
+/// Does a cancellation end the wait for a connection that nobody takes?
+#[test]
+fn cancellation_interrupts_connecting() {
+    let full = FullListener::new();
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let (error, took) = cancelled_after(Duration::from_millis(50), |cancel| {
+        client.send(&Request::get(&full.url), &call_with(cancel, None))
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    assert!(took < SOON, "{took:?}");
+    // And one that came before: nothing is sent at all.
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let error = client.send(&Request::get(&full.url), &call_with(&cancel, None)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+/// Is a late cancellation of one call harmless to the next call on the same connection?
+#[test]
+fn a_late_cancellation_does_not_hit_the_next_call() {
+    let server = Server::plain(|_| ok());
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let (url, cancel) = (server.url("/"), Cancel::new());
+    client.send(&Request::get(&url), &call_with(&cancel, None)).unwrap();
+    cancel.cancel();
+    get(&client, &url).unwrap();
+    assert_eq!(server.connections(), 1);
+}
+
+/// Is the call's time told apart from the request's, and the connect timeout from both?
+#[test]
+fn time_limits() {
+    let server = Server::plain(|_| Answer::Hang);
+    let short = Duration::from_millis(50);
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let url = server.url("/");
+    let error = client.send(&Request::get(&url), &call_with(&Cancel::new(), Some(short))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.message().contains("time given for this call"), "{error}");
+    // Long enough to get a connection on a busy machine: the silence after it is what is asked about.
+    let limit = Duration::from_secs(1);
+    let error = client.send(&Request::get(&url).attempt_timeout(limit), &call()).unwrap_err();
+    assert_eq!((error.kind(), error.transport()), (ErrorKind::Timeout, None));
+    assert!(error.message().contains("localhost did not answer in time"), "{error}");
+
+    let full = FullListener::new();
+    let client = pool_with(&Ca::new("ca"), |options| options.connect_timeout = short, &[]).direct().unwrap();
+    let error = get(&client, &full.url).unwrap_err();
+    assert_eq!((error.kind(), error.transport()), (ErrorKind::Timeout, Some(TransportFailure::Connect)));
+}
+
+/// A listener whose queue is full: the kernel drops further attempts to connect.
+struct FullListener {
+    url: Url,
+    _sockets: Vec<socket2::Socket>,
+}
+
+impl FullListener {
+    fn new() -> Self {
+        let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let listener = new();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..3 {
+            let socket = new();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&address);
+            sockets.push(socket);
+        }
+        thread::sleep(Duration::from_millis(20));
+        let url = Url::parse(&format!("http://{}/", address.as_socket().unwrap())).unwrap();
+        Self { url, _sockets: sockets }
+    }
+}

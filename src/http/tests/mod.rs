@@ -1,0 +1,154 @@
+//! The room against real sockets: small servers, real TLS, certificates made on the spot.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod connections;
+mod messages;
+mod proxies;
+mod retries;
+mod server;
+mod tls;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
+use url::Url;
+
+use self::server::Server;
+use super::*;
+use crate::binding::Certificate;
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, ErrorKind, Result, TransportFailure};
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme};
+use crate::log::Logger;
+use crate::runtime::{Call, Cancel};
+use crate::secret::SecretBytes;
+
+/// An authority that issues certificates for `localhost` and for clients.
+struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    der: Vec<u8>,
+    pem: String,
+}
+
+impl Ca {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self { der: certificate.der().to_vec(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
+    }
+
+    fn issue(&self, edit: impl FnOnce(&mut CertificateParams)) -> (Vec<u8>, KeyPair) {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        edit(&mut params);
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().der().to_vec(), key)
+    }
+
+    fn client(&self) -> Certificate {
+        let (der, key) = self.issue(|_| {});
+        Certificate::new(vec![der], Arc::new(TestKey::new(&key))).unwrap()
+    }
+}
+
+/// A port of this machine at which nobody listens, and which nobody else is given meanwhile.
+struct Nobody {
+    address: SocketAddr,
+    _socket: socket2::Socket,
+}
+
+impl Nobody {
+    fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        Self { address: socket.local_addr().unwrap().as_socket().unwrap(), _socket: socket }
+    }
+}
+
+/// A host name that this machine refuses to look up, without asking a name server: a label has at
+/// most 63 characters.
+fn impossible_host() -> String {
+    format!("{}.invalid", "x".repeat(64))
+}
+
+/// A P-256 key that signs in memory, or refuses to.
+#[derive(Debug)]
+struct TestKey {
+    pair: EcdsaKeyPair,
+    spki: Vec<u8>,
+    broken: bool,
+}
+
+impl TestKey {
+    fn new(key: &KeyPair) -> Self {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der()).unwrap();
+        Self { pair, spki: key.subject_public_key_info(), broken: false }
+    }
+}
+
+impl PrivateKey for TestKey {
+    fn algorithm(&self) -> KeyAlgorithm {
+        KeyAlgorithm::EcP256
+    }
+
+    fn public_key_der(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn schemes(&self) -> &'static [SignatureScheme] {
+        &[SignatureScheme::EcdsaP256Sha256]
+    }
+
+    fn sign(&self, _: SignatureScheme, message: &[u8]) -> Result<Vec<u8>> {
+        if self.broken {
+            return Err(Error::new(ErrorKind::KeyUnavailable, "key_gone", "the key is gone"));
+        }
+        Ok(self.pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec())
+    }
+
+    fn export_pkcs8_der(&self) -> Result<SecretBytes> {
+        Err(Error::internal("not in this test"))
+    }
+
+    fn is_exportable(&self) -> bool {
+        false
+    }
+}
+
+/// A pool that trusts `ca` and ignores the environment of the test run.
+fn pool(ca: &Ca) -> Pool {
+    pool_with(ca, |_| {}, &[])
+}
+
+fn pool_with(ca: &Ca, edit: impl FnOnce(&mut TransportOptions), env: &[(&str, &str)]) -> Pool {
+    let mut options =
+        TransportOptions { roots_pem: Some(ca.pem.clone().into_bytes()), ..TransportOptions::default() };
+    edit(&mut options);
+    let env: HashMap<_, _> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Pool::new(options, Arc::new(env)).unwrap()
+}
+
+fn call() -> Call {
+    call_with(&Cancel::new(), None)
+}
+
+fn call_with(cancel: &Cancel, timeout: Option<Duration>) -> Call {
+    call_by(Arc::new(SystemClock), cancel, timeout)
+}
+
+fn call_by(clock: Arc<dyn Clock>, cancel: &Cancel, timeout: Option<Duration>) -> Call {
+    Call::new(clock, cancel.clone(), Logger::default(), "the-id".to_owned(), timeout)
+}
+
+fn get(client: &Client, url: &Url) -> Result<Response> {
+    client.send(&Request::get(url), &call())
+}
