@@ -19,20 +19,31 @@
 //! | `key` | where private keys live |
 //! | `runtime`, `error`, `secret`, `clock`, `env`, `log` | what every room needs |
 
+mod app;
+mod authority;
 mod binding;
 mod clock;
+mod credential;
 mod env;
 mod error;
 mod http;
 mod key;
 mod log;
+mod managed_identity;
+mod resource;
 mod runtime;
 mod secret;
+mod token;
 
+pub use app::{App, AppOptions, Token, TokenRequest, TokenSource};
 pub use binding::{Certificate, Pkcs12Format};
 pub use clock::{Clock, SystemClock};
+pub use credential::{AssertionProvider, AssertionRequest, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};
 pub use log::{LogFn, LogLevel, Logger};
+pub use managed_identity::ManagedIdentityId;
+pub use resource::{HttpRequest, HttpResponse};
 pub use runtime::Cancel;
 pub use secret::{Secret, SecretBytes};
+pub use token::TokenType;

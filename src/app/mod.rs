@@ -1,0 +1,251 @@
+//! An app and its one flow: look into the cache, otherwise fetch once for all who wait.
+
+mod confidential_client;
+mod managed_identity;
+mod options;
+mod request;
+mod result;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use once_cell::sync::Lazy;
+use uuid::Uuid;
+
+use crate::binding::BindingCache;
+use crate::clock::{Clock, unix_seconds};
+use crate::error::Result;
+use crate::http::Pool;
+use crate::log::Logger;
+use crate::resource::{self, HttpRequest, HttpResponse};
+use crate::runtime::{Background, Call, Cancel, PerProcess};
+use crate::token::{
+    AccessToken, CacheKey, Cached, Freshness, KeyBuilder, TokenCache, TokenResponse, freshness, refresh_time,
+};
+
+use confidential_client::ConfidentialClient;
+use managed_identity::ManagedIdentity;
+pub use options::AppOptions;
+pub use request::TokenRequest;
+pub use result::{Token, TokenSource};
+
+/// An app: one identity with its settings, its caches and its connections. Made once, used by every
+/// thread. Dropping it stops its background work.
+pub struct App {
+    core: Arc<Core>,
+    background: Option<Background>,
+}
+
+/// What background work needs of an app, and keeps alive.
+struct Core {
+    number: u64,
+    identity: Identity,
+    caches: Arc<PerProcess<Caches>>,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    log: Logger,
+}
+
+enum Identity {
+    ManagedIdentity(ManagedIdentity),
+    ConfidentialClient(ConfidentialClient),
+}
+
+struct Caches {
+    tokens: TokenCache,
+    bindings: BindingCache,
+}
+
+impl App {
+    /// Checks `options` and makes the app. No request is sent.
+    pub fn new(options: AppOptions) -> Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let parts = options.check()?;
+        let caches = match &parts.identity {
+            Identity::ManagedIdentity(_) => MANAGED_IDENTITY_CACHES.clone(),
+            Identity::ConfidentialClient(_) => Arc::new(PerProcess::new(Caches::new)),
+        };
+        let core = Core {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            identity: parts.identity,
+            caches,
+            pool: parts.pool,
+            clock: parts.clock,
+            log: parts.log,
+        };
+        Ok(Self { core: Arc::new(core), background: parts.background_refresh.then(Background::new) })
+    }
+
+    /// Gives a token for `request`: from the cache where it has a good one, else from the service.
+    ///
+    /// Blocks its caller. Callers that ask for the same token at the same time cause one request;
+    /// each keeps its own timeout and cancellation.
+    pub fn acquire_token(&self, request: &TokenRequest) -> Result<Token> {
+        if request.is_cancelled() {
+            return Err(self.core.call(request, request.cancel()).cancelled());
+        }
+        let key = request.cache_key(self.core.number, || self.core.cache_key(request).build());
+        if !request.bypasses_cache()
+            && let Some(cached) = self.core.caches.get().tokens.get(&key)
+        {
+            match freshness(&cached.token, self.core.clock.now()) {
+                Freshness::Fresh => return Ok(Token::cached(cached.token, request.correlation_id())),
+                Freshness::RefreshDue => return Ok(self.serve_and_refresh(&key, cached, request)),
+                Freshness::Expired => {}
+            }
+        }
+        let call = self.core.call(request, request.cancel());
+        let token = self.core.fetch_once(&key, request, &call);
+        match token {
+            Ok((token, true)) => Ok(Token::issued(token, call.correlation_id)),
+            Ok((token, false)) => Ok(Token::cached(token, request.correlation_id())),
+            Err(error) => {
+                let error = error.with_correlation_id(&call.correlation_id);
+                self.core
+                    .log
+                    .error("app", || format!("no token: {} ({})", error.code(), call.correlation_id));
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends `request` to an API with `token`: over mTLS with the certificate it is bound to, where
+    /// it is bound. Any HTTP status is a response.
+    pub fn send(&self, token: &Token, request: &HttpRequest) -> Result<HttpResponse> {
+        let call = Call::new(
+            self.core.clock.clone(),
+            request.cancel(),
+            self.core.log.clone(),
+            token.correlation_id().to_owned(),
+            Some(request.timeout()),
+        );
+        resource::send(&self.core.pool, token.authorization(), token.binding_certificate(), request, &call)
+    }
+
+    /// Stops the background work, and lets none begin.
+    pub(crate) fn stop_background(&self) {
+        if let Some(background) = &self.background {
+            background.stop();
+        }
+    }
+
+    /// A token that is still good but due for replacement: the caller gets it at once, and a thread
+    /// of the app fetches the next one. Where there is no such thread, one caller fetches it here,
+    /// and still gets the old one if that fails.
+    fn serve_and_refresh(&self, key: &Arc<CacheKey>, cached: Cached, request: &TokenRequest) -> Token {
+        let correlation_id = request.correlation_id();
+        if self.core.caches.get().tokens.is_fetching(key) {
+            return Token::cached(cached.token, correlation_id);
+        }
+        let Some(claim) = cached.claim_refresh(&self.core.clock) else {
+            return Token::cached(cached.token, correlation_id);
+        };
+        let Some(background) = &self.background else {
+            let call = self.core.call(request, request.cancel());
+            return match self.core.fetch_once(key, request, &call) {
+                Ok((token, true)) => Token::issued(token, call.correlation_id),
+                Ok((token, false)) => Token::cached(token, correlation_id),
+                Err(error) => {
+                    self.core.refresh_failed(&error, &call);
+                    Token::cached(cached.token, correlation_id)
+                }
+            };
+        };
+        let (core, key, request) = (self.core.clone(), key.clone(), request.clone());
+        background.spawn(move |cancel| {
+            // The caller has its token: only the app may stop this, not the caller's flag or timeout.
+            let request = request.with_timeout(None);
+            let call = core.call(&request, cancel);
+            if let Err(error) = core.fetch_once(&key, &request, &call) {
+                core.refresh_failed(&error, &call);
+            }
+            drop(claim);
+        });
+        Token::cached(cached.token, correlation_id)
+    }
+}
+
+impl Core {
+    fn call(&self, request: &TokenRequest, cancel: Cancel) -> Call {
+        let id = request.correlation_id().map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        Call::new(self.clock.clone(), cancel, self.log.clone(), id, request.timeout())
+    }
+
+    /// Fetches a token and keeps it. One request for all who want the same at the same time; tells
+    /// whether it was this call's.
+    fn fetch_once(
+        &self,
+        key: &Arc<CacheKey>,
+        request: &TokenRequest,
+        call: &Call,
+    ) -> Result<(Arc<AccessToken>, bool)> {
+        request.check()?;
+        call.check()?;
+        let caches = self.caches.get();
+        // Those who must not get a cached token do not wait for somebody who might find one.
+        let flight = if request.bypasses_cache() {
+            let claims = request.claims().unwrap_or_default();
+            Arc::new(self.cache_key(request).part("bypass", claims).build())
+        } else {
+            key.clone()
+        };
+        let present = || {
+            let cached = caches.tokens.get(key).filter(|_| !request.bypasses_cache())?;
+            (freshness(&cached.token, self.clock.now()) == Freshness::Fresh).then_some(cached.token)
+        };
+        caches.tokens.fetch_once(&flight, call, present, || {
+            let token = Arc::new(match &self.identity {
+                Identity::ManagedIdentity(identity) => identity.fetch(self, &caches, request, call)?,
+                Identity::ConfidentialClient(client) => client.fetch(self, request, call)?,
+            });
+            caches.tokens.put(key, token.clone());
+            Ok(token)
+        })
+    }
+
+    fn cache_key(&self, request: &TokenRequest) -> KeyBuilder {
+        let key = KeyBuilder::default().part("type", request.token_type().as_str());
+        match &self.identity {
+            Identity::ManagedIdentity(identity) => identity.cache_key(key, request),
+            Identity::ConfidentialClient(client) => client.cache_key(key, request),
+        }
+    }
+
+    /// Turns what a token endpoint answered just now into points in time.
+    fn times(&self, answer: &TokenResponse) -> (i64, Option<i64>) {
+        self.times_of(answer.expires_in, answer.refresh_in)
+    }
+
+    fn times_of(&self, expires_in: i64, refresh_in: Option<i64>) -> (i64, Option<i64>) {
+        let now = unix_seconds(self.clock.now());
+        let random = Uuid::new_v4().as_fields().0;
+        (now.saturating_add(expires_in), refresh_in.map(|seconds| refresh_time(now, seconds, random)))
+    }
+
+    fn refresh_failed(&self, error: &crate::error::Error, call: &Call) {
+        self.log.warn("app", || {
+            format!(
+                "early refresh failed, the cached token is served: {} ({})",
+                error.code(),
+                call.correlation_id
+            )
+        });
+    }
+}
+
+impl Caches {
+    fn new() -> Self {
+        Self { tokens: TokenCache::new(), bindings: BindingCache::new() }
+    }
+}
+
+/// Managed identity belongs to the host, not to an app object: all apps of a process share these, as
+/// MSAL does. The one global of the library.
+static MANAGED_IDENTITY_CACHES: Lazy<Arc<PerProcess<Caches>>> =
+    Lazy::new(|| Arc::new(PerProcess::new(Caches::new)));
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("number", &self.core.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! What an app is made from, checked before anything is sent.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Identity;
+use super::confidential_client::ConfidentialClient;
+use super::managed_identity::ManagedIdentity;
+use crate::authority::{Authority, Region};
+use crate::clock::{Clock, SystemClock};
+use crate::credential::Credential;
+use crate::env::{Env, ProcessEnv};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Pool, TransportOptions};
+use crate::log::Logger;
+use crate::managed_identity::{ManagedIdentityId, detect};
+use crate::secret::Secret;
+
+/// Settings of an [`App`](super::App). Nothing is checked before [`App::new`](super::App::new).
+#[derive(Clone)]
+pub struct AppOptions {
+    kind: Kind,
+    authority: Option<String>,
+    azure_region: Option<String>,
+    credential: Option<Credential>,
+    background_refresh: Option<bool>,
+    /// A managed identity was named for a confidential client.
+    misplaced_id: bool,
+    transport: TransportOptions,
+    clock: Arc<dyn Clock>,
+    env: Arc<dyn Env>,
+    log: Logger,
+}
+
+#[derive(Clone)]
+enum Kind {
+    ManagedIdentity(ManagedIdentityId),
+    ConfidentialClient { client_id: String },
+}
+
+/// What [`AppOptions::check`] made of the settings.
+pub(super) struct Parts {
+    pub(super) identity: Identity,
+    pub(super) pool: Pool,
+    pub(super) background_refresh: bool,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) log: Logger,
+}
+
+impl AppOptions {
+    /// For a managed identity of this host.
+    pub fn managed_identity(id: ManagedIdentityId) -> Self {
+        Self::new(Kind::ManagedIdentity(id))
+    }
+
+    /// For an app registration, by its client id. Needs an authority and a credential.
+    pub fn confidential_client(client_id: &str) -> Self {
+        Self::new(Kind::ConfidentialClient { client_id: client_id.to_owned() })
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            authority: None,
+            azure_region: None,
+            credential: None,
+            background_refresh: None,
+            misplaced_id: false,
+            transport: TransportOptions::default(),
+            clock: Arc::new(SystemClock),
+            env: Arc::new(ProcessEnv),
+            log: Logger::default(),
+        }
+    }
+
+    /// Which managed identity is meant; for confidential clients an error of `App::new`.
+    pub fn with_managed_identity_id(mut self, id: ManagedIdentityId) -> Self {
+        match &mut self.kind {
+            Kind::ManagedIdentity(known) => *known = id,
+            Kind::ConfidentialClient { .. } => self.misplaced_id = true,
+        }
+        self
+    }
+
+    /// Who issues tokens: `https://login.microsoftonline.com/<tenant id>`.
+    pub fn with_authority(mut self, authority: &str) -> Self {
+        self.authority = Some(authority.to_owned());
+        self
+    }
+
+    /// The Azure region whose token service is asked (`eastus`; `"east us"` means the same).
+    pub fn with_azure_region(mut self, region: &str) -> Self {
+        self.azure_region = Some(region.to_owned());
+        self
+    }
+
+    /// How the confidential client proves itself. The last one set counts.
+    pub fn with_credential(mut self, credential: Credential) -> Self {
+        self.credential = Some(credential);
+        self
+    }
+
+    /// Whether tokens are replaced early on a thread of the app, which is the default unless the
+    /// app has callbacks: those would then be called on that thread.
+    pub fn with_background_refresh(mut self, on: bool) -> Self {
+        self.background_refresh = Some(on);
+        self
+    }
+
+    /// `http://[user:password@]host:port`, or `none`. Without this setting, `HTTPS_PROXY`,
+    /// `https_proxy` and `NO_PROXY` count. IMDS is never asked through a proxy.
+    pub fn with_proxy(mut self, proxy: &str) -> Self {
+        self.transport.proxy = Some(Secret::new(proxy));
+        self
+    }
+
+    /// A PEM file of the root certificates to trust, instead of `SSL_CERT_FILE` and the platform's.
+    pub fn with_trusted_roots_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.transport.roots_file = Some(path.into());
+        self
+    }
+
+    /// The root certificates to trust, as PEM.
+    pub fn with_trusted_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.transport.roots_pem = Some(pem.into());
+        self
+    }
+
+    /// Where log lines go; nowhere by default.
+    pub fn with_logger(mut self, log: Logger) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Another clock, for tests.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Other environment variables than the process's, for tests.
+    pub fn with_env(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Checks everything that can be checked without a request.
+    pub(super) fn check(self) -> Result<Parts> {
+        let calls_back = self.credential.as_ref().is_some_and(Credential::calls_back);
+        let identity = match self.kind {
+            Kind::ManagedIdentity(id) => {
+                let misplaced = [
+                    ("authority", self.authority.is_some()),
+                    ("Azure region", self.azure_region.is_some()),
+                    ("credential", self.credential.is_some()),
+                ];
+                if let Some((what, _)) = misplaced.iter().find(|(_, set)| *set) {
+                    return Err(Error::argument(format!(
+                        "a managed identity app takes no {what}: the host decides; use a confidential client app"
+                    )));
+                }
+                Identity::ManagedIdentity(ManagedIdentity::new(id, detect(self.env.as_ref())?)?)
+            }
+            Kind::ConfidentialClient { .. } if self.misplaced_id => {
+                return Err(Error::argument(
+                    "a confidential client app takes no user-assigned managed identity; its client id is its own",
+                ));
+            }
+            Kind::ConfidentialClient { client_id } => {
+                let authority = self.authority.as_deref().ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::InvalidArgument,
+                        "missing_tenanted_authority",
+                        "no authority: set https://login.microsoftonline.com/<tenant id>",
+                    )
+                })?;
+                let region = self.azure_region.as_deref().map(Region::parse).transpose()?;
+                let client = ConfidentialClient::new(
+                    client_id,
+                    Authority::parse(authority)?,
+                    region,
+                    self.credential,
+                )?;
+                Identity::ConfidentialClient(client)
+            }
+        };
+        Ok(Parts {
+            identity,
+            pool: Pool::new(self.transport, self.env)?,
+            background_refresh: self.background_refresh.unwrap_or(!calls_back),
+            clock: self.clock,
+            log: self.log,
+        })
+    }
+}
+
+impl fmt::Debug for AppOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppOptions")
+            .field("authority", &self.authority)
+            .field("azure_region", &self.azure_region)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}

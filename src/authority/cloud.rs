@@ -1,0 +1,50 @@
+//! The Entra clouds whose hosts are known without asking (confidential_client spec, section 1.2).
+
+/// One cloud: the names it answers to and the one to use on the network.
+pub(crate) struct Cloud {
+    /// Every host name of the cloud's token service.
+    pub(crate) aliases: &'static [&'static str],
+    /// The alias that requests without a region go to.
+    pub(crate) preferred_network: &'static str,
+}
+
+const CLOUDS: &[Cloud] = &[
+    Cloud {
+        aliases: &[
+            "login.microsoftonline.com",
+            "login.windows.net",
+            "login.microsoft.com",
+            "sts.windows.net",
+        ],
+        preferred_network: "login.microsoftonline.com",
+    },
+    Cloud {
+        aliases: &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+        preferred_network: "login.partner.microsoftonline.cn",
+    },
+    Cloud { aliases: &["login.microsoftonline.de"], preferred_network: "login.microsoftonline.de" },
+    Cloud {
+        aliases: &["login.microsoftonline.us", "login.usgovcloudapi.net"],
+        preferred_network: "login.microsoftonline.us",
+    },
+    Cloud { aliases: &["login-us.microsoftonline.com"], preferred_network: "login-us.microsoftonline.com" },
+    Cloud {
+        aliases: &["login.windows-ppe.net", "sts.windows-ppe.net", "login.microsoft-ppe.com"],
+        preferred_network: "login.windows-ppe.net",
+    },
+    Cloud { aliases: &["login.sovcloud-identity.fr"], preferred_network: "login.sovcloud-identity.fr" },
+    Cloud { aliases: &["login.sovcloud-identity.de"], preferred_network: "login.sovcloud-identity.de" },
+    Cloud { aliases: &["login.sovcloud-identity.sg"], preferred_network: "login.sovcloud-identity.sg" },
+];
+
+impl Cloud {
+    /// The cloud that `host` (lower case) belongs to.
+    pub(crate) fn of_host(host: &str) -> Option<&'static Cloud> {
+        CLOUDS.iter().find(|cloud| cloud.aliases.contains(&host))
+    }
+
+    /// Whether this is the public cloud, whose regional and mTLS hosts have names of their own.
+    pub(crate) fn is_public(&self) -> bool {
+        self.preferred_network == "login.microsoftonline.com"
+    }
+}

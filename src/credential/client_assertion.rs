@@ -1,0 +1,75 @@
+//! The JWT with which a certificate proves itself in the request body (RFC 7523; confidential_client spec, 4.3).
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Ask;
+use crate::binding::Certificate;
+use crate::clock::unix_seconds;
+use crate::error::{Error, Result};
+use crate::key::SignatureScheme;
+use crate::runtime::Call;
+use crate::secret::Secret;
+
+#[derive(Serialize)]
+struct Header<'a> {
+    alg: &'static str,
+    typ: &'static str,
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    x5t_s256: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x5t: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x5c: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    aud: &'a str,
+    iss: &'a str,
+    sub: &'a str,
+    nbf: i64,
+    exp: i64,
+    jti: String,
+}
+
+/// Seconds for which an assertion is valid.
+const LIFETIME: i64 = 600;
+
+/// Signs an assertion for the endpoint that is asked. The signature is made by the key wherever it
+/// lives, which is why no JWT library is used here: they want to hold the key.
+pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, call: &Call) -> Result<Secret> {
+    let now = unix_seconds(call.clock.now());
+    let (alg, scheme) = match ask.sha2 {
+        true => ("PS256", SignatureScheme::RsaPssSha256),
+        false => ("RS256", SignatureScheme::RsaPkcs1Sha256),
+    };
+    let chain = || certificate.chain_der().iter().map(|der| STANDARD.encode(der)).collect();
+    let header = Header {
+        alg,
+        typ: "JWT",
+        x5t_s256: ask.sha2.then(|| certificate.x5t_s256()),
+        x5t: (!ask.sha2).then(|| URL_SAFE_NO_PAD.encode(certificate.sha1())),
+        x5c: send_x5c.then(chain),
+    };
+    let payload = Payload {
+        aud: ask.token_endpoint.as_str(),
+        iss: ask.client_id,
+        sub: ask.client_id,
+        nbf: now,
+        exp: now + LIFETIME,
+        jti: Uuid::new_v4().to_string(),
+    };
+    let mut jwt = format!("{}.{}", part(&header)?, part(&payload)?);
+    let signature = certificate.key().sign(scheme, jwt.as_bytes())?;
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
+    Ok(Secret::new(jwt))
+}
+
+fn part(value: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_vec(value).map_err(|e| Error::internal(format!("client assertion: {e}")))?;
+    Ok(URL_SAFE_NO_PAD.encode(json))
+}

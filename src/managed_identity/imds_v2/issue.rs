@@ -1,0 +1,98 @@
+//! `issuecredential`: a certificate for our key (managed_identity spec, sections 5.7 and 5.8).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::binding::{Binding, Certificate};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Client, Policy, Request, send_with_retry};
+use crate::key::PrivateKey;
+use crate::managed_identity::imds_v1::{failed, refused, unreachable};
+use crate::managed_identity::{Imds, ManagedIdentityId};
+use crate::runtime::Call;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    csr: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    client_id: Option<String>,
+    tenant_id: Option<String>,
+    certificate: Option<String>,
+    identity_type: Option<String>,
+    mtls_authentication_endpoint: Option<String>,
+}
+
+const PATH: &str = "/metadata/identity/issuecredential";
+
+/// Sends `csr` and puts the certificate that comes back together with `key`.
+pub(super) fn issue_credential(
+    imds: &Imds,
+    client: &Client,
+    id: &ManagedIdentityId,
+    csr: &str,
+    key: Arc<dyn PrivateKey>,
+    again: bool,
+    call: &Call,
+) -> Result<Binding> {
+    let mut query = super::query(id);
+    if again {
+        query.push(("bypass_cache", "true"));
+    }
+    let url = imds.url(PATH, &query);
+    let body =
+        serde_json::to_vec(&Body { csr }).map_err(|e| Error::internal(format!("issuecredential: {e}")))?;
+    let request = Request::post(&url, &body)
+        .header("Metadata", "true")
+        .header("x-ms-client-request-id", call.correlation_id.as_str())
+        .header("Accept", "application/json")
+        .header("Content-Type", "application/json; charset=utf-8")
+        .repeatable(true);
+    let response = send_with_retry(client, &request, call, Policy::Imds).map_err(unreachable)?;
+    if response.status != 200 {
+        return Err(refused(&response, call.clock.now()).context("issuecredential"));
+    }
+    let answer =
+        serde_json::from_slice(&response.body).map_err(|_| incomplete("is not the JSON expected"))?;
+    bind(answer, key, call.clock.now())
+}
+
+fn bind(answer: Answer, key: Arc<dyn PrivateKey>, minted: SystemTime) -> Result<Binding> {
+    let text = |value: Option<String>, name: &str| {
+        value.filter(|v| !v.is_empty()).ok_or_else(|| incomplete(&format!("lacks {name}")))
+    };
+    text(answer.identity_type, "identity_type")?;
+    let client_id = text(answer.client_id, "client_id")?;
+    let tenant_id = text(answer.tenant_id, "tenant_id")?;
+    let base = text(answer.mtls_authentication_endpoint, "mtls_authentication_endpoint")?;
+    let base64: String =
+        text(answer.certificate, "certificate")?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let der = STANDARD.decode(base64).map_err(|_| invalid("IMDS issued a certificate that is not Base64"))?;
+    let certificate = Certificate::new(vec![der], key)
+        .map_err(|e| invalid(&format!("IMDS issued a certificate that cannot be used: {e}")))?;
+    Ok(Binding { certificate, endpoint: endpoint(&base, &tenant_id)?, client_id, tenant_id, minted })
+}
+
+/// Section 5.8, and never anything but https: the certificate will be presented there.
+fn endpoint(base: &str, tenant_id: &str) -> Result<Url> {
+    let text = format!("{}/{}", base.trim_end_matches('/'), tenant_id.trim_matches('/'));
+    match Url::parse(&text) {
+        Ok(url) if url.scheme() == "https" && url.query().is_none() && url.fragment().is_none() => Ok(url),
+        _ => Err(incomplete("names an mtls_authentication_endpoint that is not an https URL")),
+    }
+}
+
+fn incomplete(what: &str) -> Error {
+    failed(format!("the answer to issuecredential {what}")).with_http_status(200)
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidResponse, "invalid_certificate", message)
+}

@@ -1,0 +1,182 @@
+//! One request to an API over https, on connections that belong to the token's certificate.
+
+use std::fmt;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::binding::Certificate;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Pool, Request, Response, method};
+use crate::runtime::{Call, Cancel};
+
+/// A request to an API.
+#[derive(Clone)]
+pub struct HttpRequest {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+    timeout: Duration,
+    max_response_bytes: usize,
+    cancel: Option<Cancel>,
+}
+
+/// What an API answered, whatever the status.
+pub struct HttpResponse {
+    response: Response,
+}
+
+/// As MSAL's and .NET's HTTP clients have it.
+const TIMEOUT: Duration = Duration::from_secs(100);
+const MAX_RESPONSE: usize = 64 * 1024 * 1024;
+
+impl HttpRequest {
+    /// `method` as HTTP writes it (`GET`), `url` with `https://`.
+    pub fn new(method: &str, url: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            timeout: TIMEOUT,
+            max_response_bytes: MAX_RESPONSE,
+            cancel: None,
+        }
+    }
+
+    /// Adds a header. `Authorization` is the token's and cannot be set.
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets the body, and its `Content-Type` unless `content_type` is empty.
+    pub fn with_body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        if !content_type.is_empty() {
+            self.headers.push(("Content-Type".to_owned(), content_type.to_owned()));
+        }
+        self.body = Some(body.into());
+        self
+    }
+
+    /// How long the call may take, all of it; 100 seconds by default.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// A longer answer is an error; 64 MiB by default.
+    pub fn with_max_response_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_bytes = bytes;
+        self
+    }
+
+    /// Lets another thread stop the call.
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The caller's flag, or one for this call alone.
+    pub(crate) fn cancel(&self) -> Cancel {
+        self.cancel.clone().unwrap_or_default()
+    }
+}
+
+impl HttpResponse {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.response.status
+    }
+
+    /// The first value of the header `name`, whatever its case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.header(name)
+    }
+
+    /// All headers in the order they came; a name may come more than once.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.response.headers
+    }
+
+    /// The body, complete.
+    pub fn body(&self) -> &[u8] {
+        &self.response.body
+    }
+}
+
+/// Sends `request` with `authorization`, over the connections of `certificate` where there is one.
+/// Redirects are returned, never followed: neither token nor certificate goes where the caller did not
+/// send them.
+pub(crate) fn send(
+    pool: &Pool,
+    authorization: &str,
+    certificate: Option<&Certificate>,
+    request: &HttpRequest,
+    call: &Call,
+) -> Result<HttpResponse> {
+    call.check()?;
+    let url = check_url(&request.url)?;
+    if let Some((name, _)) =
+        request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
+        return Err(Error::argument(format!("the header {name} comes from the token and cannot be set")));
+    }
+    if let Some(certificate) = certificate
+        && certificate.not_after() <= call.clock.now()
+    {
+        return Err(Error::new(
+            ErrorKind::KeyUnavailable,
+            "binding_certificate_expired",
+            "the certificate that the token is bound to has expired: acquire a new token",
+        ));
+    }
+    let client = match certificate {
+        Some(certificate) => pool.for_certificate(certificate)?,
+        None => pool.plain()?,
+    };
+    let mut wire = Request::new(method(&request.method)?, &url)
+        .max_response_bytes(request.max_response_bytes)
+        .attempt_timeout(request.timeout)
+        .header("Authorization", authorization);
+    for (name, value) in &request.headers {
+        wire = wire.header(name, value);
+    }
+    if let Some(body) = &request.body {
+        wire = wire.body(body);
+    }
+    call.log.info("resource", || format!("{} {}", request.method, url.host_str().unwrap_or_default()));
+    let response = client.send(&wire, call)?;
+    call.log.info("resource", || format!("answered {}", response.status));
+    Ok(HttpResponse { response })
+}
+
+fn check_url(text: &str) -> Result<Url> {
+    let url =
+        Url::parse(text).map_err(|e| Error::argument(format!("the URL of the request is not valid: {e}")))?;
+    if url.scheme() != "https" {
+        return Err(Error::argument("tokens are sent over https only: the URL must start with https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::argument("the URL must not hold a user name or password"));
+    }
+    Ok(url)
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

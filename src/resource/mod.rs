@@ -1,0 +1,6 @@
+//! Calling an API with a token: with the certificate it is bound to, or not at all.
+
+mod client;
+
+pub(crate) use client::send;
+pub use client::{HttpRequest, HttpResponse};

@@ -1,0 +1,66 @@
+//! Tokens: asking a token endpoint for one, reading the answer, keeping it for the next caller.
+
+mod advice;
+mod cache;
+mod cache_key;
+mod endpoint;
+mod refresh;
+mod response;
+
+use crate::binding::Certificate;
+use crate::secret::Secret;
+
+pub(crate) use cache::{Cached, TokenCache};
+pub(crate) use cache_key::{CacheKey, KeyBuilder};
+pub(crate) use endpoint::request_token;
+pub(crate) use refresh::{Freshness, freshness, refresh_time};
+pub(crate) use response::{TokenResponse, parse_error};
+
+/// How a token must be presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenType {
+    /// Whoever holds it may use it (RFC 6750).
+    Bearer,
+    /// Only over mTLS with the certificate it is bound to (RFC 8705, section 3; Entra's `mtls_pop`).
+    MtlsPop,
+}
+
+/// A token with everything that is known about it. Immutable; shared by the cache and every result.
+#[derive(Debug)]
+pub(crate) struct AccessToken {
+    /// The value of the `Authorization` header: type, space, token. Kept once; the token is its end.
+    pub(crate) authorization: Secret,
+    pub(crate) token_type: TokenType,
+    /// Unix seconds, UTC.
+    pub(crate) expires_on: i64,
+    /// Unix seconds, UTC: when to fetch the next one although this one still lives.
+    pub(crate) refresh_on: Option<i64>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) endpoint: String,
+    pub(crate) region: Option<String>,
+    /// What an [`TokenType::MtlsPop`] token is bound to; `None` for Bearer.
+    pub(crate) certificate: Option<Certificate>,
+}
+
+impl AccessToken {
+    /// How a token of this type is presented.
+    pub(crate) fn authorization(token_type: TokenType, token: &Secret) -> Secret {
+        Secret::new(format!("{} {}", token_type.as_str(), token.expose()))
+    }
+
+    /// Where the token itself starts in [`AccessToken::authorization`].
+    pub(crate) fn token_offset(&self) -> usize {
+        self.token_type.as_str().len() + 1
+    }
+}
+
+impl TokenType {
+    /// As it stands in requests, answers and the `Authorization` header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::MtlsPop => "mtls_pop",
+        }
+    }
+}

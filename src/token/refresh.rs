@@ -1,0 +1,92 @@
+//! When a token is still good, and when it should be replaced early. Not how.
+
+use std::time::SystemTime;
+
+use super::AccessToken;
+use crate::clock::unix_seconds;
+
+/// What a cached token is worth now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Serve it.
+    Fresh,
+    /// Serve it, and fetch the next one.
+    RefreshDue,
+    /// Do not serve it.
+    Expired,
+}
+
+/// A token is not served in its last five minutes (confidential_client spec, section 5.3).
+const MARGIN: i64 = 5 * 60;
+/// An expiry further away than this is a corrupt entry (same place).
+const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
+/// Half the width of the window over which refreshes of many hosts are spread (section 5.6).
+const JITTER: i64 = 300;
+
+/// Judges `token` at `now`. A bound token lives no longer than its certificate.
+pub(crate) fn freshness(token: &AccessToken, now: SystemTime) -> Freshness {
+    let seconds = unix_seconds(now);
+    let certificate_ended = token.certificate.as_ref().is_some_and(|c| c.not_after() <= now);
+    if certificate_ended || token.expires_on <= seconds + MARGIN || token.expires_on > seconds + TEN_YEARS {
+        return Freshness::Expired;
+    }
+    match token.refresh_on {
+        Some(refresh_on) if refresh_on <= seconds => Freshness::RefreshDue,
+        _ => Freshness::Fresh,
+    }
+}
+
+/// When to refresh a token that came at `now` with `refresh_in` seconds: that time, moved by up to
+/// five minutes, so that hosts started together do not come back together. `random` is in 0..=u32::MAX.
+pub(crate) fn refresh_time(now: i64, refresh_in: i64, random: u32) -> i64 {
+    let jitter = i64::from(random) % (2 * JITTER + 1) - JITTER;
+    // A short interval is moved by at most a quarter of itself.
+    let bound = JITTER.min(refresh_in / 4);
+    now.saturating_add(refresh_in).saturating_add(jitter.clamp(-bound, bound))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::token::TokenType;
+
+    fn token(expires_on: i64, refresh_on: Option<i64>) -> AccessToken {
+        AccessToken {
+            authorization: Secret::new("t"),
+            token_type: TokenType::Bearer,
+            expires_on,
+            refresh_on,
+            scopes: vec![],
+            tenant: None,
+            endpoint: String::new(),
+            region: None,
+            certificate: None,
+        }
+    }
+
+    /// The limits of section 5.3, second by second.
+    #[test]
+    fn limits() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let judge = |expires_on, refresh_on| freshness(&token(expires_on, refresh_on), now);
+        assert_eq!(judge(1_000_300, None), Freshness::Expired);
+        assert_eq!(judge(1_000_301, None), Freshness::Fresh);
+        assert_eq!(judge(1_000_301, Some(1_000_000)), Freshness::RefreshDue);
+        assert_eq!(judge(1_000_301, Some(1_000_001)), Freshness::Fresh);
+        assert_eq!(judge(1_000_000 + TEN_YEARS + 1, None), Freshness::Expired);
+    }
+
+    /// Does the jitter stay within five minutes either way, and within a quarter of a short interval?
+    #[test]
+    fn jitter_is_bounded() {
+        for random in [0, 1, 300, 600, 601, u32::MAX] {
+            let long = refresh_time(0, 43_200, random);
+            assert!((42_900..=43_500).contains(&long), "{long}");
+            let short = refresh_time(0, 40, random);
+            assert!((30..=50).contains(&short), "{short}");
+        }
+    }
+}

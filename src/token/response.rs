@@ -1,0 +1,278 @@
+//! Reading what a token endpoint answers: a token, or an error (confidential_client spec, 2.4, 6.4, 7.2).
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::TokenType;
+use super::advice::advice;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Response, retry_after};
+use crate::secret::Secret;
+
+/// A successful answer, checked against what was asked.
+#[derive(Debug)]
+pub(crate) struct TokenResponse {
+    pub(crate) access_token: Secret,
+    /// Seconds from now.
+    pub(crate) expires_in: i64,
+    /// Seconds from now.
+    pub(crate) refresh_in: Option<i64>,
+    /// Space-separated, where the server said what it granted.
+    pub(crate) scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Success {
+    token_type: Option<String>,
+    access_token: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<i64>,
+    #[serde(default, deserialize_with = "seconds")]
+    refresh_in: Option<i64>,
+    scope: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Failure {
+    error: Option<String>,
+    error_description: Option<String>,
+    #[serde(deserialize_with = "codes")]
+    error_codes: Vec<u32>,
+    suberror: Option<String>,
+    correlation_id: Option<String>,
+    claims: Option<String>,
+}
+
+impl TokenResponse {
+    /// Reads an HTTP 200. A token of another type than `expected` is an error, never a token: a
+    /// service that answers Bearer to a PoP request has weakened what was asked.
+    pub(crate) fn parse(response: &Response, expected: TokenType) -> Result<Self> {
+        let mut answer: Success = serde_json::from_slice(&response.body).map_err(|_| {
+            let text = "the token endpoint answered 200 with something that is not the JSON of a token";
+            bad("non_parsable_oauth_error", text)
+        })?;
+        // Out of the structure at once: a Secret wipes it, a String would not.
+        let access_token =
+            answer.access_token.take().map(Secret::new).filter(|token| !token.expose().is_empty());
+        let token_type = answer.token_type.as_deref().unwrap_or_default();
+        if token_type.is_empty() {
+            return Err(bad(
+                "token_type_missing",
+                "the token endpoint did not say which type of token it issued",
+            ));
+        }
+        if !token_type.eq_ignore_ascii_case(expected.as_str()) {
+            let shown: String = token_type.chars().take(40).collect();
+            let hint = match expected {
+                TokenType::MtlsPop => {
+                    "; the tenant, the resource or the region may not be enabled for mTLS proof-of-possession"
+                }
+                TokenType::Bearer => "",
+            };
+            return Err(bad(
+                "token_type_mismatch",
+                format!(
+                    "asked for a token of type {} but the token endpoint issued {shown:?}; it was discarded{hint}",
+                    expected.as_str()
+                ),
+            ));
+        }
+        let access_token = access_token.ok_or_else(|| invalid_value("without an access_token"))?;
+        let expires_in = answer.expires_in.filter(|seconds| *seconds > 0);
+        let expires_in =
+            expires_in.ok_or_else(|| invalid_value("whose expires_in is not a number of seconds to come"))?;
+        let refresh_in = answer.refresh_in.filter(|seconds| *seconds > 0);
+        Ok(Self {
+            access_token,
+            expires_in,
+            refresh_in,
+            scope: answer.scope.filter(|scope| !scope.is_empty()),
+        })
+    }
+}
+
+/// Turns an answer other than 200 into an error (section 7.2).
+pub(crate) fn parse_error(response: &Response, host: &str, now: SystemTime) -> Error {
+    let status = response.status;
+    let wait = retry_after(response, now);
+    let failure: Option<Failure> = serde_json::from_slice(&response.body).ok();
+    let parsed = failure.is_some();
+    let failure = failure.unwrap_or_default();
+    let description = failure.error_description.as_deref().unwrap_or_default();
+    let codes = if failure.error_codes.is_empty() { codes_in(description) } else { failure.error_codes };
+    let code = match failure.error.as_deref() {
+        Some("invalid_client") => "invalid_client",
+        _ if status >= 500 => "service_not_available",
+        Some(error) if !error.is_empty() => error,
+        _ if !parsed && !response.body.is_empty() && status == 429 => "request_throttled",
+        _ if !parsed && !response.body.is_empty() => "non_parsable_oauth_error",
+        _ if status == 404 => "not_found",
+        _ => "http_status_not_200",
+    };
+    let kind = match code {
+        _ if status == 429 => ErrorKind::Throttled,
+        "invalid_grant" | "interaction_required" => ErrorKind::InteractionRequired,
+        "non_parsable_oauth_error" => ErrorKind::InvalidResponse,
+        _ => ErrorKind::Rejected,
+    };
+    let mut message = match description {
+        "" => format!("{host} answered HTTP {status} without saying why ({code})"),
+        text => text.to_owned(),
+    };
+    if let Some(advice) = advice(&codes) {
+        message = format!("{message} [{advice}]");
+    }
+    let retryable = status >= 500 || matches!(status, 429 | 408) || code == "temporarily_unavailable";
+    let error = Error::new(kind, code, message)
+        .with_http_status(status)
+        .with_aadsts(codes)
+        .with_sub_error(failure.suberror)
+        .with_claims(failure.claims)
+        .with_retry_after(wait)
+        .with_retryable(retryable);
+    match failure.correlation_id {
+        Some(id) if !id.is_empty() => error.with_correlation_id(&id),
+        _ => error,
+    }
+}
+
+fn bad(code: &str, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidResponse, code, message).with_http_status(200)
+}
+
+fn invalid_value(what: &str) -> Error {
+    bad("invalid_token_provider_response_value", format!("the token endpoint answered 200 {what}"))
+}
+
+/// `AADSTS` numbers in a description, in order.
+fn codes_in(description: &str) -> Vec<u32> {
+    let numbers = description.split("AADSTS").skip(1);
+    numbers
+        .filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().ok()
+        })
+        .collect()
+}
+
+/// Seconds, which services send as a number or as a numeric string.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<i64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+/// Error codes, as numbers or strings; anything else is left out.
+fn codes<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<u32>, D::Error> {
+    let Value::Array(values) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    Ok(values.iter().filter_map(number).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn response(status: u16, body: &str) -> Response {
+        Response { status, headers: vec![], body: body.as_bytes().to_vec().into() }
+    }
+
+    fn success(body: &str) -> std::result::Result<TokenResponse, String> {
+        TokenResponse::parse(&response(200, body), TokenType::MtlsPop).map_err(|e| e.code().to_owned())
+    }
+
+    /// Section 2.4: which answers are tokens, and what the others are called.
+    #[test]
+    fn token_answers() {
+        let fine =
+            success(r#"{"token_type":"MTLS_PoP","access_token":"t","expires_in":"3599","refresh_in":7}"#);
+        let fine = fine.unwrap();
+        assert_eq!((fine.expires_in, fine.refresh_in, fine.scope), (3599, Some(7), None));
+        let rows = [
+            (r#"{"token_type":"Bearer","access_token":"t","expires_in":1}"#, "token_type_mismatch"),
+            (r#"{"access_token":"t","expires_in":1}"#, "token_type_missing"),
+            (r#"{"token_type":"","access_token":"t","expires_in":1}"#, "token_type_missing"),
+            (r#"{"token_type":"mtls_pop","expires_in":1}"#, "invalid_token_provider_response_value"),
+            (
+                r#"{"token_type":"mtls_pop","access_token":"","expires_in":1}"#,
+                "invalid_token_provider_response_value",
+            ),
+            (r#"{"token_type":"mtls_pop","access_token":"t"}"#, "invalid_token_provider_response_value"),
+            (
+                r#"{"token_type":"mtls_pop","access_token":"t","expires_in":"soon"}"#,
+                "invalid_token_provider_response_value",
+            ),
+            (
+                r#"{"token_type":"mtls_pop","access_token":"t","expires_in":0}"#,
+                "invalid_token_provider_response_value",
+            ),
+            ("<html>", "non_parsable_oauth_error"),
+            ("", "non_parsable_oauth_error"),
+            ("null", "non_parsable_oauth_error"),
+        ];
+        for (body, code) in rows {
+            assert_eq!(success(body).unwrap_err(), code, "{body}");
+        }
+    }
+
+    /// Section 7.2, rule by rule.
+    #[test]
+    fn error_answers() {
+        let rows = [
+            (404, "", "not_found", ErrorKind::Rejected, false),
+            (400, "", "http_status_not_200", ErrorKind::Rejected, false),
+            (400, "{}", "http_status_not_200", ErrorKind::Rejected, false),
+            (400, "<html>", "non_parsable_oauth_error", ErrorKind::InvalidResponse, false),
+            (429, "<html>", "request_throttled", ErrorKind::Throttled, true),
+            (429, r#"{"error":"x"}"#, "x", ErrorKind::Throttled, true),
+            (401, r#"{"error":"invalid_client"}"#, "invalid_client", ErrorKind::Rejected, false),
+            (503, r#"{"error":"invalid_client"}"#, "invalid_client", ErrorKind::Rejected, true),
+            (503, "<html>", "service_not_available", ErrorKind::Rejected, true),
+            (400, r#"{"error":"invalid_grant"}"#, "invalid_grant", ErrorKind::InteractionRequired, false),
+            (
+                400,
+                r#"{"error":"temporarily_unavailable"}"#,
+                "temporarily_unavailable",
+                ErrorKind::Rejected,
+                true,
+            ),
+            (408, "", "http_status_not_200", ErrorKind::Rejected, true),
+        ];
+        for (status, body, code, kind, retryable) in rows {
+            let error = parse_error(&response(status, body), "host", UNIX_EPOCH);
+            let got = (error.code(), error.kind(), error.is_retryable(), error.http_status());
+            assert_eq!(got, (code, kind, retryable, Some(status)), "{status} {body}");
+        }
+    }
+
+    /// Are the numbers, ids and claims of an answer carried, and the known ones explained?
+    #[test]
+    fn error_details() {
+        let body = r#"{"error":"unauthorized_client","error_description":"AADSTS700016: Application not found.",
+            "error_codes":[700016,"7"],"suberror":"s","correlation_id":"c","claims":"{}"}"#;
+        let error = parse_error(&response(400, body), "host", UNIX_EPOCH);
+        assert_eq!(error.aadsts_codes(), [700_016, 7]);
+        assert_eq!(
+            (error.sub_error(), error.correlation_id(), error.claims()),
+            (Some("s"), Some("c"), Some("{}"))
+        );
+        assert!(error.message().contains("client id"), "{}", error.message());
+        let bare = parse_error(
+            &response(400, r#"{"error":"x","error_description":"AADSTS90002: no"}"#),
+            "h",
+            UNIX_EPOCH,
+        );
+        assert_eq!(bare.aadsts_codes(), [90002]);
+    }
+}

@@ -1,0 +1,10 @@
+//! The flows end to end, through the Rust API, against devcloud: real sockets, TLS, CSRs and tokens.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cache;
+mod confidential_client;
+mod managed_identity;
+mod refresh;
+mod resource;
+mod support;
