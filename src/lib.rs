@@ -26,6 +26,7 @@ mod clock;
 mod credential;
 mod env;
 mod error;
+mod ffi;
 mod http;
 mod key;
 mod log;

@@ -1,0 +1,35 @@
+# The front door: every target is one line of help and one command.
+
+.DEFAULT_GOAL := help
+.PHONY: help build header demo test bench clean prerequisites
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
+
+# No toolchain is pinned, and a newer one has new lints: a warning breaks CI, and nobody's fresh clone.
+DENY := $(if $(filter true,$(CI)),--deny warnings)
+
+build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
+	cargo build --release --package mtlspop
+
+header: ## write include/mtlspop.h and abi/symbols.txt from src/ffi
+	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header
+
+demo: ## run the C examples against devcloud
+	@scripts/prerequisites.sh demo
+	cargo build --package mtlspop --package devcloud
+	scripts/demo.sh
+
+test: prerequisites ## what CI runs: format, lints, every test
+	cargo fmt --all --check || { echo 'cargo fmt --all writes the format'; exit 1; }
+	cargo clippy --workspace --all-targets -- $(DENY)
+	cargo test --workspace --all-targets
+
+bench: ## measure
+	cargo bench
+
+clean: ## remove everything that was built
+	cargo clean
+
+prerequisites: ## install what the tests need and is missing (Debian, Ubuntu)
+	@scripts/prerequisites.sh

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Installs the tools that are missing. Debian and Ubuntu; elsewhere it names them.
+#
+#   scripts/prerequisites.sh        what the tests call
+#   scripts/prerequisites.sh demo   what the demo calls
+set -eu
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# tool:package
+wanted='gcc:gcc make:make openssl:openssl curl:curl'
+case ${1:-tests} in
+    demo) ;;
+    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs" ;;
+    *) fail 'usage: scripts/prerequisites.sh [demo|tests]' ;;
+esac
+
+command -v cargo >/dev/null || fail 'cargo is missing: see https://rustup.rs'
+lints() { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1
+if [ "${1:-tests}" = tests ] && ! lints; then
+    # rustup's minimal profile leaves them out.
+    if command -v rustup >/dev/null; then rustup component add rustfmt clippy || :; fi
+    lints || fail 'cargo fmt or cargo clippy is missing: install rustfmt and clippy for this Rust toolchain'
+fi
+
+missing=
+for pair in $wanted; do
+    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+done
+# gcc comes without the headers of libc.
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+[ -n "$missing" ] || exit 0
+
+command -v apt-get >/dev/null || fail "missing, and there is no apt-get to install it:$missing"
+if [ "$(id -u)" -eq 0 ]; then
+    as_root='env'
+elif command -v sudo >/dev/null && sudo --non-interactive true 2>/dev/null; then
+    as_root='sudo --non-interactive env'
+else
+    fail "missing; install it as root: apt-get install$missing"
+fi
+
+echo "installing$missing"
+apt() { $as_root DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 "$@"; }
+# Package lists may be old: fetch new ones where the first try fails.
+# shellcheck disable=SC2086
+apt install --yes --no-install-recommends $missing || {
+    apt update
+    apt install --yes --no-install-recommends $missing
+}

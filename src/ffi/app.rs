@@ -1,0 +1,142 @@
+//! `mtlspop_app`: one identity with its caches and connections.
+
+use std::sync::Arc;
+
+use super::app_options::mtlspop_app_options;
+use super::error::mtlspop_error;
+use super::guard::{guard, guard_or, mtlspop_status};
+use super::handle::{Handle, Out, free, value};
+use super::http::{ResponseValue, mtlspop_http_request, mtlspop_http_response};
+use super::token::{TokenValue, mtlspop_token};
+use super::token_request::mtlspop_token_request;
+use crate::app::App;
+
+/// One identity with its settings, caches and connections. Make it once and share it: any number of
+/// threads may use it at the same time.
+pub struct mtlspop_app {
+    _private: [u8; 0],
+}
+
+impl Handle for mtlspop_app {
+    type Value = Arc<App>;
+    const NAME: &'static str = "app";
+    const TAG: u64 = 0x6d74_6c73_5f41_5050;
+}
+
+/// Makes an app. Checks the settings; sends nothing.
+///
+/// Fails with MTLSPOP_E_INVALID_ARGUMENT for the first bad value of a setter and for settings that are
+/// missing or contradict each other, MTLSPOP_E_NOT_SUPPORTED for an authority this version cannot use.
+///
+/// @param options    the settings; copied, so they may be freed
+/// @param out_app    receives the app, yours to free
+/// @param out_error  receives the error, yours to free; may be NULL
+/// @return MTLSPOP_OK or the error's status
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_new(
+    options: *const mtlspop_app_options,
+    out_app: *mut *mut mtlspop_app,
+    out_error: *mut *mut mtlspop_error,
+) -> mtlspop_status {
+    unsafe {
+        guard(out_error, || {
+            let out = Out::new(out_app, "out_app")?;
+            let options = value(options, "options")?.settings()?;
+            out.set(Arc::new(App::new(options.clone())?));
+            Ok(())
+        })
+    }
+}
+
+/// Gives a token: from the cache where it has a good one, else from the token service. Blocks.
+///
+/// Threads that ask for the same token at the same time cause one request; each keeps its own timeout.
+/// A request for mtls_pop is never answered with a Bearer token. Callbacks of the app are called on
+/// this thread, inside this call.
+///
+/// Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request or one that does not fit the credential,
+/// MTLSPOP_E_NOT_SUPPORTED where the host or authority cannot give such a token, MTLSPOP_E_NETWORK,
+/// MTLSPOP_E_TIMEOUT, MTLSPOP_E_REJECTED, MTLSPOP_E_THROTTLED, MTLSPOP_E_INTERACTION_REQUIRED and
+/// MTLSPOP_E_INVALID_RESPONSE as they say, MTLSPOP_E_KEY_UNAVAILABLE where the private key cannot
+/// sign, MTLSPOP_E_CALLBACK where a callback failed, MTLSPOP_E_CANCELLED where the request's flag was
+/// raised, MTLSPOP_E_INVALID_HANDLE for a handle that is none, MTLSPOP_E_INTERNAL for a bug of ours.
+///
+/// @param app        the app
+/// @param request    what is asked for; reuse it, that makes cached answers faster
+/// @param out_token  receives the token, yours to free
+/// @param out_error  receives the error, yours to free; may be NULL
+/// @return MTLSPOP_OK or the error's status
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_acquire_token(
+    app: *const mtlspop_app,
+    request: *const mtlspop_token_request,
+    out_token: *mut *mut mtlspop_token,
+    out_error: *mut *mut mtlspop_error,
+) -> mtlspop_status {
+    unsafe {
+        guard(out_error, || {
+            let out = Out::new(out_token, "out_token")?;
+            let app = value(app, "app")?.clone();
+            let request = value(request, "request")?.settings()?;
+            out.set(TokenValue::from(app.acquire_token(request)?));
+            Ok(())
+        })
+    }
+}
+
+/// Calls an API over https with a token, over mTLS with the certificate it is bound to where it is
+/// bound. Blocks.
+///
+/// Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
+/// response, not an error. Redirects are returned, not followed. The Authorization header is set from
+/// the token.
+///
+/// Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
+/// MTLSPOP_E_INVALID_RESPONSE for an answer that is too long or not HTTP, MTLSPOP_E_KEY_UNAVAILABLE
+/// where the certificate has expired or its key cannot sign, MTLSPOP_E_CANCELLED,
+/// MTLSPOP_E_INVALID_HANDLE and MTLSPOP_E_INTERNAL as for mtlspop_app_acquire_token().
+///
+/// @param app           the app whose proxy, roots and connections are used
+/// @param token         a token, of this or another app
+/// @param request       what to send
+/// @param out_response  receives the response, yours to free
+/// @param out_error     receives the error, yours to free; may be NULL
+/// @return MTLSPOP_OK or the error's status
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_send(
+    app: *const mtlspop_app,
+    token: *const mtlspop_token,
+    request: *const mtlspop_http_request,
+    out_response: *mut *mut mtlspop_http_response,
+    out_error: *mut *mut mtlspop_error,
+) -> mtlspop_status {
+    unsafe {
+        guard(out_error, || {
+            let out = Out::new(out_response, "out_response")?;
+            let app = value(app, "app")?.clone();
+            let token = value(token, "token")?;
+            let request = value(request, "request")?.settings()?;
+            out.set(ResponseValue::from(app.send(token.token(), request)?));
+            Ok(())
+        })
+    }
+}
+
+/// Frees an app and its connections. Tokens and certificates received from it stay valid.
+///
+/// Background work is stopped, and waited for: a second at most, which it exceeds only inside a
+/// callback that takes longer. Called on a background thread, and in a forked child, it waits for
+/// nothing. Where calls are under way on other threads it returns at once, and the last of them does
+/// the rest, including destroy() of the app's callbacks; new calls must not start.
+///
+/// @param app  the app; NULL is fine
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_free(app: *mut mtlspop_app) {
+    guard_or((), || {
+        if let Ok(app) = unsafe { value(app, "app") } {
+            app.stop_background();
+        }
+        unsafe { free(app) };
+        Ok(())
+    });
+}

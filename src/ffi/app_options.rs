@@ -1,0 +1,333 @@
+//! `mtlspop_app_options`: what an app is made from.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::Arc;
+
+use super::assertion::{Callback as AssertionCallback, mtlspop_assertion_callback};
+use super::callback::{UserData, mtlspop_destroy};
+use super::certificate::mtlspop_certificate;
+use super::draft::{Draft, change};
+use super::guard::guard_or;
+use super::handle::{Handle, boxed, free, value};
+use super::text::{bytes, c_string, required};
+use crate::app::AppOptions;
+use crate::credential::Credential;
+use crate::error::{Error, Result};
+use crate::log::{LogLevel, Logger};
+use crate::managed_identity::ManagedIdentityId;
+use crate::secret::Secret;
+
+/// Log level: a call failed.
+pub const MTLSPOP_LOG_ERROR: i32 = 0;
+/// Log level: something failed, and the call goes on without it.
+pub const MTLSPOP_LOG_WARNING: i32 = 1;
+/// Log level: what a person following one call wants to see.
+pub const MTLSPOP_LOG_INFO: i32 = 2;
+/// Log level: every step.
+pub const MTLSPOP_LOG_VERBOSE: i32 = 3;
+
+/// Settings of an app. Use from one thread at a time; free after mtlspop_app_new(), which copies it.
+pub struct mtlspop_app_options {
+    _private: [u8; 0],
+}
+
+/// Receives one log line. Secrets, tokens and personal data are never in it.
+///
+/// level is one of MTLSPOP_LOG_...; target names the part of the library that speaks; both texts are
+/// UTF-8 and valid during the call only. Called on any thread that uses the app, also on its background
+/// thread, possibly on several at once. Must not call functions with this app.
+pub type mtlspop_log_callback = Option<
+    unsafe extern "C" fn(userdata: *mut c_void, level: i32, target: *const c_char, message: *const c_char),
+>;
+
+impl Handle for mtlspop_app_options {
+    type Value = Draft<AppOptions>;
+    const NAME: &'static str = "app_options";
+    const TAG: u64 = 0x6d74_6c73_4f50_5453;
+}
+
+/// Settings for a managed identity of this host: the system-assigned one, unless a setter names
+/// another.
+///
+/// @return settings, yours to free; NULL only when memory is exhausted
+#[unsafe(no_mangle)]
+pub extern "C" fn mtlspop_app_options_new_managed_identity() -> *mut mtlspop_app_options {
+    guard_or(std::ptr::null_mut(), || {
+        Ok(boxed(Draft::new(AppOptions::managed_identity(ManagedIdentityId::SystemAssigned))))
+    })
+}
+
+/// Settings for a confidential client (an app registration). It needs an authority and a credential.
+///
+/// @param client_id  the application (client) id
+/// @return settings, yours to free. A bad client_id is reported by mtlspop_app_new().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_new_confidential_client(
+    client_id: *const c_char,
+) -> *mut mtlspop_app_options {
+    guard_or(std::ptr::null_mut(), || {
+        Ok(boxed(match unsafe { required(client_id, "client_id") } {
+            Ok(client_id) => Draft::new(AppOptions::confidential_client(client_id)),
+            Err(error) => Draft::failed(
+                AppOptions::confidential_client(""),
+                "mtlspop_app_options_new_confidential_client",
+                &error,
+            ),
+        }))
+    })
+}
+
+/// Names a user-assigned managed identity by its client id.
+///
+/// @param options    settings for a managed identity
+/// @param client_id  the identity's client id
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_client_id(
+    options: *mut mtlspop_app_options,
+    client_id: *const c_char,
+) {
+    unsafe { user_assigned(options, client_id, "client_id", ManagedIdentityId::ClientId) }
+}
+
+/// Names a user-assigned managed identity by its object (principal) id.
+///
+/// @param options    settings for a managed identity
+/// @param object_id  the identity's object id
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_object_id(
+    options: *mut mtlspop_app_options,
+    object_id: *const c_char,
+) {
+    unsafe { user_assigned(options, object_id, "object_id", ManagedIdentityId::ObjectId) }
+}
+
+/// Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
+///
+/// @param options      settings for a managed identity
+/// @param resource_id  the identity's resource id
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_resource_id(
+    options: *mut mtlspop_app_options,
+    resource_id: *const c_char,
+) {
+    unsafe { user_assigned(options, resource_id, "resource_id", ManagedIdentityId::ResourceId) }
+}
+
+/// Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>".
+///
+/// @param options    settings for a confidential client
+/// @param authority  an https URL with a tenant
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_authority(
+    options: *mut mtlspop_app_options,
+    authority: *const c_char,
+) {
+    let parse = || unsafe { required(authority, "authority") };
+    unsafe { change(options, "mtlspop_app_options_set_authority", parse, AppOptions::with_authority) }
+}
+
+/// Sets the Azure region whose token service is asked, as MSAL's WithAzureRegion does. Without one the
+/// global endpoint is asked.
+///
+/// @param options  settings for a confidential client
+/// @param region   "eastus"; "East US" means the same
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_azure_region(
+    options: *mut mtlspop_app_options,
+    region: *const c_char,
+) {
+    let parse = || unsafe { required(region, "region") };
+    unsafe { change(options, "mtlspop_app_options_set_azure_region", parse, AppOptions::with_azure_region) }
+}
+
+/// Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.
+/// Bearer needs an RSA key. Of the credential setters, the last one counts.
+///
+/// @param options      settings for a confidential client
+/// @param certificate  a certificate with its private key; it may be freed afterwards
+/// @param send_x5c     1 to send the certificate chain in assertions, as SN/I registration needs; else 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_certificate(
+    options: *mut mtlspop_app_options,
+    certificate: *const mtlspop_certificate,
+    send_x5c: i32,
+) {
+    let parse = || unsafe {
+        let certificate = value(certificate, "certificate")?.certificate().clone();
+        Ok(Credential::Certificate { certificate, send_x5c: send_x5c != 0 })
+    };
+    unsafe { change(options, "mtlspop_app_options_set_certificate", parse, AppOptions::with_credential) }
+}
+
+/// Makes a client secret the credential. Bearer only: a secret cannot prove possession of a key.
+///
+/// @param options  settings for a confidential client
+/// @param secret   the secret's value, not its id
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_client_secret(
+    options: *mut mtlspop_app_options,
+    secret: *const c_char,
+) {
+    let parse = || {
+        let secret = unsafe { required(secret, "secret") }?;
+        match secret.trim() {
+            "" => Err(Error::argument("secret is empty")),
+            _ => Ok(Credential::Secret(Secret::new(secret))),
+        }
+    };
+    unsafe { change(options, "mtlspop_app_options_set_client_secret", parse, AppOptions::with_credential) }
+}
+
+/// Makes a callback the credential: a federated identity credential (FIC). It gives an assertion, and
+/// for mtls_pop the certificate the assertion is bound to.
+///
+/// @param options   settings for a confidential client
+/// @param callback  called once per token request that goes to the network, never for a cached token
+/// @param userdata  passed to callback
+/// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_client_assertion(
+    options: *mut mtlspop_app_options,
+    callback: mtlspop_assertion_callback,
+    userdata: *mut c_void,
+    destroy: mtlspop_destroy,
+) {
+    let userdata = UserData::new(userdata, destroy);
+    let parse = || {
+        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
+        Ok(Credential::Assertion(Arc::new(AssertionCallback::new(callback, userdata))))
+    };
+    unsafe { change(options, "mtlspop_app_options_set_client_assertion", parse, AppOptions::with_credential) }
+}
+
+/// Sets whether the app replaces tokens early on a thread of its own. On by default, except for apps
+/// with callbacks, which would then be called on that thread. With it off, one caller past the refresh
+/// time fetches the new token and gets the old one if that fails.
+///
+/// @param options  settings
+/// @param on       1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_background_refresh(
+    options: *mut mtlspop_app_options,
+    on: i32,
+) {
+    let setter = "mtlspop_app_options_set_background_refresh";
+    unsafe { change(options, setter, || Ok(on != 0), AppOptions::with_background_refresh) }
+}
+
+/// Sets the HTTP proxy for https requests. Without this setting HTTPS_PROXY, https_proxy and NO_PROXY
+/// count. The instance metadata service is never asked through a proxy.
+///
+/// @param options  settings
+/// @param proxy    "http://[user:password@]host:port", or "none"
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_proxy(
+    options: *mut mtlspop_app_options,
+    proxy: *const c_char,
+) {
+    let parse = || unsafe { required(proxy, "proxy") };
+    unsafe { change(options, "mtlspop_app_options_set_proxy", parse, AppOptions::with_proxy) }
+}
+
+/// Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's.
+///
+/// @param options  settings
+/// @param path     a PEM file; read when the first https request is made
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_trusted_roots_file(
+    options: *mut mtlspop_app_options,
+    path: *const c_char,
+) {
+    let parse = || unsafe { required(path, "path") };
+    let setter = "mtlspop_app_options_set_trusted_roots_file";
+    unsafe {
+        change(options, setter, parse, |options: AppOptions, path| options.with_trusted_roots_file(path))
+    }
+}
+
+/// Sets the root certificates to trust, from memory.
+///
+/// @param options  settings
+/// @param pem      one or more certificates in PEM form; copied
+/// @param length   their length in bytes
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_trusted_roots_pem(
+    options: *mut mtlspop_app_options,
+    pem: *const u8,
+    length: usize,
+) {
+    let parse = || unsafe { bytes(pem, length, "pem") };
+    let setter = "mtlspop_app_options_set_trusted_roots_pem";
+    unsafe { change(options, setter, parse, |options: AppOptions, pem| options.with_trusted_roots_pem(pem)) }
+}
+
+/// Sets where log lines go; nowhere by default.
+///
+/// @param options   settings
+/// @param level     the least important level wanted, one of MTLSPOP_LOG_...
+/// @param callback  receives the lines
+/// @param userdata  passed to callback
+/// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_log(
+    options: *mut mtlspop_app_options,
+    level: i32,
+    callback: mtlspop_log_callback,
+    userdata: *mut c_void,
+    destroy: mtlspop_destroy,
+) {
+    let userdata = UserData::new(userdata, destroy);
+    let parse = || {
+        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
+        let level = log_level(level)?;
+        let sink = move |level: LogLevel, target: &str, message: &str| {
+            let (target, message) = (c_string(target), c_string(message));
+            call_log(callback, &userdata, level, &target, &message);
+        };
+        Ok(Logger::new(level, Arc::new(sink)))
+    };
+    unsafe { change(options, "mtlspop_app_options_set_log", parse, AppOptions::with_logger) }
+}
+
+/// Frees settings. Apps made from them are not affected.
+///
+/// @param options  the settings; NULL is fine
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_free(options: *mut mtlspop_app_options) {
+    guard_or((), || {
+        unsafe { free(options) };
+        Ok(())
+    });
+}
+
+unsafe fn user_assigned(
+    options: *mut mtlspop_app_options,
+    id: *const c_char,
+    parameter: &str,
+    kind: fn(String) -> ManagedIdentityId,
+) {
+    let parse = || Ok(kind(unsafe { required(id, parameter) }?.to_owned()));
+    let setter = format!("mtlspop_app_options_set_user_assigned_{parameter}");
+    unsafe { change(options, &setter, parse, AppOptions::with_managed_identity_id) }
+}
+
+fn call_log(
+    callback: unsafe extern "C" fn(*mut c_void, i32, *const c_char, *const c_char),
+    userdata: &UserData,
+    level: LogLevel,
+    target: &CStr,
+    message: &CStr,
+) {
+    // SAFETY: the caller gave the function to be called with this pointer and texts, on any thread.
+    unsafe { callback(userdata.pointer(), level as i32, target.as_ptr(), message.as_ptr()) };
+}
+
+fn log_level(level: i32) -> Result<LogLevel> {
+    match level {
+        MTLSPOP_LOG_ERROR => Ok(LogLevel::Error),
+        MTLSPOP_LOG_WARNING => Ok(LogLevel::Warning),
+        MTLSPOP_LOG_INFO => Ok(LogLevel::Info),
+        MTLSPOP_LOG_VERBOSE => Ok(LogLevel::Verbose),
+        _ => Err(Error::argument(format!("level {level} is not one of MTLSPOP_LOG_..."))),
+    }
+}

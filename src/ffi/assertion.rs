@@ -1,0 +1,313 @@
+//! `mtlspop_assertion_op`: the question an assertion callback is asked, and the place for its answer.
+
+use std::cell::RefCell;
+use std::ffi::{c_char, c_void};
+use std::panic::AssertUnwindSafe;
+
+use super::callback::UserData;
+use super::certificate::mtlspop_certificate;
+use super::guard::guard_or;
+use super::handle::{Handle, boxed, free, value};
+use super::text::{Lent, required};
+use crate::binding::Certificate;
+use crate::credential::{AssertionProvider, AssertionRequest, SignedAssertion};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::Cancel;
+use crate::secret::Secret;
+
+/// One question to an assertion callback. Valid during the callback only; never freed by the caller.
+pub struct mtlspop_assertion_op {
+    _private: [u8; 0],
+}
+
+/// Gives a signed assertion: reads what it needs from operation, answers with
+/// mtlspop_assertion_op_set_assertion() and, to bind the token, mtlspop_assertion_op_set_certificate().
+///
+/// Called on the thread that asks for a token, inside that call, with no lock held (on the app's
+/// background thread only where mtlspop_app_options_set_background_refresh() asked for it). It may call
+/// other apps, but not ask this app for a token: for the same one that is an error. No exception may leave it.
+///
+/// Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
+/// mtlspop_assertion_op_set_error().
+pub type mtlspop_assertion_callback =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, operation: *mut mtlspop_assertion_op) -> i32>;
+
+type Function = unsafe extern "C" fn(*mut c_void, *mut mtlspop_assertion_op) -> i32;
+
+/// The question and the answer so far.
+pub(super) struct OpValue {
+    client_id: String,
+    tenant_id: Option<String>,
+    authority: String,
+    token_endpoint: String,
+    token_type: &'static str,
+    claims: Option<String>,
+    correlation_id: String,
+    remaining_ms: i64,
+    cancel: Cancel,
+    texts: [Lent; 7],
+    answer: RefCell<Answer>,
+}
+
+#[derive(Default)]
+struct Answer {
+    assertion: Option<Secret>,
+    certificate: Option<Certificate>,
+    error: Option<String>,
+    misuse: Option<Error>,
+}
+
+impl Handle for mtlspop_assertion_op {
+    type Value = OpValue;
+    const NAME: &'static str = "assertion_op";
+    const TAG: u64 = 0x6d74_6c73_4153_4f50;
+}
+
+/// A C callback as an assertion provider.
+pub(super) struct Callback {
+    function: Function,
+    userdata: UserData,
+}
+
+impl Callback {
+    pub(super) fn new(function: Function, userdata: UserData) -> Self {
+        Self { function, userdata }
+    }
+}
+
+impl AssertionProvider for Callback {
+    fn assertion(&self, request: &AssertionRequest<'_>) -> Result<SignedAssertion> {
+        let operation = Operation(boxed::<mtlspop_assertion_op>(OpValue::new(request)));
+        // SAFETY: the caller gave the function to be called with this pointer and an operation.
+        let status = unsafe { (self.function)(self.userdata.pointer(), operation.0) };
+        // SAFETY: the operation lives until the end of this function.
+        let answer = unsafe { value(operation.0, "operation") }?.answer.take();
+        if let Some(misuse) = answer.misuse {
+            return Err(misuse);
+        }
+        if status != 0 {
+            let text = answer.error.unwrap_or_else(|| format!("it returned {status} and set no error text"));
+            return Err(Error::new(
+                ErrorKind::Callback,
+                "client_assertion_callback_failed",
+                format!("the assertion callback failed: {text}"),
+            ));
+        }
+        let assertion = answer.assertion.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Callback,
+                "invalid_client_assertion",
+                "the assertion callback returned 0 but set no assertion",
+            )
+        })?;
+        Ok(SignedAssertion { assertion, certificate: answer.certificate })
+    }
+}
+
+/// Frees the operation when the callback is over, however it ended.
+struct Operation(*mut mtlspop_assertion_op);
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        // SAFETY: made by `boxed` and lent to the callback for the call only.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| unsafe { free(self.0) }));
+    }
+}
+
+impl OpValue {
+    fn new(request: &AssertionRequest<'_>) -> Self {
+        Self {
+            client_id: request.client_id.to_owned(),
+            tenant_id: request.tenant_id.map(str::to_owned),
+            authority: request.authority.to_owned(),
+            token_endpoint: request.token_endpoint.to_owned(),
+            token_type: request.token_type.as_str(),
+            claims: request.claims.map(str::to_owned),
+            correlation_id: request.correlation_id.to_owned(),
+            remaining_ms: request
+                .remaining
+                .map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
+            cancel: request.cancel.clone(),
+            texts: Default::default(),
+            answer: RefCell::default(),
+        }
+    }
+}
+
+/// The app's client id: iss and sub of most assertions.
+///
+/// @param operation  the question
+/// @return text, borrowed from operation; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_client_id(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 0, |op| Some(&op.client_id)) }
+}
+
+/// The tenant the token is asked from.
+///
+/// @param operation  the question
+/// @return text, borrowed from operation; NULL where the authority has none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_tenant_id(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 1, |op| op.tenant_id.as_deref()) }
+}
+
+/// The authority, as the app was given it, with a trailing slash.
+///
+/// @param operation  the question
+/// @return text, borrowed from operation; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_authority(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 2, |op| Some(&op.authority)) }
+}
+
+/// The URL the assertion will be sent to: the mTLS endpoint where a bound token is asked for. For a
+/// Bearer token it is the endpoint without mTLS, which only holds if no certificate is set.
+///
+/// @param operation  the question
+/// @return text, borrowed from operation; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_token_endpoint(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 3, |op| Some(&op.token_endpoint)) }
+}
+
+/// The type of token that is asked for. For "mtls_pop" a certificate must be set too.
+///
+/// @param operation  the question
+/// @return "Bearer" or "mtls_pop", borrowed from operation; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_token_type(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 4, |op| Some(op.token_type)) }
+}
+
+/// The claims challenge of the request.
+///
+/// @param operation  the question
+/// @return JSON, borrowed from operation; NULL where there is none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_claims(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 5, |op| op.claims.as_deref()) }
+}
+
+/// The correlation id of the call.
+///
+/// @param operation  the question
+/// @return a UUID, borrowed from operation; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_correlation_id(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 6, |op| Some(&op.correlation_id)) }
+}
+
+/// The time the call has left.
+///
+/// @param operation  the question
+/// @return milliseconds, -1 where the call has no limit
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_remaining_ms(operation: *const mtlspop_assertion_op) -> i64 {
+    guard_or(-1, || Ok(unsafe { value(operation, "operation") }?.remaining_ms))
+}
+
+/// Whether the call has been stopped meanwhile, so that the answer is no longer wanted.
+///
+/// @param operation  the question
+/// @return 1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_is_cancelled(operation: *const mtlspop_assertion_op) -> i32 {
+    guard_or(0, || Ok(i32::from(unsafe { value(operation, "operation") }?.cancel.is_cancelled())))
+}
+
+/// Answers with an assertion.
+///
+/// @param operation  the question
+/// @param assertion  a compact JWT; copied
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_set_assertion(
+    operation: *mut mtlspop_assertion_op,
+    assertion: *const c_char,
+) {
+    let parse = || unsafe { required(assertion, "assertion") };
+    unsafe {
+        answer(operation, "mtlspop_assertion_op_set_assertion", parse, |answer, assertion| {
+            answer.assertion = Some(Secret::new(assertion));
+        });
+    }
+}
+
+/// Answers with the certificate that the assertion is bound to: it is presented in TLS, the assertion is
+/// sent as jwt-pop, and an mtls_pop token will be bound to it.
+///
+/// @param operation    the question
+/// @param certificate  a certificate with its private key; it may be freed afterwards
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_set_certificate(
+    operation: *mut mtlspop_assertion_op,
+    certificate: *const mtlspop_certificate,
+) {
+    let parse = || Ok(unsafe { value(certificate, "certificate") }?.certificate().clone());
+    unsafe {
+        answer(operation, "mtlspop_assertion_op_set_certificate", parse, |answer, certificate| {
+            answer.certificate = Some(certificate);
+        });
+    }
+}
+
+/// Says why the callback failed; the text becomes part of the call's error message.
+///
+/// @param operation  the question
+/// @param message    one line for a person, without secrets; copied
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_set_error(
+    operation: *mut mtlspop_assertion_op,
+    message: *const c_char,
+) {
+    let parse = || unsafe { required(message, "message") };
+    unsafe {
+        answer(operation, "mtlspop_assertion_op_set_error", parse, |answer, message| {
+            answer.error = Some(message.to_owned());
+        });
+    }
+}
+
+unsafe fn text(
+    operation: *const mtlspop_assertion_op,
+    slot: usize,
+    get: impl FnOnce(&OpValue) -> Option<&str>,
+) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let op = unsafe { value(operation, "operation") }?;
+        Ok(op.texts[slot].get(|| get(op)))
+    })
+}
+
+/// The body of the answering setters: a bad value fails the call when the callback returns.
+unsafe fn answer<T>(
+    operation: *mut mtlspop_assertion_op,
+    setter: &str,
+    parse: impl FnOnce() -> Result<T>,
+    apply: impl FnOnce(&mut Answer, T),
+) {
+    guard_or((), || {
+        let mut answer = unsafe { value(operation.cast_const(), "operation") }?.answer.borrow_mut();
+        match parse() {
+            Ok(given) => apply(&mut answer, given),
+            Err(error) => {
+                answer.misuse.get_or_insert_with(|| error.context(setter));
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,122 @@
+//! Handles: a tagged box behind an opaque C type, so that most misuse is an error instead of a crash.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A C type that stands for a boxed Rust value.
+pub(super) trait Handle: Sized {
+    /// What the box holds.
+    type Value;
+    /// The C name without the prefix, for messages.
+    const NAME: &'static str;
+    /// Marks a live box of this type; different for every type.
+    const TAG: u64;
+}
+
+#[repr(C)]
+struct Slot<T> {
+    tag: AtomicU64,
+    value: T,
+}
+
+/// What a box is marked with once it has been freed.
+const FREED: u64 = 0xDEAD_F4EE_DEAD_F4EE;
+
+/// Boxes `value` for C. The caller owns it until it gives it to [`free`].
+pub(super) fn boxed<H: Handle>(value: H::Value) -> *mut H {
+    Box::into_raw(Box::new(Slot { tag: AtomicU64::new(H::TAG), value })).cast()
+}
+
+/// The value behind `handle`; `parameter` is its name in the header.
+///
+/// # Safety
+/// `handle` is NULL or came from this library and outlives `'a`. A freed one is reported on a best
+/// effort basis, as long as its memory has not been given out again.
+pub(super) unsafe fn value<'a, H: Handle>(handle: *const H, parameter: &str) -> Result<&'a H::Value> {
+    // SAFETY: as promised by the caller.
+    unsafe { check::<H>(handle, parameter).map(|slot| &(*slot).value) }
+}
+
+/// Like [`value`], for setters. The caller promises that nobody else uses the handle now.
+///
+/// # Safety
+/// As for [`value`], and no other reference to the value exists.
+pub(super) unsafe fn value_mut<'a, H: Handle>(handle: *mut H, parameter: &str) -> Result<&'a mut H::Value> {
+    // SAFETY: as promised by the caller.
+    unsafe { check::<H>(handle, parameter).map(|slot| &mut (*slot).value) }
+}
+
+/// Frees `handle`. NULL is fine. A handle of another type or one already freed is left alone; in
+/// debug builds that aborts with a message, because it is a bug of the caller.
+///
+/// # Safety
+/// As for [`value`], and nobody uses the handle any more.
+pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
+    if handle.is_null() {
+        return;
+    }
+    // SAFETY: as promised by the caller; the exchange lets one of two racing frees through.
+    let live = unsafe {
+        check::<H>(handle, "handle").is_ok_and(|slot| {
+            (*slot).tag.compare_exchange(H::TAG, FREED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
+    };
+    if live {
+        // SAFETY: the tag says that `boxed` made it, and from now on nobody else will free it.
+        drop(unsafe { Box::from_raw(handle.cast::<Slot<H::Value>>()) });
+    } else if cfg!(debug_assertions) {
+        misuse(H::NAME);
+    }
+}
+
+/// An output parameter that is NULL until it is set.
+pub(super) struct Out<T>(*mut *mut T);
+
+impl<T: Handle> Out<T> {
+    /// Clears `*out`; an error where there is no place to put the result.
+    ///
+    /// # Safety
+    /// `out` is NULL or points to a place for a pointer.
+    pub(super) unsafe fn new(out: *mut *mut T, parameter: &str) -> Result<Self> {
+        if out.is_null() {
+            return Err(Error::argument(format!("{parameter} is NULL")));
+        }
+        // SAFETY: as promised by the caller.
+        unsafe { out.write(std::ptr::null_mut()) };
+        Ok(Self(out))
+    }
+
+    /// Hands `value` to the caller.
+    pub(super) fn set(self, value: T::Value) {
+        // SAFETY: `new` saw that there is a place.
+        unsafe { self.0.write(boxed(value)) };
+    }
+}
+
+unsafe fn check<H: Handle>(handle: *const H, parameter: &str) -> Result<*mut Slot<H::Value>> {
+    let slot = handle.cast::<Slot<H::Value>>().cast_mut();
+    if slot.is_null() {
+        return Err(invalid(format!("{parameter} is NULL, expected a mtlspop_{}", H::NAME)));
+    }
+    if !slot.is_aligned() {
+        return Err(invalid(format!("{parameter} is not a mtlspop_{}", H::NAME)));
+    }
+    // SAFETY: aligned, and the caller promises that it points to a box of this library. The tag comes
+    // first in boxes of every type, so this reads a tag whatever the type is.
+    match unsafe { (*slot).tag.load(Ordering::Acquire) } {
+        tag if tag == H::TAG => Ok(slot),
+        FREED => Err(invalid(format!("{parameter} has already been freed"))),
+        _ => Err(invalid(format!("{parameter} is not a mtlspop_{}", H::NAME))),
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidHandle, "invalid_handle", message)
+}
+
+#[allow(clippy::print_stderr)]
+fn misuse(name: &str) -> ! {
+    eprintln!("mtlspop_{name}_free: this is not a live mtlspop_{name} (freed twice, or another type)");
+    std::process::abort();
+}

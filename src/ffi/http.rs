@@ -1,0 +1,253 @@
+//! `mtlspop_http_request` and `mtlspop_http_response`: calling an API.
+
+use std::ffi::c_char;
+
+use super::cancel::mtlspop_cancel;
+use super::draft::{Draft, change};
+use super::guard::guard_or;
+use super::handle::{Handle, boxed, free, value};
+use super::text::{Lent, bytes, lend, no_length, optional, required};
+use super::token_request::timeout;
+use crate::error::Error;
+use crate::resource::{HttpRequest, HttpResponse};
+
+/// A request to an API. Use from one thread at a time while changing it; it may be sent any number of
+/// times.
+pub struct mtlspop_http_request {
+    _private: [u8; 0],
+}
+
+/// What an API answered. Owned by who received it; immutable, so any thread may read it.
+pub struct mtlspop_http_response {
+    _private: [u8; 0],
+}
+
+pub(super) struct ResponseValue {
+    response: HttpResponse,
+    /// Name and value of each header.
+    headers: Vec<(Lent, Lent)>,
+}
+
+impl Handle for mtlspop_http_request {
+    type Value = Draft<HttpRequest>;
+    const NAME: &'static str = "http_request";
+    const TAG: u64 = 0x6d74_6c73_4852_4551;
+}
+
+impl Handle for mtlspop_http_response {
+    type Value = ResponseValue;
+    const NAME: &'static str = "http_response";
+    const TAG: u64 = 0x6d74_6c73_4852_4553;
+}
+
+impl From<HttpResponse> for ResponseValue {
+    fn from(response: HttpResponse) -> Self {
+        let headers = response.headers().iter().map(|_| <(Lent, Lent)>::default()).collect();
+        Self { response, headers }
+    }
+}
+
+/// Makes a request without headers and body.
+///
+/// @param method  "GET", "POST", ...
+/// @param url     starts with "https://"
+/// @return the request, yours to free. Bad values are reported by mtlspop_app_send().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_new(
+    method: *const c_char,
+    url: *const c_char,
+) -> *mut mtlspop_http_request {
+    guard_or(std::ptr::null_mut(), || {
+        let parsed = unsafe { required(method, "method").and_then(|m| Ok((m, required(url, "url")?))) };
+        Ok(boxed(match parsed {
+            Ok((method, url)) => Draft::new(HttpRequest::new(method, url)),
+            Err(error) => Draft::failed(HttpRequest::new("", ""), "mtlspop_http_request_new", &error),
+        }))
+    })
+}
+
+/// Adds a header. Authorization, Host and the headers that frame the body are the library's to set.
+///
+/// @param request  the request
+/// @param name     the header's name
+/// @param value    its value
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_add_header(
+    request: *mut mtlspop_http_request,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let apply = |request: HttpRequest, (name, value): (&str, &str)| request.with_header(name, value);
+    unsafe { change(request, "mtlspop_http_request_add_header", parse, apply) }
+}
+
+/// Sets the body, in place of one set before.
+///
+/// @param request       the request
+/// @param content_type  value of the Content-Type header; NULL or "" for none
+/// @param data          the body; copied
+/// @param length        its length in bytes
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_body(
+    request: *mut mtlspop_http_request,
+    content_type: *const c_char,
+    data: *const u8,
+    length: usize,
+) {
+    let parse = || unsafe {
+        Ok((optional(content_type, "content_type")?.unwrap_or_default(), bytes(data, length, "data")?))
+    };
+    let apply =
+        |request: HttpRequest, (content_type, data): (&str, &[u8])| request.with_body(content_type, data);
+    unsafe { change(request, "mtlspop_http_request_set_body", parse, apply) }
+}
+
+/// Limits how long the call may take, all of it; 100 seconds by default.
+///
+/// @param request       the request
+/// @param milliseconds  more than 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_timeout_ms(
+    request: *mut mtlspop_http_request,
+    milliseconds: i64,
+) {
+    let parse = || timeout(milliseconds)?.ok_or_else(|| Error::argument("milliseconds is 0"));
+    unsafe { change(request, "mtlspop_http_request_set_timeout_ms", parse, HttpRequest::with_timeout) }
+}
+
+/// Limits the length of the response body; a longer one is an error. 64 MiB by default.
+///
+/// @param request  the request
+/// @param bytes    the limit in bytes
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_max_response_bytes(
+    request: *mut mtlspop_http_request,
+    bytes: usize,
+) {
+    let setter = "mtlspop_http_request_set_max_response_bytes";
+    unsafe { change(request, setter, || Ok(bytes), HttpRequest::with_max_response_bytes) }
+}
+
+/// Lets another thread stop the call.
+///
+/// @param request  the request
+/// @param cancel   the flag; it may be shared by requests, and freed when nobody will raise it any more
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_cancel(
+    request: *mut mtlspop_http_request,
+    cancel: *const mtlspop_cancel,
+) {
+    let parse = || Ok(unsafe { value(cancel, "cancel") }?.clone());
+    unsafe { change(request, "mtlspop_http_request_set_cancel", parse, HttpRequest::with_cancel) }
+}
+
+/// Frees a request. Responses received for it are not affected.
+///
+/// @param request  the request; NULL is fine
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_free(request: *mut mtlspop_http_request) {
+    guard_or((), || {
+        unsafe { free(request) };
+        Ok(())
+    });
+}
+
+/// The HTTP status.
+///
+/// @param response  the response
+/// @return the status, 0 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_status(response: *const mtlspop_http_response) -> i32 {
+    guard_or(0, || Ok(i32::from(unsafe { value(response, "response") }?.response.status())))
+}
+
+/// The first value of a header, whatever the case of its name.
+///
+/// @param response  the response
+/// @param name      the header's name
+/// @return text, borrowed from response; NULL where there is no such header
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_header(
+    response: *const mtlspop_http_response,
+    name: *const c_char,
+) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(response, "response") }?;
+        let name = unsafe { required(name, "name") }?;
+        let headers = value.response.headers();
+        let index = headers.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+        Ok(index.map_or(std::ptr::null(), |i| value.headers[i].1.get(|| Some(&headers[i].1))))
+    })
+}
+
+/// How many headers there are. A name that came twice counts twice.
+///
+/// @param response  the response
+/// @return their number
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_header_count(response: *const mtlspop_http_response) -> usize {
+    guard_or(0, || Ok(unsafe { value(response, "response") }?.headers.len()))
+}
+
+/// The name of one header, in the order they came.
+///
+/// @param response  the response
+/// @param index     from 0 to mtlspop_http_response_header_count() - 1
+/// @return text, borrowed from response; NULL where index is out of range
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_header_name(
+    response: *const mtlspop_http_response,
+    index: usize,
+) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(response, "response") }?;
+        let header = value.response.headers().get(index);
+        Ok(header.map_or(std::ptr::null(), |(name, _)| value.headers[index].0.get(|| Some(name))))
+    })
+}
+
+/// The value of one header, in the order they came.
+///
+/// @param response  the response
+/// @param index     from 0 to mtlspop_http_response_header_count() - 1
+/// @return text, borrowed from response; NULL where index is out of range
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_header_value(
+    response: *const mtlspop_http_response,
+    index: usize,
+) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(response, "response") }?;
+        let header = value.response.headers().get(index);
+        Ok(header.map_or(std::ptr::null(), |(_, text)| value.headers[index].1.get(|| Some(text))))
+    })
+}
+
+/// The body, complete. Not NUL-terminated.
+///
+/// @param response    the response
+/// @param out_length  receives its length in bytes; may be NULL
+/// @return the bytes, borrowed from response; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_body(
+    response: *const mtlspop_http_response,
+    out_length: *mut usize,
+) -> *const u8 {
+    guard_or(std::ptr::null(), || {
+        unsafe { no_length(out_length) };
+        let value = unsafe { value(response, "response") }?;
+        Ok(unsafe { lend(value.response.body(), out_length) })
+    })
+}
+
+/// Frees a response and everything borrowed from it.
+///
+/// @param response  the response; NULL is fine
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_free(response: *mut mtlspop_http_response) {
+    guard_or((), || {
+        unsafe { free(response) };
+        Ok(())
+    });
+}

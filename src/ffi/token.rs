@@ -1,0 +1,196 @@
+//! `mtlspop_token`: the token and everything known about it.
+
+use std::ffi::c_char;
+use std::sync::OnceLock;
+
+use super::certificate::{CertificateValue, mtlspop_certificate};
+use super::guard::guard_or;
+use super::handle::{Handle, boxed, free, value};
+use super::text::Lent;
+use crate::app::Token;
+use crate::clock::unix_seconds;
+use crate::error::Result;
+
+/// Token source: the token service issued it for this call.
+pub const MTLSPOP_TOKEN_SOURCE_IDENTITY_PROVIDER: i32 = 0;
+/// Token source: the cache had it, or another call that was under way got it.
+pub const MTLSPOP_TOKEN_SOURCE_CACHE: i32 = 1;
+
+/// A token with the certificate it is bound to: a snapshot that later renewals do not change. Owned by
+/// who received it; immutable, so any thread may read it. Wiped when freed.
+pub struct mtlspop_token {
+    _private: [u8; 0],
+}
+
+pub(super) struct TokenValue {
+    token: Token,
+    /// Made when the first of them is asked for: most callers want only the token.
+    texts: OnceLock<Box<Texts>>,
+}
+
+#[derive(Default)]
+struct Texts {
+    token_type: Lent,
+    scopes: Lent,
+    tenant_id: Lent,
+    token_endpoint: Lent,
+    region: Lent,
+    correlation_id: Lent,
+}
+
+impl Handle for mtlspop_token {
+    type Value = TokenValue;
+    const NAME: &'static str = "token";
+    const TAG: u64 = 0x6d74_6c73_544f_4b4e;
+}
+
+impl TokenValue {
+    pub(super) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn texts(&self) -> &Texts {
+        self.texts.get_or_init(Box::default)
+    }
+}
+
+impl From<Token> for TokenValue {
+    fn from(token: Token) -> Self {
+        Self { token, texts: OnceLock::new() }
+    }
+}
+
+/// The token itself. A secret: do not log it.
+///
+/// @param token  the token
+/// @return text, borrowed from token; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_access_token(token: *const mtlspop_token) -> *const c_char {
+    unsafe {
+        text(token, |value| {
+            let (terminated, start) = value.token.terminated();
+            terminated[start..].as_ptr().cast()
+        })
+    }
+}
+
+/// How the token must be presented.
+///
+/// @param token  the token
+/// @return "Bearer" or "mtls_pop", borrowed from token; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_type(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().token_type.get(|| Some(value.token.token_type().as_str()))) }
+}
+
+/// The value of the Authorization header: type, space, token. A secret: do not log it.
+///
+/// @param token  the token
+/// @return text, borrowed from token; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_authorization(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.token.terminated().0.as_ptr().cast()) }
+}
+
+/// When the token ends.
+///
+/// @param token  the token
+/// @return seconds since 1970-01-01T00:00:00Z, 0 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_expires_on(token: *const mtlspop_token) -> i64 {
+    guard_or(0, || Ok(unix_seconds(unsafe { value(token, "token") }?.token.expires_on())))
+}
+
+/// When the library will fetch the next token although this one still lives.
+///
+/// @param token  the token
+/// @return seconds since 1970-01-01T00:00:00Z, 0 where the service asked for no early refresh
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_refresh_on(token: *const mtlspop_token) -> i64 {
+    guard_or(0, || Ok(unsafe { value(token, "token") }?.token.refresh_on().map_or(0, unix_seconds)))
+}
+
+/// What was granted, or what was asked where the service did not say.
+///
+/// @param token  the token
+/// @return scopes separated by spaces, borrowed from token; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_scopes(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().scopes.get_owned(|| Some(value.token.scopes().join(" ")))) }
+}
+
+/// The tenant that the token was issued in.
+///
+/// @param token  the token
+/// @return text, borrowed from token; NULL where it is not known (Bearer tokens of managed identities)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_tenant_id(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().tenant_id.get(|| value.token.tenant_id())) }
+}
+
+/// Where this call had the token from.
+///
+/// @param token  the token
+/// @return one of MTLSPOP_TOKEN_SOURCE_..., -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_source(token: *const mtlspop_token) -> i32 {
+    guard_or(-1, || Ok(unsafe { value(token, "token") }?.token.source() as i32))
+}
+
+/// The URL of the endpoint that issued the token, in this call or in an earlier one.
+///
+/// @param token  the token
+/// @return text, borrowed from token; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_endpoint(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().token_endpoint.get(|| Some(value.token.token_endpoint()))) }
+}
+
+/// The Azure region whose endpoint issued the token.
+///
+/// @param token  the token
+/// @return "eastus", borrowed from token; NULL where no region was set (managed identities have none)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_region(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().region.get(|| value.token.region())) }
+}
+
+/// The id of this call, also where the cache answered.
+///
+/// @param token  the token
+/// @return a UUID, borrowed from token; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_correlation_id(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().correlation_id.get(|| Some(value.token.correlation_id()))) }
+}
+
+/// The certificate the token is bound to, with its private key.
+///
+/// @param token  the token
+/// @return the certificate, yours to free; NULL for a Bearer token
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_binding_certificate(
+    token: *const mtlspop_token,
+) -> *mut mtlspop_certificate {
+    guard_or(std::ptr::null_mut(), || {
+        let certificate = unsafe { value(token, "token") }?.token.binding_certificate();
+        Ok(certificate.map_or(std::ptr::null_mut(), |c| boxed(CertificateValue::from(c.clone()))))
+    })
+}
+
+/// Frees a token and everything borrowed from it, and wipes it. Certificates received from it stay
+/// valid.
+///
+/// @param token  the token; NULL is fine
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_free(token: *mut mtlspop_token) {
+    guard_or((), || {
+        unsafe { free(token) };
+        Ok(())
+    });
+}
+
+unsafe fn text(token: *const mtlspop_token, get: impl FnOnce(&TokenValue) -> *const c_char) -> *const c_char {
+    let body = || -> Result<_> { Ok(get(unsafe { value(token, "token") }?)) };
+    guard_or(std::ptr::null(), body)
+}

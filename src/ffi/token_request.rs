@@ -1,0 +1,149 @@
+//! `mtlspop_token_request`: what is asked for.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::cancel::mtlspop_cancel;
+use super::draft::{Draft, change};
+use super::guard::guard_or;
+use super::handle::{Handle, boxed, free, value};
+use super::text::{optional, required};
+use crate::app::TokenRequest;
+use crate::error::{Error, Result};
+
+/// A request for a token. Reuse it: a reused request finds a cached token faster. Threads may share
+/// it, but none may change it while another uses it.
+pub struct mtlspop_token_request {
+    _private: [u8; 0],
+}
+
+impl Handle for mtlspop_token_request {
+    type Value = Draft<TokenRequest>;
+    const NAME: &'static str = "token_request";
+    const TAG: u64 = 0x6d74_6c73_5452_4551;
+}
+
+/// Makes a request for a Bearer token.
+///
+/// @param scopes_or_resource  for a confidential client one or more scopes separated by spaces, for
+///                            example "https://graph.microsoft.com/.default"; for a managed identity
+///                            the resource, "https://graph.microsoft.com/"
+/// @return the request, yours to free. A bad value is reported by mtlspop_app_acquire_token().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_new(
+    scopes_or_resource: *const c_char,
+) -> *mut mtlspop_token_request {
+    guard_or(std::ptr::null_mut(), || {
+        Ok(boxed(match unsafe { required(scopes_or_resource, "scopes_or_resource") } {
+            Ok(text) => Draft::new(TokenRequest::new(text)),
+            Err(error) => Draft::failed(TokenRequest::new(""), "mtlspop_token_request_new", &error),
+        }))
+    })
+}
+
+/// Asks for a token that is bound to a certificate (token type mtls_pop), as MSAL's
+/// WithMtlsProofOfPossession() does. Never answered with a Bearer token.
+///
+/// @param request  the request
+/// @param on       1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_mtls_proof_of_possession(
+    request: *mut mtlspop_token_request,
+    on: i32,
+) {
+    let setter = "mtlspop_token_request_set_mtls_proof_of_possession";
+    unsafe { change(request, setter, || Ok(on != 0), TokenRequest::with_mtls_proof_of_possession) }
+}
+
+/// Fetches a new token even where a cached one is still good. The binding certificate is kept.
+///
+/// @param request  the request
+/// @param on       1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_force_refresh(
+    request: *mut mtlspop_token_request,
+    on: i32,
+) {
+    let setter = "mtlspop_token_request_set_force_refresh";
+    unsafe { change(request, setter, || Ok(on != 0), TokenRequest::with_force_refresh) }
+}
+
+/// Passes on a claims challenge, as an API or mtlspop_error_claims() gave it. No cached token is served.
+///
+/// @param request  the request
+/// @param claims   a JSON object; NULL or "" for none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_claims(
+    request: *mut mtlspop_token_request,
+    claims: *const c_char,
+) {
+    let parse = || unsafe { optional(claims, "claims") };
+    let apply = |request: TokenRequest, claims: Option<&str>| request.with_claims(claims.unwrap_or_default());
+    unsafe { change(request, "mtlspop_token_request_set_claims", parse, apply) }
+}
+
+/// Sets the id under which the call can be found in the service's logs. Without one each call makes
+/// its own.
+///
+/// @param request         the request
+/// @param correlation_id  a UUID
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_correlation_id(
+    request: *mut mtlspop_token_request,
+    correlation_id: *const c_char,
+) {
+    let parse = || {
+        let id = unsafe { required(correlation_id, "correlation_id") }?;
+        Uuid::try_parse(id).map_err(|_| Error::argument("correlation_id is not a UUID"))
+    };
+    let setter = "mtlspop_token_request_set_correlation_id";
+    unsafe { change(request, setter, parse, TokenRequest::with_correlation_id) }
+}
+
+/// Limits how long a call may take, all of it: waiting for other threads, retries, every request.
+///
+/// @param request       the request
+/// @param milliseconds  more than 0; 0 for no limit but those of the single steps
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_timeout_ms(
+    request: *mut mtlspop_token_request,
+    milliseconds: i64,
+) {
+    let setter = "mtlspop_token_request_set_timeout_ms";
+    unsafe { change(request, setter, || timeout(milliseconds), TokenRequest::with_timeout) }
+}
+
+/// Lets another thread stop the calls made with the request.
+///
+/// @param request  the request
+/// @param cancel   the flag; it may be shared by requests, and freed when nobody will raise it any more
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_cancel(
+    request: *mut mtlspop_token_request,
+    cancel: *const mtlspop_cancel,
+) {
+    let parse = || Ok(unsafe { value(cancel, "cancel") }?.clone());
+    unsafe { change(request, "mtlspop_token_request_set_cancel", parse, TokenRequest::with_cancel) }
+}
+
+/// Frees a request. Tokens received with it are not affected.
+///
+/// @param request  the request; NULL is fine
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_free(request: *mut mtlspop_token_request) {
+    guard_or((), || {
+        unsafe { free(request) };
+        Ok(())
+    });
+}
+
+/// Milliseconds of a caller; `None` for 0.
+pub(super) fn timeout(milliseconds: i64) -> Result<Option<Duration>> {
+    match u64::try_from(milliseconds) {
+        Ok(0) => Ok(None),
+        Ok(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),
+        Err(_) => Err(Error::argument(format!("milliseconds is {milliseconds}, which is negative"))),
+    }
+}

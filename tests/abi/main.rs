@@ -1,0 +1,210 @@
+//! Is the C ABI what it says it is? Each test answers one question; its failure says how to fix it.
+//!
+//! With MTLSPOP_UPDATE=1 (`make header`) the committed files are rewritten instead of compared.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod header;
+mod nulls;
+mod prototype;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use prototype::Prototype;
+use support::{Build, compile, compiler, hermetic, library_directory, report, root, run, succeed};
+
+/// Is the committed header what src/ffi says today?
+#[test]
+fn header_is_current() {
+    committed("include/mtlspop.h", &header::generate());
+}
+
+/// Is every export, parameter and result documented for C readers?
+#[test]
+fn header_documents_everything() {
+    let mut missing: Vec<String> = header::items()
+        .iter()
+        .filter(|item| item.comment.is_empty())
+        .map(|item| format!("{} ({}) has no documentation", item.name, item.file))
+        .collect();
+    for function in functions() {
+        for parameter in &function.parameters {
+            if !function.comment.contains(&format!("@param {} ", parameter.name)) {
+                missing.push(format!("{} does not document {}", function.name, parameter.name));
+            }
+        }
+        if function.returns != "void" && !function.comment.contains("@return ") {
+            missing.push(format!("{} does not document what it returns", function.name));
+        }
+    }
+    assert!(missing.is_empty(), "write these in src/ffi, then `make header`:\n{}", missing.join("\n"));
+}
+
+/// Does the header compile alone and twice, as the C and C++ of our users, with every warning an error?
+#[test]
+fn header_compiles_alone_and_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("alone.c");
+    fs::write(&source, "#include <mtlspop.h>\n#include <mtlspop.h>\nextern int nothing;\n").unwrap();
+    for (language, standard) in [("c", "c99"), ("c", "c11"), ("c", "c17"), ("c++", "c++17")] {
+        succeed(
+            Command::new(compiler(language))
+                .args(["-x", language, &format!("-std={standard}")])
+                .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+                .arg(root().join("include"))
+                .arg(&source),
+        );
+    }
+}
+
+/// Does the example on top of the header compile as it stands there?
+#[test]
+fn header_example_compiles() {
+    let header = header::generate();
+    let example = header.split(" * A call:").nth(1).and_then(|rest| rest.split(" * Ownership").next());
+    let example = example.expect("include/mtlspop.h.in has its example between `A call:` and `Ownership`");
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("example.c");
+    let program = format!(
+        "#include <mtlspop.h>\n#include <stdio.h>\nint main(void)\n{{\n{}\n    return 0;\n}}\n",
+        example.replace("\n *", "\n")
+    );
+    fs::write(&source, program).unwrap();
+    compile(&source, Build::Plain, &directory.path().join("example"), &[] as &[&str]);
+}
+
+/// Does the library export what the header declares, and nothing else? A change of abi/symbols.txt is
+/// a decision about the ABI.
+#[test]
+fn symbols_are_those_of_the_header() {
+    let library = library_directory().join("libmtlspop.so");
+    let listing = succeed(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library));
+    let exported: BTreeSet<&str> = listing.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let functions = functions();
+    let declared: BTreeSet<&str> = functions.iter().map(|function| function.name.as_str()).collect();
+    assert_eq!(exported, declared, "left: exported by the library, right: declared in the header");
+    let foreign: Vec<_> = exported.iter().filter(|name| !name.starts_with("mtlspop_")).collect();
+    assert!(foreign.is_empty(), "exported without the prefix: {foreign:?}");
+    committed("abi/symbols.txt", &exported.iter().map(|name| format!("{name}\n")).collect::<String>());
+}
+
+/// Do Cargo.toml, the header's macros as a C program sees them, and the library name the same versions?
+#[test]
+fn versions_agree() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("versions");
+    compile(&root().join("tests/abi/versions.c"), Build::Plain, &program, &[] as &[&str]);
+    let printed = succeed(&mut hermetic(&program, 60));
+    let version = env!("CARGO_PKG_VERSION");
+    let (numbers, abi) = printed.trim().rsplit_once(' ').unwrap();
+    assert_eq!(
+        numbers,
+        format!("{version} {version} {version}"),
+        "macro, three macros, library: `make header`"
+    );
+    let (header, library) = abi.split_once('/').unwrap();
+    assert_eq!(header, library, "MTLSPOP_ABI_VERSION and mtlspop_abi_version()");
+}
+
+/// Can no panic leave an export?
+#[test]
+fn exports_are_guarded() {
+    // They return a constant.
+    let exceptions = ["mtlspop_version", "mtlspop_abi_version"];
+    let exports = source::exports();
+    let declared = functions().len();
+    assert_eq!(exports.len(), declared, "the scan of src/ffi finds as many exports as the header declares");
+    let bare: Vec<_> = exports
+        .iter()
+        .filter(|(name, guarded)| !guarded && !exceptions.contains(&name.as_str()))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(bare.is_empty(), "put the bodies of these into guard(), guard_or() or change(): {bare:?}");
+}
+
+/// Does data flow one way through the house: does no room import one that stands above or beside it?
+#[test]
+fn rooms_import_downwards() {
+    let upwards = source::imports_upwards();
+    assert!(upwards.is_empty(), "move the rule to a lower room, or up to who needs both: {upwards:?}");
+}
+
+/// Is unsafe code only where the boundary or a private key needs it? The compiler refuses it elsewhere.
+#[test]
+fn unsafe_code_is_where_it_belongs() {
+    let allowed = ["src/ffi/", "src/key/", "src/runtime/fork.rs"];
+    let misplaced: Vec<_> = source::permissions_for_unsafe()
+        .into_iter()
+        .filter(|file| !allowed.iter().any(|prefix| file.starts_with(prefix)))
+        .collect();
+    assert!(misplaced.is_empty(), "write these without unsafe: {misplaced:?}");
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""), "Cargo.toml no longer denies unsafe code");
+}
+
+/// Does NULL, for any pointer of any function, stay an error or a fallback, and no crash?
+#[test]
+fn null_pointers_do_not_crash() {
+    let cloud = devcloud::Cloud::start(devcloud::Options::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("null_calls.inc"), nulls::program(&functions())).unwrap();
+    let program = directory.path().join("nulls");
+    let source = root().join("tests/abi/nulls.c");
+    compile(&source, Build::Sanitized, &program, &["-I".as_ref(), directory.path().as_os_str()]);
+    let mut command = hermetic(&program, 120);
+    command.envs(cloud.env());
+    let output = run(&mut command);
+    assert!(
+        output.status.success(),
+        "the last line before the report names the call:\n{}",
+        report(&command, &output)
+    );
+}
+
+/// Is aws-lc's jitter entropy left out, which makes the first random byte of a process cost 50 ms of CPU?
+#[test]
+fn jitter_entropy_is_off() {
+    let library = library_directory().join("libmtlspop.a");
+    let symbols = succeed(Command::new("nm").args(["--defined-only", "--format=posix"]).arg(library));
+    assert!(symbols.lines().count() > 1000, "nm did not read the library");
+    let jitter = symbols.lines().find(|line| line.contains("jent_"));
+    assert_eq!(
+        jitter, None,
+        "set AWS_LC_SYS_NO_JITTER_ENTROPY in .cargo/config.toml, then `cargo clean -p aws-lc-sys`"
+    );
+}
+
+fn functions() -> Vec<Prototype> {
+    header::items().iter().filter(|item| item.is_function()).map(Prototype::parse).collect()
+}
+
+/// Compares a committed file with what it should be, or writes it.
+fn committed(path: &str, expected: &str) {
+    let file = root().join(path);
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    if found == expected {
+        return;
+    }
+    if std::env::var_os("MTLSPOP_UPDATE").is_some() {
+        return fs::write(&file, expected).unwrap();
+    }
+    panic!(
+        "{path} is out of date: run `make header` and commit what it changes\n{}",
+        difference(&file, expected)
+    );
+}
+
+fn difference(file: &Path, expected: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let wanted = directory.path().join("expected");
+    fs::write(&wanted, expected).unwrap();
+    let output = run(Command::new("diff").arg("-u").arg(file).arg(wanted));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

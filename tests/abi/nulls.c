@@ -1,0 +1,121 @@
+/* nulls.c: does a NULL for any pointer of any function stay an error? nulls.rs writes the calls. */
+
+#include <mtlspop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mtlspop_app *have_app;
+static mtlspop_app_options *have_app_options;
+static mtlspop_assertion_op *have_assertion_op;
+static mtlspop_buffer *have_buffer;
+static mtlspop_cancel *have_cancel;
+static mtlspop_certificate *have_certificate;
+static mtlspop_error *have_error;
+static mtlspop_http_request *have_http_request;
+static mtlspop_http_response *have_http_response;
+static mtlspop_token *have_token;
+static mtlspop_token_request *have_token_request;
+static uint8_t have_bytes[16];
+static size_t have_length;
+
+static const char *now_at = "start";
+static int calls;
+
+/* Where we are, for check() and for who reads the report of a crash. */
+static void at(const char *call)
+{
+    now_at = call;
+    calls++;
+    fprintf(stderr, "%s\n", call);
+}
+
+static void check(int true_or_not)
+{
+    if (true_or_not) return;
+    printf("FAILED at %s\n", now_at);
+    exit(1);
+}
+
+static int32_t have_assertion_callback(void *userdata, mtlspop_assertion_op *operation)
+{
+    (void)userdata;
+    (void)operation;
+    return 1;
+}
+
+static void have_log_callback(void *userdata, int32_t level, const char *target, const char *message)
+{
+    (void)userdata;
+    (void)level;
+    (void)target;
+    (void)message;
+}
+
+static void have_destroy(void *userdata)
+{
+    (void)userdata;
+}
+
+#include "null_calls.inc"
+
+/* An operation exists only while it is being asked. */
+static int32_t call_in_callback(void *userdata, mtlspop_assertion_op *operation)
+{
+    (void)userdata;
+    have_assertion_op = operation;
+    call_assertion_op();
+    have_assertion_op = NULL;
+    return 1;
+}
+
+static mtlspop_status ask_with_callback(mtlspop_error **out_error)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_confidential_client("client");
+    mtlspop_token_request *request = mtlspop_token_request_new("https://graph.microsoft.com/.default");
+    mtlspop_app *app = NULL;
+    mtlspop_token *token = NULL;
+    mtlspop_status status;
+
+    mtlspop_app_options_set_authority(options, "https://login.microsoftonline.com/tenant");
+    mtlspop_app_options_set_client_assertion(options, call_in_callback, NULL, NULL);
+    check(mtlspop_app_new(options, &app, NULL) == MTLSPOP_OK);
+    status = mtlspop_app_acquire_token(app, request, &token, out_error);
+
+    mtlspop_app_free(app);
+    mtlspop_token_request_free(request);
+    mtlspop_app_options_free(options);
+    return status;
+}
+
+int main(void)
+{
+    const char *certificate = getenv("AZURE_CLIENT_CERTIFICATE_PATH");
+
+    at("making one handle of each type");
+    check(ask_with_callback(&have_error) != MTLSPOP_OK && have_error);
+    check(!mtlspop_certificate_new_from_file(certificate, NULL, NULL, &have_certificate, NULL));
+    check(!mtlspop_certificate_export_private_key_pem(have_certificate, &have_buffer, NULL));
+    have_app_options = mtlspop_app_options_new_managed_identity();
+    check(!mtlspop_app_new(have_app_options, &have_app, NULL));
+    have_token_request = mtlspop_token_request_new("https://graph.microsoft.com/");
+    check(!mtlspop_app_acquire_token(have_app, have_token_request, &have_token, NULL));
+    have_cancel = mtlspop_cancel_new();
+    have_http_request = mtlspop_http_request_new("GET", "https://graph.microsoft.com/v1.0/me");
+    check(!mtlspop_app_send(have_app, have_token, have_http_request, &have_http_response, NULL));
+
+    call_all();
+
+    mtlspop_http_response_free(have_http_response);
+    mtlspop_http_request_free(have_http_request);
+    mtlspop_cancel_free(have_cancel);
+    mtlspop_token_free(have_token);
+    mtlspop_token_request_free(have_token_request);
+    mtlspop_app_free(have_app);
+    mtlspop_app_options_free(have_app_options);
+    mtlspop_buffer_free(have_buffer);
+    mtlspop_certificate_free(have_certificate);
+    mtlspop_error_free(have_error);
+    printf("%d calls\n", calls);
+    return 0;
+}

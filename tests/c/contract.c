@@ -1,0 +1,251 @@
+/* contract.c: does every mistake of a caller get a status and a sentence that say what to do?
+ *
+ * Prints `case | status | code | message`. */
+
+#include "apps.h"
+
+#define AUTHORITY "https://login.microsoftonline.com/7d3f0a52-8c1e-4b6a-9f27-5e0c4d1b8a63"
+#define SECRET "hush-hush-hush"
+
+/* Checks one failed call, prints it, and frees its error. */
+static void row(const char *name, mtlspop_status status, mtlspop_error *error, mtlspop_status expected,
+                const char *part)
+{
+    const char *message = mtlspop_error_message(error);
+    const char *code = mtlspop_error_code(error);
+
+    printf("%s | %d | %s | %s\n", name, (int)status, code ? code : "", message ? message : "");
+    CHECK(status == expected);
+    CHECK(error && mtlspop_error_status(error) == status);
+    CHECK(code && *code);
+    CHECK_CONTAINS(message, part);
+    CHECK(message && !strchr(message, '\n') && !strstr(message, SECRET) && !strstr(message, "PRIVATE KEY"));
+    mtlspop_error_free(error);
+}
+
+/* Fails to make an app from the options, which it frees. */
+static void app_row(const char *name, mtlspop_app_options *options, mtlspop_status expected, const char *part)
+{
+    mtlspop_app *app = (mtlspop_app *)options;
+    mtlspop_error *error = NULL;
+    mtlspop_status status = mtlspop_app_new(options, &app, &error);
+    CHECK(app == NULL);
+    row(name, status, error, expected, part);
+    mtlspop_app_options_free(options);
+}
+
+/* Fails to get a token with the request, which it frees. */
+static void token_row(const char *name, const mtlspop_app *app, mtlspop_token_request *request,
+                      mtlspop_status expected, const char *part)
+{
+    mtlspop_token *token = (mtlspop_token *)request;
+    mtlspop_error *error = NULL;
+    mtlspop_status status = mtlspop_app_acquire_token(app, request, &token, &error);
+    CHECK(token == NULL);
+    row(name, status, error, expected, part);
+    mtlspop_token_request_free(request);
+}
+
+static void certificate_row(const char *name, const char *path, const char *key_path, const char *part)
+{
+    mtlspop_certificate *certificate = (mtlspop_certificate *)&name;
+    mtlspop_error *error = NULL;
+    mtlspop_status status = mtlspop_certificate_new_from_file(path, key_path, NULL, &certificate, &error);
+    CHECK(certificate == NULL);
+    row(name, status, error, MTLSPOP_E_KEY_UNAVAILABLE, part);
+}
+
+static mtlspop_app_options *with_secret(const char *authority)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_confidential_client(env("AZURE_CLIENT_ID"));
+    mtlspop_app_options_set_client_secret(options, SECRET);
+    if (authority) mtlspop_app_options_set_authority(options, authority);
+    return options;
+}
+
+static mtlspop_app_options *with_region(const char *region)
+{
+    mtlspop_app_options *options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_azure_region(options, region);
+    return options;
+}
+
+static mtlspop_app *with_certificate(const char *authority, const char *path)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_confidential_client(env("AZURE_CLIENT_ID"));
+    mtlspop_certificate *certificate = load(path);
+    mtlspop_app_options_set_certificate(options, certificate, 1);
+    mtlspop_certificate_free(certificate);
+    mtlspop_app_options_set_authority(options, authority);
+    return app_of(options);
+}
+
+static char *in_state(const char *name)
+{
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/%s", env("DEVCLOUD_STATE_DIR"), name);
+    return path;
+}
+
+static void handles(const mtlspop_app *app)
+{
+    mtlspop_token_request *request = graph_request(0);
+    mtlspop_token *token = NULL;
+    mtlspop_error *error = NULL;
+    mtlspop_status status;
+
+    token_row("app NULL", NULL, graph_request(0), MTLSPOP_E_INVALID_HANDLE, "app is NULL");
+    token_row("request NULL", app, NULL, MTLSPOP_E_INVALID_HANDLE, "request is NULL");
+    token_row("app is a request", (const mtlspop_app *)request, graph_request(0), MTLSPOP_E_INVALID_HANDLE,
+              "app is not a mtlspop_app");
+    status = mtlspop_app_acquire_token(app, request, NULL, &error);
+    row("out_token NULL", status, error, MTLSPOP_E_INVALID_ARGUMENT, "out_token is NULL");
+    CHECK(mtlspop_app_acquire_token(NULL, request, &token, NULL) == MTLSPOP_E_INVALID_HANDLE);
+    mtlspop_token_request_free(request);
+
+    mtlspop_app_free(NULL);
+    mtlspop_app_options_free(NULL);
+    mtlspop_buffer_free(NULL);
+    mtlspop_certificate_free(NULL);
+    mtlspop_error_free(NULL);
+    mtlspop_http_request_free(NULL);
+    mtlspop_http_response_free(NULL);
+    mtlspop_token_free(NULL);
+    mtlspop_token_request_free(NULL);
+}
+
+static void options(void)
+{
+    mtlspop_app_options *options;
+
+    app_row("options NULL", NULL, MTLSPOP_E_INVALID_HANDLE, "options is NULL");
+    app_row("client_id NULL", mtlspop_app_options_new_confidential_client(NULL), MTLSPOP_E_INVALID_ARGUMENT,
+            "client_id is NULL");
+    app_row("no authority", with_secret(NULL), MTLSPOP_E_INVALID_ARGUMENT, "authority");
+    app_row("authority without tenant", with_secret("https://login.microsoftonline.com/"),
+            MTLSPOP_E_INVALID_ARGUMENT, "tenant");
+    app_row("authority over http", with_secret("http://login.microsoftonline.com/common"),
+            MTLSPOP_E_INVALID_ARGUMENT, "https");
+    app_row("region with a slash", with_region("east.us/x"), MTLSPOP_E_INVALID_ARGUMENT, "east.us/x");
+    app_row("region not UTF-8", with_region("east\xff"), MTLSPOP_E_INVALID_ARGUMENT, "UTF-8");
+    app_row("region NULL", with_region(NULL), MTLSPOP_E_INVALID_ARGUMENT, "region is NULL");
+
+    options = mtlspop_app_options_new_confidential_client("client");
+    mtlspop_app_options_set_authority(options, AUTHORITY);
+    app_row("no credential", options, MTLSPOP_E_INVALID_ARGUMENT, "credential");
+
+    options = mtlspop_app_options_new_managed_identity();
+    mtlspop_app_options_set_client_secret(options, SECRET);
+    app_row("managed identity with a secret", options, MTLSPOP_E_INVALID_ARGUMENT, "managed identity");
+
+    options = mtlspop_app_options_new_managed_identity();
+    mtlspop_app_options_set_user_assigned_client_id(options, "");
+    app_row("user-assigned id empty", options, MTLSPOP_E_INVALID_ARGUMENT, "empty");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_user_assigned_client_id(options, "client");
+    app_row("user-assigned id for a confidential client", options, MTLSPOP_E_INVALID_ARGUMENT,
+            "managed identity");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_proxy(options, "\xff");
+    mtlspop_app_options_set_azure_region(options, NULL);
+    app_row("two bad setters: the first", options, MTLSPOP_E_INVALID_ARGUMENT,
+            "mtlspop_app_options_set_proxy: proxy is not valid UTF-8");
+}
+
+static void requests(void)
+{
+    mtlspop_app *secret = app_of(with_secret(AUTHORITY));
+    mtlspop_app *common =
+        with_certificate("https://login.microsoftonline.com/common", env("AZURE_CLIENT_CERTIFICATE_PATH"));
+    mtlspop_app *ec = with_certificate(AUTHORITY, in_state("sni-ec.pem"));
+    mtlspop_token_request *request;
+
+    handles(secret);
+    token_row("PoP with a secret", secret, graph_request(1), MTLSPOP_E_INVALID_ARGUMENT, "certificate");
+    token_row("PoP at common", common, graph_request(1), MTLSPOP_E_INVALID_ARGUMENT, "tenant");
+    token_row("Bearer with an EC key", ec, graph_request(0), MTLSPOP_E_KEY_UNAVAILABLE, "RSA");
+    token_row("no scope", secret, mtlspop_token_request_new(" "), MTLSPOP_E_INVALID_ARGUMENT, "scope");
+
+    request = graph_request(0);
+    mtlspop_token_request_set_claims(request, "no JSON");
+    token_row("claims not JSON", secret, request, MTLSPOP_E_INVALID_ARGUMENT, "JSON");
+    request = graph_request(0);
+    mtlspop_token_request_set_correlation_id(request, "1234");
+    token_row("correlation id not a UUID", secret, request, MTLSPOP_E_INVALID_ARGUMENT, "UUID");
+    request = graph_request(0);
+    mtlspop_token_request_set_timeout_ms(request, -1);
+    token_row("timeout negative", secret, request, MTLSPOP_E_INVALID_ARGUMENT, "milliseconds");
+    token_row("the service refuses the secret", secret, graph_request(0), MTLSPOP_E_REJECTED, "AADSTS7000215");
+
+    mtlspop_app_free(ec);
+    mtlspop_app_free(common);
+    mtlspop_app_free(secret);
+}
+
+static void certificates(void)
+{
+    mtlspop_certificate *certificate = load(env("AZURE_CLIENT_CERTIFICATE_PATH"));
+    mtlspop_certificate *again = NULL;
+    mtlspop_buffer *pfx = NULL;
+    mtlspop_error *error = NULL;
+    mtlspop_status status;
+    const uint8_t *bytes;
+    size_t length;
+
+    certificate_row("certificate file missing", "/nowhere/certificate.pem", NULL, "/nowhere/certificate.pem");
+    certificate_row("certificate without key", in_state("sni-cert.pem"), NULL, "key");
+    certificate_row("key of another certificate", env("SSL_CERT_FILE"), in_state("sni-key.pem"), "not belong");
+
+    /* The legacy format, because the key derivation of the other takes a minute under valgrind. */
+    CHECK_OK(mtlspop_certificate_export_pkcs12(certificate, SECRET, MTLSPOP_PKCS12_LEGACY, &pfx, &error), error);
+    bytes = mtlspop_buffer_data(pfx, &length);
+    status = mtlspop_certificate_new_from_pkcs12(bytes, length, "wrong", &again, &error);
+    row("PFX with a wrong password", status, error, MTLSPOP_E_KEY_UNAVAILABLE, "password");
+    CHECK_OK(mtlspop_certificate_new_from_pkcs12(bytes, length, SECRET, &again, &error), error);
+    CHECK(strcmp(mtlspop_certificate_x5t_s256(certificate), mtlspop_certificate_x5t_s256(again)) == 0);
+    mtlspop_certificate_free(again);
+    mtlspop_buffer_free(pfx);
+
+    status = mtlspop_certificate_export_pkcs12(certificate, SECRET, 7, &pfx, &error);
+    row("PFX of an unknown format", status, error, MTLSPOP_E_INVALID_ARGUMENT, "format 7");
+    mtlspop_certificate_free(certificate);
+}
+
+static void http_row(const char *name, const mtlspop_app *app, const mtlspop_token *token, const char *url,
+                     const char *header, const char *part)
+{
+    mtlspop_http_request *request = mtlspop_http_request_new("GET", url);
+    mtlspop_http_response *response = (mtlspop_http_response *)request;
+    mtlspop_error *error = NULL;
+    mtlspop_status status;
+    if (header) mtlspop_http_request_add_header(request, header, "x");
+    status = mtlspop_app_send(app, token, request, &response, &error);
+    CHECK(response == NULL);
+    row(name, status, error, MTLSPOP_E_INVALID_ARGUMENT, part);
+    mtlspop_http_request_free(request);
+}
+
+static void http(void)
+{
+    mtlspop_app *app = managed_identity_app();
+    mtlspop_token_request *request = graph_request(0);
+    mtlspop_token *token = acquire(app, request);
+    http_row("API over http", app, token, "http://graph.microsoft.com/", NULL, "https");
+    http_row("API without URL", app, token, NULL, NULL, "url is NULL");
+    http_row("header of the library", app, token, GRAPH, "authorization", "authorization");
+    mtlspop_token_free(token);
+    mtlspop_token_request_free(request);
+    mtlspop_app_free(app);
+}
+
+int main(void)
+{
+    printf("case | status | code | message\n");
+    options();
+    requests();
+    certificates();
+    http();
+    return check_result();
+}

@@ -1,0 +1,42 @@
+//! Can other programs use what is exported: curl, openssl, Mono?
+
+use std::fs;
+use std::process::Command;
+
+use super::{Build, Program, cloud};
+use crate::support::{hermetic, root, succeed};
+
+/// Does Graph take a bound token from curl with the exported certificate and key, and do OpenSSL and
+/// Mono open the PFX files?
+#[test]
+fn other_programs_use_what_is_exported() {
+    let program = Program::new("export");
+    let cloud = cloud();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    for build in [Build::Plain, Build::Sanitized] {
+        println!("{}", succeed(program.command(build, &cloud).arg(place)));
+    }
+    let file = |name: &str| place.join(name).display().to_string();
+
+    let mut curl = hermetic("curl", 60);
+    curl.envs(cloud.env())
+        .args(["--silent", "--show-error", "--output", "/dev/null", "--write-out", "%{http_code}"])
+        .args(["--cacert", &cloud.ca_pem_path().display().to_string()])
+        .args(["--cert", &file("chain.pem"), "--key", &file("key.pem")])
+        .args(["--header", &format!("@{}", file("header")), "https://graph.microsoft.com/v1.0/applications"]);
+    assert_eq!(succeed(&mut curl), "200");
+
+    for (pfx, options) in [("modern.pfx", &[][..]), ("legacy.pfx", &["-legacy"][..])] {
+        let mut openssl = hermetic("openssl", 60);
+        openssl.args(["pkcs12", "-in", &file(pfx), "-passin", "pass:password", "-noenc"]).args(options);
+        let opened = succeed(&mut openssl);
+        assert!(opened.contains("PRIVATE KEY") && opened.contains("BEGIN CERTIFICATE"), "{pfx}: {opened}");
+    }
+
+    let thumbprint = fs::read_to_string(place.join("thumbprint")).unwrap();
+    let reader = file("open_pfx.exe");
+    succeed(Command::new("mcs").arg(format!("-out:{reader}")).arg(root().join("tests/c/open_pfx.cs")));
+    let opened = succeed(Command::new("mono").args([&reader, &file("legacy.pfx"), "password"]));
+    assert_eq!(opened.trim(), thumbprint);
+}

@@ -1,0 +1,47 @@
+/* flows.c: do all three ways in give Bearer and bound tokens that Graph takes, and the second time without a request? */
+
+#include "apps.h"
+
+static void flow(const char *name, mtlspop_app *app, int bound)
+{
+    mtlspop_token_request *request = graph_request(bound);
+    mtlspop_token *token = acquire(app, request);
+    mtlspop_token *again = acquire(app, request);
+    mtlspop_certificate *certificate = mtlspop_token_binding_certificate(token);
+    char authorization[32];
+
+    printf("%s %s\n", name, bound ? "mtls_pop" : "Bearer");
+    CHECK(mtlspop_token_source(token) == MTLSPOP_TOKEN_SOURCE_IDENTITY_PROVIDER);
+    CHECK(mtlspop_token_source(again) == MTLSPOP_TOKEN_SOURCE_CACHE);
+    CHECK(strcmp(mtlspop_token_access_token(token), mtlspop_token_access_token(again)) == 0);
+    CHECK(strcmp(mtlspop_token_type(token), bound ? "mtls_pop" : "Bearer") == 0);
+    snprintf(authorization, sizeof authorization, "%s ey", mtlspop_token_type(token));
+    CHECK(strncmp(mtlspop_token_authorization(token), authorization, strlen(authorization)) == 0);
+    CHECK(mtlspop_token_expires_on(token) > 1700000000);
+    CHECK((certificate != NULL) == bound);
+    if (certificate) {
+        CHECK(strlen(mtlspop_certificate_x5t_s256(certificate)) == 43);
+        CHECK(mtlspop_certificate_not_after(certificate) > mtlspop_certificate_not_before(certificate));
+    }
+    CHECK(call_graph(app, again) == 200);
+
+    mtlspop_certificate_free(certificate);
+    mtlspop_token_free(again);
+    mtlspop_token_free(token);
+    mtlspop_token_request_free(request);
+}
+
+static void both(const char *name, mtlspop_app *app)
+{
+    flow(name, app, 0);
+    flow(name, app, 1);
+    mtlspop_app_free(app);
+}
+
+int main(void)
+{
+    both("managed identity", managed_identity_app());
+    both("SN/I certificate", certificate_app());
+    both("federated identity", federated_app());
+    return check_result();
+}

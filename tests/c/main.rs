@@ -1,0 +1,164 @@
+//! Programs in C against devcloud, as our users write them: with sanitizers, and again under valgrind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod exports;
+mod network;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use devcloud::{Cloud, Fault, Options, ReceivedRequest, Service};
+use serde_json::json;
+use support::{Build, compile, hermetic, report, root, run, succeed, valgrind};
+use tempfile::TempDir;
+
+/// A program of this folder, built both ways.
+struct Program {
+    directory: TempDir,
+    name: &'static str,
+}
+
+impl Program {
+    fn new(name: &'static str) -> Self {
+        let program = Self { directory: tempfile::tempdir().unwrap(), name };
+        let source = root().join("tests/c").join(format!("{name}.c"));
+        for build in [Build::Sanitized, Build::Plain] {
+            compile(&source, build, &program.path(build), &[] as &[&str]);
+        }
+        program
+    }
+
+    fn path(&self, build: Build) -> PathBuf {
+        self.directory.path().join(format!("{}-{build:?}", self.name))
+    }
+
+    /// How it is run: with sanitizers by itself, otherwise under valgrind.
+    fn command(&self, build: Build, cloud: &Cloud) -> Command {
+        let mut command = match build {
+            Build::Sanitized => hermetic(self.path(build), 120),
+            Build::Plain => valgrind(&self.path(build), 400),
+        };
+        command.envs(cloud.env()).env("ASAN_OPTIONS", "detect_leaks=1");
+        command
+    }
+
+    /// Runs it both ways, each time against a cloud that has forgotten the last; `check` looks at what
+    /// the cloud received.
+    fn run(&self, arguments: &[&str], check: impl Fn(&Cloud)) {
+        let cloud = cloud();
+        for build in [Build::Sanitized, Build::Plain] {
+            cloud.reset();
+            println!("{}", succeed(self.command(build, &cloud).args(arguments)));
+            check(&cloud);
+        }
+    }
+}
+
+fn cloud() -> Cloud {
+    Cloud::start(Options::default()).unwrap()
+}
+
+/// Does every mistake of a caller get a status and a sentence that say what to do?
+#[test]
+fn contract() {
+    Program::new("contract").run(&[], |_| ());
+}
+
+/// Do the three ways in give both kinds of token, with nothing sent for the second of a kind?
+#[test]
+fn flows() {
+    Program::new("flows").run(&[], |cloud| {
+        let counters = cloud.counters();
+        let expected =
+            [("imds_token", 1), ("metadata", 1), ("issuecredential", 1), ("token", 5), ("graph", 6)];
+        for (operation, count) in expected {
+            assert_eq!(counters.get(operation), Some(&count), "{operation} in {counters:?}");
+        }
+    });
+}
+
+/// Do 50 threads on a cold app share one request?
+#[test]
+fn threads() {
+    let program = Program::new("threads");
+    program.run(&["certificate"], |cloud| assert_eq!(cloud.counter("token"), 1));
+    program.run(&["managed_identity"], |cloud| {
+        for operation in ["metadata", "issuecredential", "token"] {
+            assert_eq!(cloud.counter(operation), 1, "{operation}");
+        }
+    });
+}
+
+/// Can another thread stop a call that waits for a slow service?
+#[test]
+fn cancel() {
+    let program = Program::new("cancel");
+    for build in [Build::Sanitized, Build::Plain] {
+        let cloud = cloud();
+        cloud.fault(Fault { delay_ms: 60_000, ..Fault::on("token") }).unwrap();
+        println!("{}", succeed(&mut program.command(build, &cloud)));
+        assert!(cloud.counter("token") <= 1);
+    }
+}
+
+/// Is `destroy` called exactly once whatever happens, and does what a callback does stay in bounds?
+#[test]
+fn callbacks() {
+    Program::new("callbacks").run(&[], |_| ());
+}
+
+/// Do both sides of a `fork` work on at once, each on its own connections? Not under valgrind, which takes what
+/// the child leaves alone for leaks.
+#[test]
+fn fork() {
+    let program = Program::new("fork");
+    let cloud = cloud();
+    let members = json!({"refresh_in": 1}).as_object().unwrap().clone();
+    cloud.fault(Fault { set: members, ..Fault::on("token") }).unwrap();
+    cloud.fault(Fault { delay_ms: 4000, ..Fault::on("token") }).unwrap();
+    println!("{}", succeed(&mut program.command(Build::Sanitized, &cloud)));
+
+    assert_eq!(cloud.counter("token"), 3, "the first token, the refresh, the child's token");
+    let graph: Vec<_> = cloud.requests_to(Service::Graph);
+    // The child calls once, with a token of its own; the parent before, meanwhile and after.
+    let token = |request: &ReceivedRequest| request.header("authorization").unwrap().to_owned();
+    let (parent, child): (Vec<_>, Vec<_>) =
+        graph.iter().partition(|request| token(request) == token(&graph[0]));
+    assert!(parent.len() >= 2, "{parent:?}");
+    let connection = graph[0].connection;
+    assert!(parent.iter().all(|request| request.connection == connection), "it stays on its connection");
+    let [child] = child[..] else { panic!("the child calls once: {child:?}") };
+    assert_ne!(child.connection, connection, "the child has one of its own");
+    assert_eq!(child.handshake.as_deref(), Some("Full"), "the child resumes no TLS session of its parent");
+}
+
+/// Are frees that the header forbids found out: left alone in release builds, an abort with a message in
+/// debug builds? Best effort, so it cannot be run with what finds them better.
+#[test]
+fn misuse() {
+    let program = Program::new("misuse");
+    let cloud = cloud();
+    let end = |mistake| -> Output {
+        let mut command = hermetic(program.path(Build::Plain), 60);
+        run(command.envs(cloud.env()).arg(mistake))
+    };
+    for (mistake, handle) in [("double_free", "app"), ("wrong_type", "token")] {
+        let output = end(mistake);
+        if cfg!(debug_assertions) {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{mistake} went unnoticed");
+            assert!(
+                said.contains(&format!("mtlspop_{handle}_free: this is not a live mtlspop_{handle}")),
+                "{said}"
+            );
+        } else {
+            assert!(output.status.success(), "{mistake}: {output:?}");
+        }
+    }
+    let output = end("freed_app");
+    assert!(output.status.success(), "{}", report(&Command::new("misuse freed_app"), &output));
+}
