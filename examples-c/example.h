@@ -1,0 +1,149 @@
+/* example.h: what the examples share: settings from the environment, errors and results as text. */
+#ifndef EXAMPLE_H
+#define EXAMPLE_H
+
+#include <mtlspop.h>
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Prints the usage and returns 1 where --help or -h is the first argument. */
+static inline int example_help(int argc, char **argv, const char *usage)
+{
+    if (argc < 2 || (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0))
+        return 0;
+    printf("usage: %s %s\n", argv[0], usage);
+    return 1;
+}
+
+/* An environment variable; where it is not set, the other one, if there is another. */
+static inline const char *example_env(const char *name, const char *other)
+{
+    const char *value = getenv(name);
+
+    if (value != NULL && *value != '\0')
+        return value;
+    return other != NULL ? example_env(other, NULL) : NULL;
+}
+
+/* The same for a variable that is needed: says so and ends the program where it is not set. */
+static inline const char *example_need(const char *name, const char *other)
+{
+    const char *value = example_env(name, other);
+
+    if (value == NULL) {
+        fprintf(stderr, "set %s (--help lists the settings)\n", name);
+        exit(EXIT_FAILURE);
+    }
+    return value;
+}
+
+/* The authority of the tenant AZURE_TENANT_ID, written to authority. */
+static inline const char *example_authority(char *authority, size_t size)
+{
+    snprintf(authority, size, "https://login.microsoftonline.com/%s", example_need("AZURE_TENANT_ID", NULL));
+    return authority;
+}
+
+/* AZURE_REGION, or the region of Microsoft's how-to. */
+static inline const char *example_region(void)
+{
+    const char *region = example_env("AZURE_REGION", NULL);
+
+    return region != NULL ? region : "east us";
+}
+
+/* The API to call. Real Graph answers /me for signed-in users only: set API_URL for another path. */
+static inline const char *example_url(void)
+{
+    const char *url = example_env("API_URL", NULL);
+
+    return url != NULL ? url : "https://graph.microsoft.com/v1.0/me";
+}
+
+static inline const char *example_status_name(mtlspop_status status)
+{
+    switch (status) {
+    case MTLSPOP_E_INVALID_ARGUMENT: return "INVALID_ARGUMENT";
+    case MTLSPOP_E_INVALID_HANDLE: return "INVALID_HANDLE";
+    case MTLSPOP_E_NOT_SUPPORTED: return "NOT_SUPPORTED";
+    case MTLSPOP_E_NETWORK: return "NETWORK";
+    case MTLSPOP_E_TIMEOUT: return "TIMEOUT";
+    case MTLSPOP_E_CANCELLED: return "CANCELLED";
+    case MTLSPOP_E_REJECTED: return "REJECTED";
+    case MTLSPOP_E_THROTTLED: return "THROTTLED";
+    case MTLSPOP_E_INTERACTION_REQUIRED: return "INTERACTION_REQUIRED";
+    case MTLSPOP_E_INVALID_RESPONSE: return "INVALID_RESPONSE";
+    case MTLSPOP_E_KEY_UNAVAILABLE: return "KEY_UNAVAILABLE";
+    case MTLSPOP_E_CALLBACK: return "CALLBACK";
+    case MTLSPOP_E_INTERNAL: return "INTERNAL";
+    default: return "UNKNOWN";
+    }
+}
+
+/* Prints an error to stderr and frees it; NULL is fine. */
+static inline void example_error(mtlspop_error *error)
+{
+    const char *id = error != NULL ? mtlspop_error_correlation_id(error) : NULL;
+
+    if (error == NULL)
+        return;
+    fprintf(stderr, "%s (%d) %s: %s [correlation id %s]\n",
+            example_status_name(mtlspop_error_status(error)), (int)mtlspop_error_status(error),
+            mtlspop_error_code(error), mtlspop_error_message(error), id != NULL ? id : "none");
+    mtlspop_error_free(error);
+}
+
+/*
+ * Finds x5t#S256 in the cnf claim of a token; "-" where there is none. For demonstration only: a
+ * client must treat a token as opaque, its format is between the issuer and the API.
+ */
+static inline void example_cnf(const char *token, char *cnf, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char name[] = "\"x5t#S256\":\"";
+    const char *payload = token != NULL ? strchr(token, '.') : NULL;
+    const char *digit, *found;
+    char json[8192];
+    uint32_t bits = 0;
+    size_t n = 0, count = 0;
+
+    for (; payload != NULL && *++payload != '\0' && n + 1 < sizeof json; count++) {
+        if ((digit = strchr(digits, *payload)) == NULL)
+            break;
+        bits = bits << 6 | (uint32_t)(digit - digits);
+        if (count % 4 != 0) /* after 2, 3 and 4 characters of base64url one more byte is complete */
+            json[n++] = (char)(bits >> (6 - 2 * (count % 4)) & 0xff);
+    }
+    json[n] = '\0';
+    found = strstr(json, name);
+    found = found != NULL ? found + strlen(name) : "-\"";
+    snprintf(cnf, size, "%.*s", (int)strcspn(found, "\""), found);
+}
+
+/*
+ * Prints the one line of an example. Returns EXIT_SUCCESS for an answer of 200 to 299 from the API,
+ * and where the example made no call (response is NULL).
+ */
+static inline int example_result(const char *flow, const mtlspop_token *token,
+                                 const mtlspop_certificate *certificate,
+                                 const mtlspop_http_response *response)
+{
+    int status = response != NULL ? (int)mtlspop_http_response_status(response) : 0;
+    int cached = mtlspop_token_source(token) == MTLSPOP_TOKEN_SOURCE_CACHE;
+    char cnf[64];
+
+    example_cnf(mtlspop_token_access_token(token), cnf, sizeof cnf);
+    printf("flow=%s type=%s x5t#S256=%s cnf=%s source=%s status=%d\n", flow,
+           mtlspop_token_type(token),
+           certificate != NULL ? mtlspop_certificate_x5t_s256(certificate) : "-", cnf,
+           cached ? "cache" : "identity_provider", status);
+    if (response == NULL || (status >= 200 && status < 300))
+        return EXIT_SUCCESS;
+    fprintf(stderr, "%s: the API answered %d\n", flow, status);
+    return EXIT_FAILURE;
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* managed_identity_bearer.c: a Bearer token for the host's managed identity, and Graph called with it. */
+#include "example.h"
+
+int main(int argc, char **argv)
+{
+    mtlspop_app_options *options = NULL;
+    mtlspop_app *app = NULL;
+    mtlspop_token_request *request = NULL;
+    mtlspop_token *token = NULL;
+    mtlspop_http_request *call = NULL;
+    mtlspop_http_response *response = NULL;
+    mtlspop_error *error = NULL;
+    int result = EXIT_FAILURE;
+
+    if (example_help(argc, argv,
+                     "[client id of a user-assigned managed identity]\n"
+                     "Without an argument: the system-assigned one. API_URL: what to call."))
+        return EXIT_SUCCESS;
+
+    options = mtlspop_app_options_new_managed_identity();
+    if (argc > 1)
+        mtlspop_app_options_set_user_assigned_client_id(options, argv[1]);
+    if (mtlspop_app_new(options, &app, &error))
+        goto done;
+
+    request = mtlspop_token_request_new("https://graph.microsoft.com/");
+    if (mtlspop_app_acquire_token(app, request, &token, &error))
+        goto done;
+
+    call = mtlspop_http_request_new("GET", example_url());
+    if (mtlspop_app_send(app, token, call, &response, &error))
+        goto done;
+    result = example_result("managed_identity_bearer", token, NULL, response);
+
+done:
+    example_error(error);
+    mtlspop_http_response_free(response);
+    mtlspop_http_request_free(call);
+    mtlspop_token_free(token);
+    mtlspop_token_request_free(request);
+    mtlspop_app_free(app);
+    mtlspop_app_options_free(options);
+    return result;
+}

@@ -1,0 +1,121 @@
+#!/bin/sh
+# demo.sh: runs every example against devcloud, checks what each one got, and prints one line per flow.
+#
+#   scripts/demo.sh                builds the examples, starts a devcloud and runs them in it
+#   scripts/demo.sh --run DIR BIN  runs the C examples in DIR and the Rust example BIN in the devcloud
+#                                  that the environment points to
+set -eu
+
+fail() {
+    echo "demo: $*" >&2
+    exit 1
+}
+
+if [ "${1:-}" != --run ]; then
+    cd "$(dirname "$0")/.."
+    target=${CARGO_TARGET_DIR:-$PWD/target}
+    case $target in /*) ;; *) target=$PWD/$target ;; esac
+    export CARGO_TARGET_DIR="$target"
+    for needed in "$target/debug/libmtlspop.so" "$target/debug/devcloud"; do
+        [ -e "$needed" ] || fail "$needed is missing: run 'make demo', which builds it first"
+    done
+    echo "demo: building the examples" >&2
+    make --silent -C examples-c
+    cargo build --quiet --example acquire_pop
+    exec "$target/debug/devcloud" run -- \
+        scripts/demo.sh --run "$target/examples-c" "$target/debug/examples/acquire_pop"
+fi
+
+[ $# -eq 3 ] || fail "usage: scripts/demo.sh --run DIR BIN"
+[ -n "${DEVCLOUD_CONTROL:-}" ] || fail "no devcloud in the environment: run it without --run"
+examples=$2
+rust=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+flows=0
+
+# The value of one field in an example's line: field NAME LINE
+field() {
+    printf '%s\n' "$2" | tr ' ' '\n' | sed -n "s/^$1=//p"
+}
+
+# Checks one line of an example and prints it as a row of the table: check NAME TYPE SOURCE LINE
+check() {
+    type=$(field type "$4")
+    x5t=$(field 'x5t#S256' "$4")
+    cnf=$(field cnf "$4")
+    status=$(field status "$4")
+    printf '%-34s %-9s %-44s %-44s %s\n' "$1" "$type" "$x5t" "$cnf" "$status"
+    [ "$type" = "$2" ] || fail "$1: asked for a token of type $2, got '$type'"
+    [ "$status" = 200 ] || fail "$1: the API answered '$status', not 200"
+    [ "$(field source "$4")" = "$3" ] || fail "$1: expected a token from $3, got one from '$(field source "$4")'"
+    if [ "$2" = mtls_pop ]; then
+        [ ${#x5t} -eq 43 ] || fail "$1: '$x5t' is not the SHA-256 of a certificate"
+        [ "$x5t" = "$cnf" ] || fail "$1: the token is bound to another certificate than the one that came with it"
+    else
+        [ "$x5t" = - ] && [ "$cnf" = - ] || fail "$1: a Bearer token must not be bound"
+    fi
+}
+
+# Runs an example and sets lines to what it printed: run NAME COUNT COMMAND...
+run() {
+    name=$1
+    count=$2
+    shift 2
+    [ -x "$1" ] || fail "$name: $1 is missing"
+    "$@" >"$work/out" 2>"$work/err" || fail "$name: failed with status $?: $(cat "$work/err")"
+    lines=$(cat "$work/out")
+    [ -n "$lines" ] || fail "$name: printed nothing"
+    printed=$(printf '%s\n' "$lines" | grep -c '^flow=') || true
+    [ "$printed" -eq "$count" ] || fail "$name: printed $printed results, not $count: $lines"
+    flows=$((flows + 1))
+}
+
+# A flow that prints one line: flow NAME TYPE COMMAND...
+flow() {
+    title=$1
+    wanted=$2
+    shift 2
+    run "$title" 1 "$@"
+    check "$title" "$wanted" identity_provider "$lines"
+}
+
+user=${USER_ASSIGNED_CLIENT_ID:?devcloud sets it}
+secret='https://demo.vault.azure.net/secrets/demo?api-version=7.4'
+
+printf '%-34s %-9s %-44s %-44s %s\n' FLOW TYPE 'X5T#S256 OF THE CERTIFICATE' 'CNF IN THE TOKEN' STATUS
+flow 'managed identity, system-assigned' Bearer "$examples/managed_identity_bearer"
+flow 'managed identity, user-assigned' Bearer "$examples/managed_identity_bearer" "$user"
+flow 'managed identity, system-assigned' mtls_pop "$examples/managed_identity_pop"
+flow 'managed identity, user-assigned' mtls_pop "$examples/managed_identity_pop" "$user"
+flow 'SN/I certificate' Bearer "$examples/sni_bearer"
+flow 'SN/I certificate' mtls_pop "$examples/sni_pop"
+flow 'federated credential (FIC)' mtls_pop "$examples/fic_pop"
+
+name='three calls, one token'
+run "$name" 3 "$examples/call_graph"
+check "$name" mtls_pop identity_provider "$(printf '%s\n' "$lines" | sed -n 1p)" >"$work/row"
+check "$name" mtls_pop cache "$(printf '%s\n' "$lines" | sed -n 2p)" >"$work/row"
+check "$name" mtls_pop cache "$(printf '%s\n' "$lines" | sed -n 3p)"
+
+flow 'Key Vault' mtls_pop "$examples/key_vault" "$secret"
+
+# The certificate leaves the library: openssl computes the thumbprint, curl makes the call.
+name='exported PEM, called with curl'
+mkdir "$work/export"
+run "$name" 1 "$examples/export_certificate" "$work/export" demo
+x5t=$(openssl x509 -in "$work/export/cert.pem" -outform DER | openssl dgst -sha256 -binary |
+    openssl base64 | tr '+/' '-_' | tr -d '=\n')
+status=$(printf 'Authorization: %s\n' "$(cat "$work/export/authorization.txt")" |
+    curl --silent --show-error --output /dev/null --write-out '%{http_code}' --header @- \
+        --cacert "$SSL_CERT_FILE" --cert "$work/export/cert.pem" --key "$work/export/key.pem" \
+        https://graph.microsoft.com/v1.0/me) ||
+    fail "$name: curl could not call Graph"
+check "$name" mtls_pop identity_provider "type=$(field type "$lines") x5t#S256=$x5t \
+cnf=$(field cnf "$lines") source=$(field source "$lines") status=$status"
+openssl pkcs12 -in "$work/export/binding.pfx" -passin pass:demo -nodes -out "$work/export/all.pem" ||
+    fail "$name: openssl cannot read the PFX"
+
+flow 'managed identity, from Rust' mtls_pop "$rust"
+
+echo "demo: all $flows flows passed"

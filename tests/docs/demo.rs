@@ -1,0 +1,171 @@
+//! Do the examples work, and would the demo notice if they did not?
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use devcloud::{Cloud, Options};
+use tempfile::TempDir;
+
+use crate::support::{hermetic, library_directory, report, root, run, succeed};
+
+/// Does every example get the token it asks for and call the API with it, with nothing that
+/// AddressSanitizer or LeakSanitizer could find?
+#[test]
+fn demo_passes() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let mut command = demo(examples(), &rust_example());
+    command.envs(cloud.env());
+    let printed = succeed(&mut command);
+    let rows = printed.lines().filter(|line| line.ends_with(" 200")).count();
+    assert!(printed.ends_with(&format!("demo: all {rows} flows passed\n")), "{printed}");
+    assert!(printed.contains(" mtls_pop ") && printed.contains(" Bearer "), "{printed}");
+}
+
+/// Is every program in examples-c run by the demo, listed for newcomers from MSAL.NET, and short?
+#[test]
+fn every_example_is_in_the_demo() {
+    let demo = fs::read_to_string(root().join("scripts/demo.sh")).unwrap();
+    let table = fs::read_to_string(root().join("docs/FROM_MSAL_NET.md")).unwrap();
+    for source in sources() {
+        let name = source.file_stem().unwrap().to_str().unwrap();
+        assert!(demo.contains(&format!("\"$examples/{name}\"")), "scripts/demo.sh does not run {name}");
+        assert!(table.contains(&format!("{name}.c")), "docs/FROM_MSAL_NET.md does not list {name}.c");
+        let lines = fs::read_to_string(&source).unwrap().lines().count();
+        assert!(lines < 80, "{name}.c has {lines} lines: an example is read at one glance");
+    }
+}
+
+/// Does the demo fail, and say why, when an example prints nothing, fails, or got something else than
+/// it asked for?
+#[test]
+fn demo_notices_what_is_wrong() {
+    const X5T: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let line = |kind: &str, x5t: &str, cnf: &str, source: &str, status: &str| {
+        format!("echo 'flow=x type={kind} x5t#S256={x5t} cnf={cnf} source={source} status={status}'\n")
+    };
+    let bearer = line("Bearer", "-", "-", "identity_provider", "200");
+    let bound = line("mtls_pop", X5T, X5T, "identity_provider", "200");
+    let cached = line("mtls_pop", X5T, X5T, "cache", "200");
+    let cases = [
+        ("managed_identity_bearer", String::new(), "printed nothing"),
+        ("managed_identity_bearer", format!("{bearer}exit 3\n"), "failed with status 3"),
+        ("managed_identity_bearer", "echo hello\n".to_owned(), "printed 0 results, not 1"),
+        ("managed_identity_bearer", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
+        ("managed_identity_pop", bearer.clone(), "asked for a token of type mtls_pop, got 'Bearer'"),
+        ("managed_identity_pop", bound.replacen(X5T, "B", 1), "is not the SHA-256 of a certificate"),
+        (
+            "managed_identity_pop",
+            bound.replace("cnf=A", "cnf=B"),
+            "the token is bound to another certificate",
+        ),
+        ("sni_bearer", line("Bearer", "-", X5T, "identity_provider", "200"), "must not be bound"),
+        (
+            "sni_pop",
+            line("mtls_pop", X5T, X5T, "identity_provider", "401"),
+            "the API answered '401', not 200",
+        ),
+        ("fic_pop", cached.clone(), "expected a token from identity_provider"),
+        ("call_graph", bound.repeat(3), "expected a token from cache"),
+        ("call_graph", bound.clone(), "printed 1 results, not 3"),
+    ];
+    for (wrong, script, complaint) in cases {
+        let directory = TempDir::new().unwrap();
+        for source in sources() {
+            let name = source.file_stem().unwrap().to_str().unwrap();
+            let right = match name {
+                "call_graph" => format!("{bound}{cached}{cached}"),
+                name if name.ends_with("bearer") => bearer.clone(),
+                _ => bound.clone(),
+            };
+            let text = if name == wrong { &script } else { &right };
+            let path = directory.path().join(name);
+            fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut command = demo(directory.path(), Path::new("/nowhere"));
+        command.env("DEVCLOUD_CONTROL", "unused").env("USER_ASSIGNED_CLIENT_ID", "unused");
+        let output = run(&mut command);
+        let said = errors(&output);
+        assert!(!output.status.success() && said.contains(complaint), "{}", report(&command, &output));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("passed"), "{}", report(&command, &output));
+    }
+}
+
+/// Does an example explain its use, and name the setting that is missing?
+#[test]
+fn examples_explain_themselves() {
+    for source in sources() {
+        let program = examples().join(source.file_stem().unwrap());
+        let usage = succeed(hermetic(&program, 20).arg("--help"));
+        assert!(usage.starts_with("usage: ") && usage.lines().count() > 1, "{usage}");
+    }
+    let output = run(&mut hermetic(examples().join("sni_pop"), 20));
+    assert!(!output.status.success());
+    assert_eq!(errors(&output), "set AZURE_CLIENT_CERTIFICATE_PATH (--help lists the settings)\n");
+}
+
+/// Does an example that is refused say so with status, code, message and correlation id, and fail?
+#[test]
+fn examples_explain_errors() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let mut command = hermetic(examples().join("sni_pop"), 60);
+    command.envs(cloud.env()).env("AZURE_CLIENT_ID", "99999999-9999-9999-9999-999999999999");
+    let output = run(&mut command);
+    let said = errors(&output);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{}", report(&command, &output));
+    assert!(said.starts_with("REJECTED (301) unauthorized_client: AADSTS700016"), "{said}");
+    assert!(said.contains("[correlation id ") && said.lines().count() == 1, "{said}");
+
+    let mut command = hermetic(examples().join("managed_identity_pop"), 60);
+    command.envs(cloud.env()).env("API_URL", "https://graph.microsoft.com/status/403");
+    let output = run(&mut command);
+    assert!(!output.status.success(), "{}", report(&command, &output));
+    assert!(errors(&output).contains("the API answered 403"), "{}", report(&command, &output));
+}
+
+fn demo(examples: &Path, rust_example: &Path) -> Command {
+    let mut command = hermetic(root().join("scripts/demo.sh"), 120);
+    command.current_dir(root()).arg("--run").arg(examples).arg(rust_example);
+    command
+}
+
+/// The C examples, built once by their own Makefile, with sanitizers.
+fn examples() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let directory = library_directory().with_file_name("examples-c-sanitized");
+        let mut command = hermetic("make", 120);
+        command
+            .args(["--silent", "-C"])
+            .arg(root().join("examples-c"))
+            .arg(format!("OUT={}", directory.display()))
+            .arg(format!("LIBDIR={}", library_directory().display()))
+            .arg("CFLAGS=-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all");
+        succeed(&mut command);
+        directory
+    })
+}
+
+/// The Rust example, which `cargo test --test docs` alone would not build.
+fn rust_example() -> PathBuf {
+    let profile = library_directory().parent().unwrap().to_owned();
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--quiet", "--example", "acquire_pop", "--target-dir"])
+        .arg(profile.parent().unwrap())
+        .current_dir(root());
+    succeed(&mut command);
+    profile.join("examples/acquire_pop")
+}
+
+fn sources() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("examples-c")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "c")).collect()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

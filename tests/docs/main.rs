@@ -1,0 +1,11 @@
+//! Are the documents true, and do the examples work? Each test answers one question.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod demo;
+mod markdown;
+mod names;
+mod samples;
