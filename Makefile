@@ -15,7 +15,7 @@ build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 header: ## write include/mtlspop.h and abi/symbols.txt from src/ffi
 	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header
 
-demo: ## run the C examples against devcloud
+demo: ## run every example against devcloud
 	@scripts/prerequisites.sh demo
 	cargo build --package mtlspop --package devcloud
 	scripts/demo.sh
@@ -23,9 +23,9 @@ demo: ## run the C examples against devcloud
 test: prerequisites ## what CI runs: format, lints, every test
 	cargo fmt --all --check || { echo 'cargo fmt --all writes the format'; exit 1; }
 	cargo clippy --workspace --all-targets -- $(DENY)
-	cargo test --workspace --all-targets
+	cargo test --workspace --lib --bins --tests
 
-bench: ## measure
+bench: ## measure what cached and cold tokens cost
 	cargo bench
 
 clean: ## remove everything that was built
