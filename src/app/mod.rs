@@ -156,10 +156,11 @@ impl App {
             // The caller has its token: only the app may stop this, not the caller's flag or timeout.
             let request = request.with_timeout(None);
             let call = core.call(&request, cancel);
-            if let Err(error) = core.fetch_once(&key, &request, &call) {
+            let outcome = core.fetch_once(&key, &request, &call);
+            drop(claim);
+            if let Err(error) = outcome {
                 core.refresh_failed(&error, &call);
             }
-            drop(claim);
         });
         Token::cached(cached.token, correlation_id)
     }
