@@ -26,7 +26,7 @@ test: prerequisites ## what CI runs: format, lints, every test
 	cargo test --workspace --lib --bins --tests
 
 bench: ## measure what cached and cold tokens cost
-	cargo bench
+	cargo bench --bench bench
 
 clean: ## remove everything that was built
 	cargo clean
