@@ -107,7 +107,10 @@ unsafe fn check<H: Handle>(handle: *const H, parameter: &str) -> Result<*mut Slo
     match unsafe { (*slot).tag.load(Ordering::Acquire) } {
         tag if tag == H::TAG => Ok(slot),
         FREED => Err(invalid(format!("{parameter} has already been freed"))),
-        _ => Err(invalid(format!("{parameter} is not a mtlspop_{}", H::NAME))),
+        _ => Err(invalid(format!(
+            "{parameter} is not a live mtlspop_{}: it is of another type, or was freed",
+            H::NAME
+        ))),
     }
 }
 

@@ -97,7 +97,7 @@ static void handles(const mtlspop_app *app)
     token_row("app NULL", NULL, graph_request(0), MTLSPOP_E_INVALID_HANDLE, "app is NULL");
     token_row("request NULL", app, NULL, MTLSPOP_E_INVALID_HANDLE, "request is NULL");
     token_row("app is a request", (const mtlspop_app *)request, graph_request(0), MTLSPOP_E_INVALID_HANDLE,
-              "app is not a mtlspop_app");
+              "app is not a live mtlspop_app");
     status = mtlspop_app_acquire_token(app, request, NULL, &error);
     row("out_token NULL", status, error, MTLSPOP_E_INVALID_ARGUMENT, "out_token is NULL");
     CHECK(mtlspop_app_acquire_token(NULL, request, &token, NULL) == MTLSPOP_E_INVALID_HANDLE);
