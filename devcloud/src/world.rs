@@ -1,10 +1,10 @@
 //! The state that all services share, and what tests may do to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rcgen::KeyPair;
@@ -14,14 +14,11 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::cloud::Options;
 use crate::fault::{Fault, Faults};
-use crate::jwt::{Keys, SigningKey, Token};
+use crate::jwt::{Keys, SigningKey};
 use crate::oidc::{self, Assertion};
 use crate::pki::{self, Pki};
 use crate::record::{Log, ReceivedRequest};
 use crate::trust::Trust;
-
-/// An expired assertion is refused for its date; its `jti` is kept until then and for the skew of clocks.
-const KEPT_AFTER_EXPIRY: i64 = 600;
 
 pub(crate) struct World {
     pub(crate) options: Options,
@@ -34,14 +31,7 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) log: Log,
     pub(crate) faults: Faults,
-    pub(crate) replay: Replay,
     connections: AtomicU64,
-}
-
-/// The assertions that have been used: `jti` and expiry.
-#[derive(Debug, Default)]
-pub(crate) struct Replay {
-    used: Mutex<HashMap<String, i64>>,
 }
 
 impl World {
@@ -65,7 +55,6 @@ impl World {
             },
             log: Log::default(),
             faults: Faults::default(),
-            replay: Replay::default(),
             connections: AtomicU64::new(0),
         })
     }
@@ -105,19 +94,6 @@ impl World {
 
     pub(crate) fn mint_attestation(&self, jwk: &Value) -> Result<String, String> {
         crate::attest::token(self, jwk, None)
-    }
-}
-
-impl Replay {
-    /// The error says that the assertion was used before, or cannot be told apart.
-    pub(crate) fn first_use(&self, token: &Token, now: i64) -> Result<(), String> {
-        let id = token.text("jti").ok_or("jti is missing or no string")?;
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.retain(|_, expiry| *expiry > now - KEPT_AFTER_EXPIRY);
-        match used.insert(id.to_owned(), token.number("exp").unwrap_or(i64::MAX)) {
-            Some(_) => Err(format!("it was used before (jti {id})")),
-            None => Ok(()),
-        }
     }
 }
 

@@ -116,9 +116,20 @@ fn a_client_assertion_is_read_to_the_letter() {
         let refused = send(header.clone(), payload.clone());
         assert_eq!(refused.code(), code, "{header} {payload} {refused:?}");
     }
-    let once = payload();
-    assert_eq!(send(json!({}), once.clone()).status, 200);
-    assert_eq!(send(json!({}), once).code(), 50027, "a replay");
+}
+
+/// May a client keep its assertion until it expires, and say more in it than it must?
+#[test]
+fn a_client_assertion_may_come_again_and_with_claims_of_its_own() {
+    let cloud = start();
+    let signer = Signer::new(&cloud);
+    let mut payload = signer.payload(LOGIN);
+    payload["iat"] = json!(cloud.now());
+    payload["xms_az_claim"] = json!({ "any": ["value"] });
+    let send = || signer.send(LOGIN, None, &json!({}), &payload);
+    assert_eq!((send().status, send().status), (200, 200));
+    cloud.advance_clock(std::time::Duration::from_secs(600 + 301));
+    assert_eq!(send().code(), 700024);
 }
 
 #[test]
