@@ -1,12 +1,21 @@
-//! The seeded directory: the tenant, the managed identities and the applications devcloud knows.
+//! The seeded directory: the tenants, the managed identities and the applications devcloud knows.
 //!
 //! Everything here is constant, so that a test or a script may write the values down. Keys and
 //! certificates are not: they are made at every start and written to the state directory.
 
-/// The one tenant.
+/// The tenant that the machine and its managed identities belong to, and where the applications are at home.
 pub const TENANT_ID: &str = "7d3f0a52-8c1e-4b6a-9f27-5e0c4d1b8a63";
 /// The tenant's other name; token requests may use either.
 pub const TENANT_DOMAIN: &str = "devcloud.onmicrosoft.com";
+
+/// Another tenant, with the applications and without the managed identities.
+pub const OTHER_TENANT_ID: &str = "2c9a6e14-3f7b-4d58-b1a0-8e6d5c4b3a21";
+/// The other tenant's other name.
+pub const OTHER_TENANT_DOMAIN: &str = "other.onmicrosoft.com";
+/// A third tenant, like the other one.
+pub const THIRD_TENANT_ID: &str = "e5b81f37-6a2d-4c90-8d4e-1f0a9b8c7d65";
+/// The third tenant's other name.
+pub const THIRD_TENANT_DOMAIN: &str = "third.onmicrosoft.com";
 
 /// The virtual machine whose IMDS this is.
 pub const VM_ID: &str = "b7f3c2e1-5d64-4a4a-9c9c-1234567890ab";
@@ -56,8 +65,17 @@ pub const FIC_BINDING_SUBJECT_NAME: &str = "fic-binding.devcloud.test";
 
 /// Issuer name of the certificates that IMDS hands out.
 pub const IMDS_ISSUER_NAME: &str = "managedidentitysnissuer.login.microsoft.com";
-/// `iss` of every token of the STS.
+/// `iss` of the STS's tokens of the first tenant; those of another have its id in there.
 pub const STS_ISSUER: &str = "https://login.microsoftonline.com/7d3f0a52-8c1e-4b6a-9f27-5e0c4d1b8a63/v2.0";
+
+/// A tenant.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: &'static str,
+    /// Its other name.
+    pub domain: &'static str,
+}
 
 /// A managed identity of the machine.
 #[derive(Debug)]
@@ -72,7 +90,7 @@ pub struct ManagedIdentity {
     pub kind: &'static str,
 }
 
-/// A confidential application.
+/// A confidential application; every tenant has it.
 #[derive(Debug)]
 pub struct App {
     /// Client (application) id.
@@ -97,6 +115,13 @@ pub enum Client {
     /// A managed identity.
     ManagedIdentity(&'static ManagedIdentity),
 }
+
+/// The tenants; the first is the machine's.
+pub static TENANTS: [Tenant; 3] = [
+    Tenant { id: TENANT_ID, domain: TENANT_DOMAIN },
+    Tenant { id: OTHER_TENANT_ID, domain: OTHER_TENANT_DOMAIN },
+    Tenant { id: THIRD_TENANT_ID, domain: THIRD_TENANT_DOMAIN },
+];
 
 /// The machine's identities; the first is the system-assigned one.
 pub static MANAGED_IDENTITIES: [ManagedIdentity; 2] = [
@@ -153,14 +178,35 @@ pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 /// Audience of Azure Key Vault.
 pub const VAULT_RESOURCE: &str = "https://vault.azure.net";
 
+impl Tenant {
+    /// The tenant of this id or name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TENANTS
+            .iter()
+            .find(|tenant| tenant.id.eq_ignore_ascii_case(name) || tenant.domain.eq_ignore_ascii_case(name))
+    }
+
+    /// The machine's tenant.
+    pub fn home() -> &'static Self {
+        &TENANTS[0]
+    }
+
+    /// `iss` of the tokens for this tenant.
+    pub fn issuer(&self) -> String {
+        STS_ISSUER.replace(TENANT_ID, self.id)
+    }
+}
+
 impl Client {
-    /// The client with this client id.
-    pub fn find(client_id: &str) -> Option<Self> {
+    /// The client that has this client id in the tenant.
+    pub fn find(tenant: &Tenant, client_id: &str) -> Option<Self> {
         let app = APPS.iter().find(|app| app.client_id.eq_ignore_ascii_case(client_id)).map(Client::App);
         app.or_else(|| {
             let mut identities = MANAGED_IDENTITIES.iter();
             identities
-                .find(|identity| identity.client_id.eq_ignore_ascii_case(client_id))
+                .find(|identity| {
+                    tenant == Tenant::home() && identity.client_id.eq_ignore_ascii_case(client_id)
+                })
                 .map(Client::ManagedIdentity)
         })
     }

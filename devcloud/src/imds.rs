@@ -59,6 +59,7 @@ fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
     }
     let now = world.clock.now();
     let grant = Grant {
+        tenant: directory::Tenant::home(),
         client: directory::Client::ManagedIdentity(identity),
         audience: asked,
         bound_to: None,

@@ -10,7 +10,7 @@ mod site;
 
 use serde_json::{Value, json};
 
-use crate::directory::{self, Client, TENANT_DOMAIN, TENANT_ID};
+use crate::directory::{self, Client, Tenant};
 use crate::exchange::{Answer, Pairs, Request, new_id};
 use crate::hosts::Service;
 use crate::world::World;
@@ -54,7 +54,7 @@ pub(crate) struct TokenRequest<'a> {
 
 fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refusal> {
     let form = form(request)?;
-    site.tenant.map_or(Ok(()), judge_tenant)?;
+    let tenant = site.tenant.map_or(Ok(Tenant::home()), tenant)?;
     match form.get("grant_type") {
         Some("client_credentials") => {}
         Some(other) => {
@@ -64,10 +64,11 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         None => return Err(missing("grant_type")),
     }
     let client_id = form.get("client_id").ok_or_else(|| missing("client_id"))?;
-    let client = Client::find(client_id).ok_or_else(|| {
+    let client = Client::find(tenant, client_id).ok_or_else(|| {
         let text = format!(
-            "Application with identifier '{client_id}' was not found in the directory 'devcloud'. This can happen if \
-             the application has not been installed by the administrator of the tenant."
+            "Application with identifier '{client_id}' was not found in the directory '{}'. This can happen if the \
+             application has not been installed by the administrator of the tenant.",
+            tenant.domain
         );
         Refusal::new("unauthorized_client", 700016, text)
     })?;
@@ -86,6 +87,7 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
     let bound_to = authenticate(world, request, &asked)?;
 
     let grant = Grant {
+        tenant,
         client,
         audience: resource,
         bound_to: bound_to.as_deref(),
@@ -213,16 +215,17 @@ fn form(request: &Request<'_>) -> Result<Pairs, Refusal> {
     }
 }
 
-fn judge_tenant(tenant: &str) -> Result<(), Refusal> {
-    if tenant.eq_ignore_ascii_case(TENANT_ID) || tenant.eq_ignore_ascii_case(TENANT_DOMAIN) {
-        return Ok(());
+/// The tenant that a path names.
+fn tenant(name: &str) -> Result<&'static Tenant, Refusal> {
+    if let Some(tenant) = Tenant::find(name) {
+        return Ok(tenant);
     }
-    if ["common", "organizations", "consumers"].contains(&tenant) {
+    if ["common", "organizations", "consumers"].contains(&name) {
         let text = "No tenant-identifying information found in either the request or implied by any provided credentials.";
         return Err(Refusal::new("invalid_request", 50059, text));
     }
     let text = format!(
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the \
+        "Tenant '{name}' not found. Check to make sure you have the correct tenant ID and are signing into the \
          correct cloud. Check with your subscription administrator, this may happen if there are no active \
          subscriptions for the tenant."
     );

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::refusal::Refusal;
-use crate::directory::{STS_ISSUER, TENANT_ID};
+use crate::directory::Tenant;
 use crate::exchange::{Answer, Request};
 use crate::hosts::{OPENID_PROVIDER_HOST, Service};
+use crate::serve;
 use crate::world::World;
 
 /// Preferred network name, preferred cache name and aliases of each cloud.
@@ -32,11 +33,12 @@ const CLOUDS: [(&str, &str, &[&str]); 6] = [
 
 pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
     let login = request.connection.service == Service::Login;
+    let refused = |refusal: Refusal| refusal.answer(request, world.clock.now());
     match request.segments()[..] {
-        ["common", "discovery", "instance"] if login => {
-            instance(request).unwrap_or_else(|refusal| refusal.answer(request, world.clock.now()))
+        ["common", "discovery", "instance"] if login => instance(request).unwrap_or_else(refused),
+        [tenant, "v2.0", ".well-known", "openid-configuration"] if login => {
+            openid_configuration(request, tenant).unwrap_or_else(refused)
         }
-        [_, "v2.0", ".well-known", "openid-configuration"] if login => openid_configuration(request),
         [_, "discovery", "v2.0", "keys"] if login => Answer::json(200, &world.keys.sts.jwks()),
         [".well-known", "openid-configuration"] if request.host == OPENID_PROVIDER_HOST => openid_provider(),
         ["keys"] if request.host == OPENID_PROVIDER_HOST => Answer::json(200, &world.keys.sts.jwks()),
@@ -51,10 +53,12 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
         return Err(Refusal::new("invalid_request", 900144, text));
     }
     let endpoint = query.get("authorization_endpoint").unwrap_or_default();
-    let host =
-        endpoint.strip_prefix("https://").and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
-    let known = CLOUDS.iter().any(|(_, _, aliases)| aliases.contains(&host));
-    if !known && Service::of_host(host) != Some(Service::Login) {
+    let (authority, path) =
+        endpoint.strip_prefix("https://").and_then(|rest| rest.split_once('/')).unwrap_or_default();
+    let host = serve::host_name(authority);
+    let tenant = path.split('/').next().unwrap_or_default();
+    let known = CLOUDS.iter().any(|(_, _, aliases)| aliases.contains(&host.as_str()));
+    if !known && Service::of_host(&host) != Some(Service::Login) {
         return Err(Refusal::new(
             "invalid_instance",
             50049,
@@ -68,19 +72,23 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::json(
         200,
         &json!({
-            "tenant_discovery_endpoint": format!("https://{host}/{TENANT_ID}/v2.0/.well-known/openid-configuration"),
+            "tenant_discovery_endpoint": format!("https://{host}/{tenant}/v2.0/.well-known/openid-configuration"),
             "api-version": "1.1",
             "metadata": metadata,
         }),
     ))
 }
 
-fn openid_configuration(request: &Request<'_>) -> Answer {
-    let base = format!("https://{}/{TENANT_ID}", request.host);
-    Answer::json(
+fn openid_configuration(request: &Request<'_>, tenant: &str) -> Result<Answer, Refusal> {
+    let tenant = match tenant {
+        "common" | "organizations" => Tenant::home(),
+        name => super::tenant(name)?,
+    };
+    let base = format!("https://{}/{}", request.host, tenant.id);
+    Ok(Answer::json(
         200,
         &json!({
-            "issuer": STS_ISSUER,
+            "issuer": tenant.issuer(),
             "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
             "token_endpoint": format!("{base}/oauth2/v2.0/token"),
             "jwks_uri": format!("{base}/discovery/v2.0/keys"),
@@ -88,7 +96,7 @@ fn openid_configuration(request: &Request<'_>) -> Answer {
                 ["client_secret_post", "private_key_jwt", "tls_client_auth"],
             "mtls_endpoint_aliases": { "token_endpoint": format!("{}/oauth2/v2.0/token", base.replacen("login.", "mtlsauth.", 1)) },
         }),
-    )
+    ))
 }
 
 /// A provider whose token endpoint must be discovered. Its tokens are the STS's, issuer included.

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::directory::{Client, STS_ISSUER, TENANT_ID};
+use crate::directory::{Client, Tenant};
 use crate::fault::{Fault, merge};
 use crate::world::World;
 
 /// What a token says.
 pub(crate) struct Grant<'a> {
+    pub(crate) tenant: &'static Tenant,
     pub(crate) client: Client,
     pub(crate) audience: &'a str,
     /// `x5t#S256` of the certificate the token is bound to.
@@ -28,7 +29,7 @@ pub(crate) fn access_token(
     let client_id = grant.client.client_id();
     let mut claims = json!({
         "aud": grant.audience,
-        "iss": STS_ISSUER,
+        "iss": grant.tenant.issuer(),
         "iat": now,
         "nbf": now,
         "exp": now + grant.lifetime,
@@ -38,7 +39,7 @@ pub(crate) fn access_token(
         "idtyp": "app",
         "oid": grant.client.object_id(),
         "sub": grant.client.object_id(),
-        "tid": TENANT_ID,
+        "tid": grant.tenant.id,
         "uti": Uuid::new_v4().simple().to_string(),
         "ver": "2.0",
     });

@@ -57,6 +57,12 @@ impl<'a> Signer<'a> {
         self.send_to(&endpoint(host), certificate, Algorithm::PS256, whole, payload)
     }
 
+    /// Sends a PS256 assertion with `x5c` to any URL.
+    pub fn send_ps256(&self, url: &str, certificate: Option<&Path>) -> Reply {
+        let header = json!({ "x5t#S256": Cloud::thumbprint(&self.certificate), "x5c": self.x5c });
+        self.send_to(url, certificate, Algorithm::PS256, header, &self.payload_for(url))
+    }
+
     /// Sends an RS256 assertion, with `x5t`.
     pub fn send_rs256(&self, url: &str) -> Reply {
         let x5t = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.certificate));
