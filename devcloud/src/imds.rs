@@ -64,6 +64,7 @@ fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
         audience: asked,
         bound_to: None,
         claims: None,
+        form: None,
         lifetime: TOKEN_LIFETIME,
     };
     let token = access_token(world, &grant, request.fault).map_err(|error| Answer::text(500, error))?;

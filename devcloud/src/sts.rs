@@ -92,6 +92,7 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         audience: resource,
         bound_to: bound_to.as_deref(),
         claims: claims.as_ref(),
+        form: Some(&form),
         lifetime: EXPIRES_IN,
     };
     let token = access_token(world, &grant, request.fault)

@@ -41,6 +41,23 @@ fn refusals_have_the_numbers_of_entra() {
     assert_eq!(token_at(&cloud, &url, None, &[ID, SECRET, GRAPH_SCOPE]).code(), 90002);
 }
 
+/// Can a test see in the token, and in the log, what the form said beyond what every form says?
+#[test]
+fn a_token_shows_what_was_asked_for() {
+    let cloud = start();
+    let asked = r#"{"access_token":{"xms_cc":{"values":["cp1"]}, "nonce":null}}"#;
+    let more = [("fmi_path", "/fmi/app"), ("claims", asked), ("attributes", "unknown to devcloud")];
+    let issued = token(&cloud, LOGIN, None, &[&[ID, SECRET, GRAPH_SCOPE][..], &more].concat());
+    let shown = claims(&issued.token());
+    assert_eq!((&shown["fmi_path"], &shown["xms_cc"]), (&"/fmi/app".into(), &json!(["cp1"])));
+    assert_eq!((&shown["devcloud_claims"], &shown["devcloud_scope"]), (&asked.into(), &GRAPH_SCOPE.1.into()));
+    let logged = cloud.requests_to(devcloud::Service::Login);
+    assert_eq!(logged[0].form("attributes").as_deref(), Some("unknown to devcloud"));
+
+    let plain = claims(&token(&cloud, LOGIN, None, &[ID, SECRET, GRAPH_SCOPE]).token());
+    assert!(plain["fmi_path"].is_null() && plain["devcloud_claims"].is_null(), "{plain}");
+}
+
 #[test]
 fn a_refusal_echoes_the_correlation_id() {
     let cloud = start();

@@ -4,8 +4,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::directory::{Client, Tenant};
+use crate::exchange::Pairs;
 use crate::fault::{Fault, merge};
 use crate::world::World;
+
+/// Claims of our own that show tests what was asked for, and the parameters that they come from.
+const ECHOES: [(&str, &str); 3] =
+    [("fmi_path", "fmi_path"), ("devcloud_claims", "claims"), ("devcloud_scope", "scope")];
 
 /// What a token says.
 pub(crate) struct Grant<'a> {
@@ -16,6 +21,8 @@ pub(crate) struct Grant<'a> {
     pub(crate) bound_to: Option<&'a str>,
     /// The `claims` parameter of the request.
     pub(crate) claims: Option<&'a Value>,
+    /// The form of the request, where there was one.
+    pub(crate) form: Option<&'a Pairs>,
     pub(crate) lifetime: i64,
 }
 
@@ -58,6 +65,13 @@ pub(crate) fn access_token(
         }
         if let Some(context) = asked["acrs"]["value"].as_str() {
             claims["acrs"] = json!([context]);
+        }
+    }
+    if let Some(form) = grant.form {
+        for (claim, parameter) in ECHOES {
+            if let Some(value) = form.get(parameter) {
+                claims[claim] = json!(value);
+            }
         }
     }
     if let Some(fault) = fault {
