@@ -8,6 +8,8 @@ pub(crate) mod issue;
 pub(crate) mod refusal;
 mod site;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::directory::{self, Client, Tenant};
@@ -97,12 +99,22 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
     };
     let token = access_token(world, &grant, request.fault)
         .map_err(|text| Refusal::new("server_error", 90033, text))?;
-    Ok(json!({
+    let mut answer = json!({
         "token_type": if bound { "mtls_pop" } else { "Bearer" },
         "expires_in": EXPIRES_IN,
         "ext_expires_in": EXPIRES_IN,
         "access_token": token,
-    }))
+    });
+    if let Some("1" | "2") = form.get("client_info") {
+        answer["client_info"] = json!(client_info(client, tenant));
+    }
+    Ok(answer)
+}
+
+/// Who the client is, for the client: base64url of JSON. Real ones have members of other names as well.
+fn client_info(client: Client, tenant: &Tenant) -> String {
+    let info = json!({ "uid": client.object_id(), "utid": tenant.id, "xms_devcloud": "demo" });
+    URL_SAFE_NO_PAD.encode(info.to_string())
 }
 
 /// Lets the client in, or does not. Returns the certificate that the token is to be bound to.

@@ -3,6 +3,8 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::signer::Signer;
 use common::*;
 use devcloud::Assertion;
@@ -56,6 +58,24 @@ fn a_token_shows_what_was_asked_for() {
 
     let plain = claims(&token(&cloud, LOGIN, None, &[ID, SECRET, GRAPH_SCOPE]).token());
     assert!(plain["fmi_path"].is_null() && plain["devcloud_claims"].is_null(), "{plain}");
+}
+
+/// Does a client learn who it is when it asks, and only then?
+#[test]
+fn client_info_comes_to_those_who_ask() {
+    let cloud = start();
+    let ask = |more: &[(&str, &str)]| {
+        token(&cloud, LOGIN, None, &[&[ID, SECRET, GRAPH_SCOPE][..], more].concat()).json()
+    };
+    assert!(ask(&[])["client_info"].is_null());
+    for version in ["1", "2"] {
+        let answer = ask(&[("client_info", version)]);
+        let info = URL_SAFE_NO_PAD.decode(answer["client_info"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&info).unwrap(),
+            json!({ "uid": APP_A_OBJECT_ID, "utid": TENANT_ID, "xms_devcloud": "demo" })
+        );
+    }
 }
 
 #[test]
