@@ -43,8 +43,16 @@ pub(crate) enum ClientCertificate {
     Required,
 }
 
+/// A cloud that clients cannot know without asking: `login.devcloud.test`, also named `sts.devcloud.test`.
+const PRIVATE_DOMAIN: &str = "devcloud.test";
+const PRIVATE_ALIAS: &str = "sts.devcloud.test";
+/// A cloud that instance discovery does not know either.
+const UNKNOWN_DOMAIN: &str = "unknown.test";
+
 /// Login hosts without a region: `login.` in the place of `mtlsauth.`, both also below `{region}.`.
-const SOVEREIGN_DOMAINS: [&str; 5] = [
+const DOMAINS: [&str; 7] = [
+    PRIVATE_DOMAIN,
+    UNKNOWN_DOMAIN,
     "microsoftonline.us",
     "partner.microsoftonline.cn",
     "sovcloud-identity.fr",
@@ -56,7 +64,7 @@ impl Service {
     /// The service behind a public host name.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
         match host {
-            "login.microsoftonline.com" | "login.windows.net" => return Some(Service::Login),
+            "login.microsoftonline.com" | "login.windows.net" | PRIVATE_ALIAS => return Some(Service::Login),
             "graph.microsoft.com" | "mtlstb.graph.microsoft.com" => return Some(Service::Graph),
             FEDERATED_ISSUER_HOST => return Some(Service::Oidc),
             ADFS_HOST | OPENID_PROVIDER_HOST => return Some(Service::Authority),
@@ -69,7 +77,7 @@ impl Service {
         if is("mtlsauth.microsoft.com") {
             return Some(Service::Mtlsauth);
         }
-        for domain in SOVEREIGN_DOMAINS {
+        for domain in DOMAINS {
             if is(&format!("login.{domain}")) {
                 return Some(Service::Login);
             }
@@ -111,6 +119,11 @@ impl Service {
     }
 }
 
+/// Whether instance discovery vouches for a login host of ours.
+pub(crate) fn is_valid_instance(host: &str) -> bool {
+    Service::of_host(host) == Some(Service::Login) && !host.ends_with(UNKNOWN_DOMAIN)
+}
+
 pub(crate) fn one_label_below(host: &str, name: &str) -> bool {
     host.strip_suffix(name).and_then(|rest| rest.strip_suffix('.')).is_some_and(is_label)
 }
@@ -132,6 +145,12 @@ mod tests {
             ("sharedeus.eus.attest.azure.net", Some(Service::Attest)),
             ("a.vault.azure.net", Some(Service::Vault)),
             ("a.ciamlogin.com", Some(Service::Authority)),
+            ("eastus.login.devcloud.test", Some(Service::Login)),
+            ("mtlsauth.devcloud.test", Some(Service::Mtlsauth)),
+            ("sts.devcloud.test", Some(Service::Login)),
+            ("login.unknown.test", Some(Service::Login)),
+            ("eastus.sts.devcloud.test", None),
+            ("devcloud.test", None),
             ("vault.azure.net", None),
             ("a.b.mtlsauth.microsoft.com", None),
             (".mtlsauth.microsoft.com", None),

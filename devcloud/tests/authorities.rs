@@ -6,6 +6,7 @@ mod common;
 use common::signer::Signer;
 use common::*;
 use devcloud::directory::*;
+use serde_json::{Value, json};
 
 #[test]
 fn each_kind_has_its_path_and_signs_its_way() {
@@ -34,4 +35,48 @@ fn each_kind_has_its_path_and_signs_its_way() {
     }
     let discovered = curl(&cloud, &["https://idp.devcloud.test/.well-known/openid-configuration"]);
     assert_eq!(discovered.json()["token_endpoint"], "https://idp.devcloud.test/oauth2/token");
+}
+
+/// Does instance discovery know the private cloud, deny the unknown one, and both serve tokens?
+#[test]
+fn a_cloud_of_another_name_is_known_to_instance_discovery_or_not() {
+    let cloud = start();
+    let ask = |at: &str, about: &str| {
+        let endpoint = format!("https://{about}/{OTHER_TENANT_ID}/oauth2/v2.0/authorize");
+        let query = format!("api-version=1.1&authorization_endpoint={endpoint}");
+        curl(&cloud, &[&format!("https://{at}/common/discovery/instance?{query}")])
+    };
+    for at in ["login.microsoftonline.com", "login.devcloud.test", "login.microsoftonline.us"] {
+        for about in ["login.devcloud.test", "sts.devcloud.test", "eastus.login.devcloud.test"] {
+            let known = ask(at, about).json();
+            let metadata = known["metadata"].as_array().unwrap();
+            let network = |entry: &&Value| entry["preferred_network"] == "login.devcloud.test";
+            let entry = metadata.iter().find(network).unwrap();
+            assert_eq!(entry["aliases"], json!(["login.devcloud.test", "sts.devcloud.test"]), "{at} {about}");
+            assert_eq!(
+                known["tenant_discovery_endpoint"],
+                format!("https://{about}/{OTHER_TENANT_ID}/v2.0/.well-known/openid-configuration")
+            );
+        }
+        for about in ["login.unknown.test", "eastus.login.unknown.test", "example.com", ""] {
+            let denied = ask(at, about);
+            assert_eq!(
+                (denied.code(), &denied.json()["error"]),
+                (50049, &"invalid_instance".into()),
+                "{about}"
+            );
+        }
+    }
+    let sni = cloud.files().sni();
+    let client = [("client_id", APP_A_CLIENT_ID), GRAPH_SCOPE];
+    for domain in ["devcloud.test", "unknown.test"] {
+        for region in ["", "eastus."] {
+            let secret = [&client[..], &[("client_secret", APP_A_SECRET)]].concat();
+            let login = token(&cloud, &format!("{region}login.{domain}"), None, &secret);
+            assert_eq!(login.json()["token_type"], "Bearer", "{login:?}");
+            let bound = [&client[..], &[POP]].concat();
+            let mtls = token(&cloud, &format!("{region}mtlsauth.{domain}"), Some(&sni), &bound);
+            assert_eq!(mtls.json()["token_type"], "mtls_pop", "{mtls:?}");
+        }
+    }
 }

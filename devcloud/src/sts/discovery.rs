@@ -5,12 +5,12 @@ use serde_json::json;
 use super::refusal::Refusal;
 use crate::directory::Tenant;
 use crate::exchange::{Answer, Request};
-use crate::hosts::{OPENID_PROVIDER_HOST, Service};
+use crate::hosts::{OPENID_PROVIDER_HOST, Service, is_valid_instance};
 use crate::serve;
 use crate::world::World;
 
 /// Preferred network name, preferred cache name and aliases of each cloud.
-const CLOUDS: [(&str, &str, &[&str]); 6] = [
+const CLOUDS: [(&str, &str, &[&str]); 7] = [
     (
         "login.microsoftonline.com",
         "login.windows.net",
@@ -29,6 +29,7 @@ const CLOUDS: [(&str, &str, &[&str]); 6] = [
     ("login.sovcloud-identity.fr", "login.sovcloud-identity.fr", &["login.sovcloud-identity.fr"]),
     ("login.sovcloud-identity.de", "login.sovcloud-identity.de", &["login.sovcloud-identity.de"]),
     ("login.sovcloud-identity.sg", "login.sovcloud-identity.sg", &["login.sovcloud-identity.sg"]),
+    ("login.devcloud.test", "login.devcloud.test", &["login.devcloud.test", "sts.devcloud.test"]),
 ];
 
 pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
@@ -58,7 +59,7 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
     let host = serve::host_name(authority);
     let tenant = path.split('/').next().unwrap_or_default();
     let known = CLOUDS.iter().any(|(_, _, aliases)| aliases.contains(&host.as_str()));
-    if !known && Service::of_host(&host) != Some(Service::Login) {
+    if !known && !is_valid_instance(&host) {
         return Err(Refusal::new(
             "invalid_instance",
             50049,
