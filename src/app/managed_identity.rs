@@ -7,7 +7,8 @@ use super::{Caches, Core, TokenRequest};
 use crate::binding::{Binding, Lifetime, lifetime};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
-use crate::managed_identity::{Imds, ManagedIdentityId, Source, imds_v1, imds_v2};
+use crate::http::Imds;
+use crate::managed_identity::{ManagedIdentityId, Source, imds_v1, imds_v2};
 use crate::runtime::Call;
 use crate::token::{AccessToken, KeyBuilder, TokenType, request_token};
 

@@ -7,6 +7,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::runtime::Call;
 use crate::secret::Secret;
 
 pub(crate) use ureq::http::Method;
@@ -65,6 +66,16 @@ impl<'a> Request<'a> {
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), Secret::new(value)));
         self
+    }
+
+    /// Says which library asks and for which call, as every request of MSAL to an authority does.
+    pub(crate) fn identified(self, call: &Call) -> Self {
+        self.header("Accept", "application/json")
+            .header("client-request-id", call.correlation_id.as_str())
+            .header("return-client-request-id", "true")
+            .header("x-client-SKU", "mtlspop")
+            .header("x-client-Ver", env!("CARGO_PKG_VERSION"))
+            .header("x-client-OS", std::env::consts::OS)
     }
 
     /// A longer answer is an error. 1 MiB where nothing is said.

@@ -7,6 +7,7 @@ mod client;
 mod connector;
 mod exchange;
 mod failure;
+mod imds;
 mod message;
 mod pool;
 mod proxy;
@@ -20,6 +21,7 @@ mod tunnel;
 mod tests;
 
 pub(crate) use client::Client;
+pub(crate) use imds::Imds;
 pub(crate) use message::{Request, Response, method};
 pub(crate) use pool::{Pool, TransportOptions};
 pub(crate) use retry::{Policy, retry_after, send_with_retry};

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Imds, ManagedIdentityId};
+use super::ManagedIdentityId;
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, Response, retry_after, send_with_retry};
+use crate::http::{Client, Imds, Policy, Request, Response, retry_after, send_with_retry};
 use crate::runtime::Call;
 use crate::secret::Secret;
 

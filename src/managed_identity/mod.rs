@@ -4,7 +4,7 @@ pub(crate) mod imds_v1;
 pub(crate) mod imds_v2;
 mod source;
 
-pub(crate) use source::{Imds, Source, detect};
+pub(crate) use source::{Source, detect};
 
 /// Which managed identity of the host is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

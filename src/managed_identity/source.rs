@@ -1,11 +1,10 @@
-//! Which managed identity service this host has (managed_identity spec, sections 4.2 and 4.5).
+//! Which managed identity service this host has (managed_identity spec, section 4.2).
 
 use std::path::Path;
 
-use url::Url;
-
 use crate::env::Env;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::http::Imds;
 
 /// A managed identity service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +14,6 @@ pub(crate) enum Source {
     /// Another service, which this version detects but does not speak.
     Other(&'static str),
 }
-
-/// Where the instance metadata service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Imds {
-    base: Url,
-}
-
-const IMDS: &str = "http://169.254.169.254";
 
 /// Detects the source from the environment alone, without any request.
 pub(crate) fn detect(env: &dyn Env) -> Result<Source> {
@@ -50,34 +41,6 @@ pub(crate) fn detect(env: &dyn Env) -> Result<Source> {
     }
 }
 
-impl Imds {
-    fn from_env(env: &dyn Env) -> Result<Self> {
-        let text = env.var("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or_else(|| IMDS.to_owned());
-        match Url::parse(&text) {
-            Ok(base) if matches!(base.scheme(), "http" | "https") && base.has_host() => Ok(Self { base }),
-            _ => Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "invalid_managed_identity_endpoint",
-                "the environment variable AZURE_POD_IDENTITY_AUTHORITY_HOST is not an http URL",
-            )),
-        }
-    }
-
-    /// The URL of `path` with `query`; the path of the base is replaced.
-    pub(crate) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
-        let mut url = self.base.clone();
-        url.set_path(path);
-        url.set_fragment(None);
-        url.query_pairs_mut().clear().extend_pairs(query);
-        url
-    }
-
-    /// Tells hosts apart in cache keys that the whole process shares.
-    pub(crate) fn cache_name(&self) -> &str {
-        self.base.as_str()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -101,19 +64,5 @@ mod tests {
         for (names, expected) in rows {
             assert_eq!(detect(&env(names)).unwrap(), Source::Other(expected), "{names:?}");
         }
-    }
-
-    /// Does the pod identity host replace the address, and lose its own path (section 4.5)?
-    #[test]
-    fn pod_identity_host() {
-        let mut map = HashMap::new();
-        let Source::Imds(imds) = detect(&map).unwrap() else { panic!("IMDS is the fallback") };
-        let url = imds.url("/p", &[("a", "b/c d")]);
-        assert_eq!(url.as_str(), "http://169.254.169.254/p?a=b%2Fc+d");
-        map.insert("AZURE_POD_IDENTITY_AUTHORITY_HOST".into(), "http://127.0.0.1:9/old?x=y".into());
-        let Source::Imds(imds) = detect(&map).unwrap() else { panic!("still IMDS") };
-        assert_eq!(imds.url("/p", &[]).as_str(), "http://127.0.0.1:9/p?");
-        map.insert("AZURE_POD_IDENTITY_AUTHORITY_HOST".into(), "nonsense".into());
-        assert_eq!(detect(&map).unwrap_err().code(), "invalid_managed_identity_endpoint");
     }
 }

@@ -22,13 +22,8 @@ pub(crate) fn request_token(
     let body = encode(form);
     let request = Request::post(endpoint, body.as_bytes())
         .header("Content-Type", "application/x-www-form-urlencoded")
-        .header("Accept", "application/json")
-        .header("client-request-id", call.correlation_id.as_str())
-        .header("return-client-request-id", "true")
+        .identified(call)
         .header("x-ms-lib-capability", "retry-after, h429")
-        .header("x-client-SKU", "mtlspop")
-        .header("x-client-Ver", env!("CARGO_PKG_VERSION"))
-        .header("x-client-OS", std::env::consts::OS)
         .repeatable(true);
     let host = endpoint.host_str().unwrap_or_default();
     call.log.info("token", || format!("asking {host} for a token of type {}", expected.as_str()));

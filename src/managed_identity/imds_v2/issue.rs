@@ -10,10 +10,10 @@ use url::Url;
 
 use crate::binding::{Binding, Certificate};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, send_with_retry};
+use crate::http::{Client, Imds, Policy, Request, send_with_retry};
 use crate::key::PrivateKey;
+use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::imds_v1::{failed, refused, unreachable};
-use crate::managed_identity::{Imds, ManagedIdentityId};
 use crate::runtime::Call;
 
 #[derive(Serialize)]

@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use super::csr::CuId;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, send_with_retry};
+use crate::http::{Client, Imds, Policy, Request, send_with_retry};
+use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::imds_v1::{failed, refused, unreachable};
-use crate::managed_identity::{Imds, ManagedIdentityId};
 use crate::runtime::Call;
 
 /// The answer, complete.

@@ -6,10 +6,10 @@ mod metadata;
 
 use std::sync::Arc;
 
-use super::{Imds, ManagedIdentityId};
+use super::ManagedIdentityId;
 use crate::binding::Binding;
 use crate::error::Result;
-use crate::http::Client;
+use crate::http::{Client, Imds};
 use crate::key::{PrivateKey, SoftwareKey};
 use crate::runtime::Call;
 
