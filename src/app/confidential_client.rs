@@ -1,7 +1,7 @@
 //! Tokens for an app registration: credential, endpoint, request (confidential_client spec, 2 to 4).
 
 use super::{Core, TokenRequest};
-use crate::authority::{Authority, Region};
+use crate::authority::{Authority, Resolver};
 use crate::credential::{Ask, Credential, Proof};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Call;
@@ -11,7 +11,7 @@ use crate::token::{AccessToken, KeyBuilder, TokenType, request_token};
 pub(super) struct ConfidentialClient {
     client_id: String,
     authority: Authority,
-    region: Option<Region>,
+    resolver: Resolver,
     credential: Credential,
 }
 
@@ -19,7 +19,7 @@ impl ConfidentialClient {
     pub(super) fn new(
         client_id: String,
         authority: Authority,
-        region: Option<Region>,
+        resolver: Resolver,
         credential: Option<Credential>,
     ) -> Result<Self> {
         if client_id.trim().is_empty() {
@@ -32,8 +32,7 @@ impl ConfidentialClient {
                 "no credential: give the app a certificate, a secret or an assertion callback",
             )
         })?;
-        authority.require_known_host()?;
-        Ok(Self { client_id, authority, region, credential })
+        Ok(Self { client_id, authority, resolver, credential })
     }
 
     /// What makes its tokens different from others'. The certificate is part of it where it is the
@@ -56,7 +55,7 @@ impl ConfidentialClient {
         if bound {
             self.authority.require_tenant_for_pop()?;
         }
-        let mut endpoint = self.authority.token_endpoint(self.region.as_ref(), bound)?;
+        let mut endpoint = self.resolver.resolve(&self.authority, bound, &core.pool, call)?;
         let canonical = self.authority.canonical();
         let ask = Ask {
             client_id: &self.client_id,
@@ -70,7 +69,7 @@ impl ConfidentialClient {
         let proof = self.credential.prove(&ask, call)?;
         if proof.certificate.is_some() && !bound {
             // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
-            endpoint = self.authority.token_endpoint(self.region.as_ref(), true)?;
+            endpoint = self.resolver.resolve(&self.authority, true, &core.pool, call)?;
         }
         let client = match &proof.certificate {
             Some(certificate) => core.pool.for_certificate(certificate)?,
@@ -78,7 +77,8 @@ impl ConfidentialClient {
         };
         let scope = request.scopes().join(" ");
         let form = form(&self.client_id, &scope, request, &proof);
-        let answer = request_token(&client, &endpoint.url, &form, token_type, call)?;
+        let answer = request_token(&client, &endpoint.url, &form, token_type, call)
+            .map_err(|error| self.authority.advise(error))?;
         let (expires_on, refresh_on) = core.times(&answer);
         let granted = answer.scope.unwrap_or(scope);
         Ok(AccessToken {
@@ -89,7 +89,7 @@ impl ConfidentialClient {
             scopes: granted.split_whitespace().map(str::to_owned).collect(),
             tenant: self.authority.tenant().map(str::to_owned),
             endpoint: endpoint.url.into(),
-            region: endpoint.region,
+            region: endpoint.region.used.map(|region| region.as_str().to_owned()),
             certificate: proof.certificate.filter(|_| bound),
         })
     }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use once_cell::sync::Lazy;
 use uuid::Uuid;
 
+use crate::authority::RegionMemory;
 use crate::binding::BindingCache;
 use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
@@ -51,6 +52,11 @@ enum Identity {
     ConfidentialClient(ConfidentialClient),
 }
 
+struct Host {
+    managed_identity: Arc<PerProcess<Caches>>,
+    regions: Arc<PerProcess<RegionMemory>>,
+}
+
 struct Caches {
     tokens: TokenCache,
     bindings: BindingCache,
@@ -62,7 +68,7 @@ impl App {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let parts = options.check()?;
         let caches = match &parts.identity {
-            Identity::ManagedIdentity(_) => MANAGED_IDENTITY_CACHES.clone(),
+            Identity::ManagedIdentity(_) => HOST.managed_identity.clone(),
             Identity::ConfidentialClient(_) => Arc::new(PerProcess::new(Caches::new)),
         };
         let core = Core {
@@ -240,10 +246,12 @@ impl Caches {
     }
 }
 
-/// Managed identity belongs to the host, not to an app object: all apps of a process share these, as
-/// MSAL does. The one global of the library.
-static MANAGED_IDENTITY_CACHES: Lazy<Arc<PerProcess<Caches>>> =
-    Lazy::new(|| Arc::new(PerProcess::new(Caches::new)));
+/// Managed identity and region belong to the host, not to an app object: all apps of a process share
+/// them, as MSAL does. The one global of the library.
+static HOST: Lazy<Host> = Lazy::new(|| Host {
+    managed_identity: Arc::new(PerProcess::new(Caches::new)),
+    regions: Arc::new(PerProcess::new(RegionMemory::new)),
+});
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

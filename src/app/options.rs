@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Identity;
 use super::confidential_client::ConfidentialClient;
 use super::managed_identity::ManagedIdentity;
-use crate::authority::{Authority, Region};
+use super::{HOST, Identity};
+use crate::authority::{Authority, RegionSetting, Resolver};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
@@ -21,7 +21,8 @@ use crate::secret::Secret;
 #[derive(Clone)]
 pub struct AppOptions {
     kind: Kind,
-    authority: Option<String>,
+    authority: Option<AuthorityText>,
+    instance_discovery: Option<bool>,
     azure_region: Option<String>,
     credential: Option<Credential>,
     background_refresh: Option<bool>,
@@ -37,6 +38,12 @@ pub struct AppOptions {
 enum Kind {
     ManagedIdentity(ManagedIdentityId),
     ConfidentialClient { client_id: String },
+}
+
+#[derive(Clone, Debug)]
+enum AuthorityText {
+    Known(String),
+    Oidc(String),
 }
 
 /// What [`AppOptions::check`] made of the settings.
@@ -63,6 +70,7 @@ impl AppOptions {
         Self {
             kind,
             authority: None,
+            instance_discovery: None,
             azure_region: None,
             credential: None,
             background_refresh: None,
@@ -83,13 +91,28 @@ impl AppOptions {
         self
     }
 
-    /// Who issues tokens: `https://login.microsoftonline.com/<tenant id>`.
+    /// Who issues tokens: `https://login.microsoftonline.com/<tenant id>`, or an authority of AD FS,
+    /// dSTS, B2C or CIAM. The last authority set counts.
     pub fn with_authority(mut self, authority: &str) -> Self {
-        self.authority = Some(authority.to_owned());
+        self.authority = Some(AuthorityText::Known(authority.to_owned()));
         self
     }
 
-    /// The Azure region whose token service is asked (`eastus`; `"east us"` means the same).
+    /// The same for an OpenID provider, which is asked for its token endpoint. Used exactly as given.
+    pub fn with_oidc_authority(mut self, authority: &str) -> Self {
+        self.authority = Some(AuthorityText::Oidc(authority.to_owned()));
+        self
+    }
+
+    /// Whether a host that the library does not know is asked about before it is used, which is the
+    /// default: Entra about hosts of Entra, an AD FS host about itself.
+    pub fn with_instance_discovery(mut self, on: bool) -> Self {
+        self.instance_discovery = Some(on);
+        self
+    }
+
+    /// The Azure region whose token service is asked (`eastus`; `"east us"` means the same), or
+    /// `TryAutoDetect` for that of this host.
     pub fn with_azure_region(mut self, region: &str) -> Self {
         self.azure_region = Some(region.to_owned());
         self
@@ -152,6 +175,7 @@ impl AppOptions {
             Kind::ManagedIdentity(id) => {
                 let misplaced = [
                     ("authority", self.authority.is_some()),
+                    ("instance discovery", self.instance_discovery.is_some()),
                     ("Azure region", self.azure_region.is_some()),
                     ("credential", self.credential.is_some()),
                 ];
@@ -168,20 +192,21 @@ impl AppOptions {
                 ));
             }
             Kind::ConfidentialClient { client_id } => {
-                let authority = self.authority.as_deref().ok_or_else(|| {
+                let authority = self.authority.ok_or_else(|| {
                     Error::new(
                         ErrorKind::InvalidArgument,
                         "missing_tenanted_authority",
                         "no authority: set https://login.microsoftonline.com/<tenant id>",
                     )
                 })?;
-                let region = self.azure_region.as_deref().map(Region::parse).transpose()?;
-                let client = ConfidentialClient::new(
-                    client_id,
-                    Authority::parse(authority)?,
-                    region,
-                    self.credential,
-                )?;
+                let authority = match authority {
+                    AuthorityText::Known(text) => Authority::parse(&text),
+                    AuthorityText::Oidc(text) => Authority::parse_oidc(&text),
+                }?;
+                let region = RegionSetting::resolve(self.azure_region.as_deref(), self.env.as_ref())?;
+                let discovery = self.instance_discovery.unwrap_or(true);
+                let resolver = Resolver::new(region, discovery, HOST.regions.clone());
+                let client = ConfidentialClient::new(client_id, authority, resolver, self.credential)?;
                 Identity::ConfidentialClient(client)
             }
         };

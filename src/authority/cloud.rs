@@ -47,4 +47,9 @@ impl Cloud {
     pub(crate) fn is_public(&self) -> bool {
         self.preferred_network == "login.microsoftonline.com"
     }
+
+    /// Whether this is the cloud in which Entra tries itself out.
+    pub(crate) fn is_test(&self) -> bool {
+        self.preferred_network == "login.windows-ppe.net"
+    }
 }

@@ -1,22 +1,62 @@
-//! Azure regions, as a part of host names that is safe to put there.
+//! Azure regions: names that are safe in a host name, and which of them an app uses (confidential_client spec, 1.5).
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::http::Imds;
 
 /// A region name: only `a`-`z` and `0`-`9`, so that no caller's text can change which host is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region(String);
 
+/// Which region an app uses, as far as that is known without a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RegionSetting {
+    /// None: the global endpoint.
+    Global,
+    /// The caller said so.
+    Explicit(Region),
+    /// The caller wants it detected, and the environment of the host names it.
+    Environment(Region),
+    /// The caller wants it detected, and this service is to be asked.
+    Detect(Imds),
+}
+
+/// How an endpoint came by its region. The numbers are MSAL's, for telemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RegionDetails {
+    pub(crate) used: Option<Region>,
+    pub(crate) outcome: RegionOutcome,
+    pub(crate) source: RegionSource,
+    /// Why the detection failed.
+    pub(crate) error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum RegionOutcome {
+    #[default]
+    None = 0,
+    AutodetectSuccess = 4,
+    FallbackToGlobal = 5,
+    UserProvided = 6,
+}
+
+/// Where a detected region comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum RegionSource {
+    #[default]
+    None = 0,
+    FailedAutoDiscovery = 1,
+    Cache = 2,
+    EnvVariable = 3,
+    Imds = 4,
+}
+
 impl Region {
-    /// Reads the caller's region. `"East US"` means `eastus`, as the portal and Microsoft's own
-    /// samples write it; what is still not `[a-z0-9]+` after that is an error.
+    /// Reads a region. `"East US"` means `eastus`, as the portal and Microsoft's own samples write
+    /// it; what is still not `[a-z0-9]+` after that is an error.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        if text.eq_ignore_ascii_case("TryAutoDetect") {
-            return Err(Error::new(
-                ErrorKind::NotSupported,
-                "region_discovery_failed",
-                "azure region: TryAutoDetect is not available in this version; name the region, for example \"eastus\"",
-            ));
-        }
         let name: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_lowercase()).collect();
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
             let shown: String = text.chars().take(40).collect();
@@ -32,25 +72,138 @@ impl Region {
     }
 }
 
+impl RegionSetting {
+    /// The caller's region, as `MSAL_DISABLE_REGION` and `MSAL_FORCE_REGION` leave it.
+    pub(crate) fn resolve(option: Option<&str>, env: &dyn Env) -> Result<Self> {
+        if env.var("MSAL_DISABLE_REGION").is_some() {
+            return Ok(Self::Global);
+        }
+        match (option, env.var("MSAL_FORCE_REGION")) {
+            (Some(text), _) => Self::read(text, env),
+            (None, Some(text)) => {
+                Self::read(&text, env).map_err(|e| e.context("the environment variable MSAL_FORCE_REGION"))
+            }
+            (None, None) => Ok(Self::Global),
+        }
+    }
+
+    fn read(text: &str, env: &dyn Env) -> Result<Self> {
+        if text.eq_ignore_ascii_case("DisableMsalForceRegion") {
+            return Ok(Self::Global);
+        }
+        if !text.eq_ignore_ascii_case("TryAutoDetect") {
+            return Region::parse(text).map(Self::Explicit);
+        }
+        match env.var("REGION_NAME").map(|name| Region::parse(&name)) {
+            Some(Ok(region)) => Ok(Self::Environment(region)),
+            _ => Imds::from_env(env).map(Self::Detect),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) const NASTY: [&str; 22] = [
+    "",
+    " ",
+    ".",
+    "east.us",
+    "east@us",
+    "east:us",
+    "fake.com/x",
+    "fake.com#",
+    "fake.com?",
+    "eastus\n",
+    "eastus\t",
+    "east\0us",
+    "ｅａｓｔｕｓ",
+    "eaſtus",
+    "east-us",
+    "east_us",
+    "%65astus",
+    "east\u{a0}us",
+    "east\u{200b}us",
+    "xn--eastus",
+    "..\\eastus",
+    "eastus\u{212a}",
+];
+
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+
+    fn env(variables: &[(&str, &str)]) -> HashMap<String, String> {
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn region(name: &str) -> Region {
+        Region::parse(name).unwrap()
+    }
+
+    fn detect() -> RegionSetting {
+        RegionSetting::Detect(Imds::from_env(&env(&[])).unwrap())
+    }
 
     /// Are the spellings of Microsoft's documents accepted (design: "east us" means eastus)?
     #[test]
     fn spellings_of_the_portal() {
-        for text in ["eastus", "East US", "east us", "EASTUS"] {
-            assert_eq!(Region::parse(text).unwrap().as_str(), "eastus");
+        for text in ["eastus", "East US", "east us", "EASTUS", " eastus "] {
+            assert_eq!(region(text).as_str(), "eastus");
         }
     }
 
-    /// Is everything refused that could change the host (confidential_client spec, section 1.5)?
+    /// Does no byte that is not `[a-z0-9]` become part of a region, by whichever way it comes: the
+    /// option, `MSAL_FORCE_REGION` or `REGION_NAME` (section 1.5)?
     #[test]
     fn nothing_else_reaches_a_host_name() {
-        for text in
-            ["", " ", "east.us", "east@us", "fake.com/x", "eastus\n", "ｅａｓｔｕｓ", "east-us", "east.us/x"]
-        {
-            assert_eq!(Region::parse(text).unwrap_err().kind(), ErrorKind::InvalidArgument, "{text:?}");
+        let characters = ('\0'..'\u{3000}')
+            .chain('\u{ff00}'..'\u{fff0}')
+            .filter(|c| !c.is_ascii_alphanumeric() && *c != ' ');
+        let within =
+            characters.flat_map(|c| [format!("east{c}us"), format!("{c}eastus"), format!("eastus{c}")]);
+        for text in NASTY.iter().map(|text| (*text).to_owned()).chain(within) {
+            assert!(Region::parse(&text).is_err(), "{text:?}");
+        }
+        for text in NASTY {
+            RegionSetting::resolve(Some(text), &env(&[])).unwrap_err();
+            let forced = RegionSetting::resolve(None, &env(&[("MSAL_FORCE_REGION", text)]));
+            if text.is_empty() {
+                assert_eq!(forced.unwrap(), RegionSetting::Global);
+            } else {
+                assert!(forced.unwrap_err().message().contains("MSAL_FORCE_REGION"));
+            }
+            let named = RegionSetting::resolve(Some("TryAutoDetect"), &env(&[("REGION_NAME", text)]));
+            assert_eq!(named.unwrap(), detect(), "{text:?}: the metadata service is asked instead");
+        }
+    }
+
+    /// The order of section 1.5: master switch, the caller's opt-out, the caller's region, the forced one.
+    #[test]
+    fn order_of_settings() {
+        use RegionSetting::{Environment, Explicit, Global};
+        let disable = ("MSAL_DISABLE_REGION", "1");
+        let force = ("MSAL_FORCE_REGION", "West US");
+        let force_detection = ("MSAL_FORCE_REGION", "TryAutoDetect");
+        let name = ("REGION_NAME", "North Europe");
+        type Row<'a> = (Option<&'a str>, &'a [(&'a str, &'a str)], RegionSetting);
+        let rows: [Row<'_>; 12] = [
+            (None, &[], Global),
+            (Some("east us"), &[], Explicit(region("eastus"))),
+            (Some("east us"), &[force, name], Explicit(region("eastus"))),
+            (Some("east us"), &[disable, force], Global),
+            (None, &[disable, force], Global),
+            (None, &[force], Explicit(region("westus"))),
+            (None, &[name], Global),
+            (Some("DisableMsalForceRegion"), &[force], Global),
+            (Some("disablemsalforceregion"), &[force], Global),
+            (Some("TryAutoDetect"), &[force], detect()),
+            (Some("tryautodetect"), &[name], Environment(region("northeurope"))),
+            (None, &[force_detection, name], Environment(region("northeurope"))),
+        ];
+        for (option, variables, setting) in rows {
+            let resolved = RegionSetting::resolve(option, &env(variables)).unwrap();
+            assert_eq!(resolved, setting, "{option:?} {variables:?}");
         }
     }
 }

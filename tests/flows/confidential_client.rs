@@ -178,7 +178,7 @@ fn refused_before_any_traffic() {
         code(build(options().with_authority("https://login.microsoftonline.com"))),
         "invalid_authority"
     );
-    assert_eq!(code(build(options().with_authority("https://login.example.com/t"))), "invalid_instance");
+    assert_eq!(code(build(options().with_oidc_authority("http://idp.devcloud.test"))), "invalid_authority");
     assert_eq!(code(build(AppOptions::confidential_client("x"))), "missing_tenanted_authority");
     assert_eq!(
         code(build(AppOptions::confidential_client(" ").with_authority(&authority("login.windows.net")))),

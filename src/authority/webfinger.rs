@@ -1,0 +1,86 @@
+//! AD FS: does a host say of itself that it may be trusted (confidential_client spec, section 1.1)?
+//!
+//! The question goes to the very host that the token request goes to. So where it gets no answer, the
+//! call fails, as it does in MSAL: the token request would hardly fare better.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::parse::Authority;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Client, Policy, Request, Response, retry_after, send_with_retry};
+use crate::runtime::Call;
+
+#[derive(Deserialize)]
+struct Finger {
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    #[serde(default)]
+    rel: String,
+    #[serde(default)]
+    href: String,
+}
+
+const TRUSTED_REALM: &str = "http://schemas.microsoft.com/rel/trusted-realm";
+
+/// An error unless the host of `authority` names itself as a trusted realm.
+pub(super) fn validate(authority: &Authority, client: &Client, call: &Call) -> Result<()> {
+    let realm = format!("https://{}{}", authority.host, authority.port);
+    let query = [("rel", TRUSTED_REALM), ("resource", realm.as_str())];
+    let url = Url::parse_with_params(&format!("{realm}/.well-known/webfinger"), query)
+        .map_err(|error| Error::internal(format!("webfinger of {realm}: {error}")))?;
+    let response = send_with_retry(client, &Request::get(&url).identified(call), call, Policy::Sts)?;
+    if vouches(&response, &realm) {
+        return Ok(());
+    }
+    let message = format!(
+        "{realm} did not confirm that it is an AD FS host (webfinger, HTTP {}): check the authority, or switch \
+         instance discovery off",
+        response.status
+    );
+    Err(Error::new(ErrorKind::Rejected, "authority_validation_failed", message)
+        .with_http_status(response.status)
+        .with_retry_after(retry_after(&response, call.clock.now()))
+        .with_retryable(matches!(response.status, 408 | 429 | 500..)))
+}
+
+fn vouches(response: &Response, realm: &str) -> bool {
+    let is_proof =
+        |link: &Link| link.rel.eq_ignore_ascii_case(TRUSTED_REALM) && link.href.eq_ignore_ascii_case(realm);
+    response.status == 200
+        && serde_json::from_slice(&response.body)
+            .is_ok_and(|finger: Finger| finger.links.iter().any(is_proof))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Which answers vouch for a host (section 1.1, AD FS validation)?
+    #[test]
+    fn answers() {
+        let fine = json!({ "subject": "x", "links": [{ "rel": "other", "href": "https://fs.x" }, {
+            "rel": "http://schemas.microsoft.com/REL/trusted-realm", "href": "https://FS.x",
+        }] });
+        let rows = [
+            (200, fine.clone(), true),
+            (404, fine, false),
+            (200, json!({ "links": [{ "rel": TRUSTED_REALM, "href": "https://fs.y" }] }), false),
+            (200, json!({ "links": [{ "rel": "other", "href": "https://fs.x" }] }), false),
+            (200, json!({ "links": [{}] }), false),
+            (200, json!({}), false),
+            (200, json!([]), false),
+        ];
+        for (status, body, expected) in rows {
+            let text = body.to_string();
+            let response = Response { status, headers: Vec::new(), body: text.clone().into_bytes().into() };
+            assert_eq!(vouches(&response, "https://fs.x"), expected, "{status} {text}");
+        }
+    }
+}
