@@ -9,6 +9,7 @@ mod openid;
 mod parse;
 mod region;
 mod resolver;
+mod tenant;
 mod webfinger;
 
 pub(crate) use detection::RegionMemory;
