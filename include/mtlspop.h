@@ -696,19 +696,50 @@ void mtlspop_app_options_set_user_assigned_resource_id(mtlspop_app_options *opti
                                                        const char *resource_id);
 
 /**
- * Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>".
+ * Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>", or the authority of an AD FS,
+ * dSTS, B2C or CIAM. Of the authority setters, the last one counts.
  *
  * @param options    settings for a confidential client
- * @param authority  an https URL with a tenant
+ * @param authority  an https URL; with a tenant, except for AD FS ("https://<host>/adfs")
  */
-void mtlspop_app_options_set_authority(mtlspop_app_options *options, const char *authority);
+void mtlspop_app_options_set_authority(mtlspop_app_options *options,
+                                       const char *authority);
+
+/**
+ * Sets an OpenID provider as the one who issues tokens, as MSAL's WithOidcAuthority does. It is asked
+ * for its token endpoint when the first token is wanted. An answer that names another issuer is the
+ * error authority_validation_failed, one without a usable token endpoint oidc_failure.
+ *
+ * @param options    settings for a confidential client
+ * @param authority  an https URL, used as given, with its path and query
+ */
+void mtlspop_app_options_set_oidc_authority(mtlspop_app_options *options,
+                                            const char *authority);
+
+/**
+ * Sets whether hosts that the library does not know are asked about before they are used, as MSAL's
+ * WithInstanceDiscovery does. On by default: Entra is asked about hosts of Entra, and its no is the
+ * error invalid_instance; an AD FS host about itself, and its no is authority_validation_failed. With
+ * it off such hosts are used as given. Known hosts are never asked about.
+ *
+ * @param options  settings for a confidential client
+ * @param on       1 or 0
+ */
+void mtlspop_app_options_set_instance_discovery(mtlspop_app_options *options,
+                                                int32_t on);
 
 /**
  * Sets the Azure region whose token service is asked, as MSAL's WithAzureRegion does. Without one the
- * global endpoint is asked.
+ * global endpoint is asked; authorities of other kinds have no regions.
+ *
+ * "TryAutoDetect" means the region of this host: from the environment variable REGION_NAME, else from
+ * the instance metadata service, which has 2 seconds; where neither tells, the global endpoint is asked.
+ * The environment variable MSAL_FORCE_REGION stands in for this setting, unless the region is
+ * "DisableMsalForceRegion"; with MSAL_DISABLE_REGION no region is used at all.
  *
  * @param options  settings for a confidential client
- * @param region   "eastus"; "East US" means the same
+ * @param region   "eastus", "East US" (which means the same) or "TryAutoDetect"; anything else that is
+ *                 not made of letters and digits is an error of mtlspop_app_new()
  */
 void mtlspop_app_options_set_azure_region(mtlspop_app_options *options,
                                           const char *region);

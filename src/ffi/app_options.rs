@@ -113,10 +113,11 @@ pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_resource_id(
     unsafe { user_assigned(options, resource_id, "resource_id", ManagedIdentityId::ResourceId) }
 }
 
-/// Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>".
+/// Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>", or the authority of an AD FS,
+/// dSTS, B2C or CIAM. Of the authority setters, the last one counts.
 ///
 /// @param options    settings for a confidential client
-/// @param authority  an https URL with a tenant
+/// @param authority  an https URL; with a tenant, except for AD FS ("https://<host>/adfs")
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_app_options_set_authority(
     options: *mut mtlspop_app_options,
@@ -126,11 +127,50 @@ pub unsafe extern "C" fn mtlspop_app_options_set_authority(
     unsafe { change(options, "mtlspop_app_options_set_authority", parse, AppOptions::with_authority) }
 }
 
-/// Sets the Azure region whose token service is asked, as MSAL's WithAzureRegion does. Without one the
-/// global endpoint is asked.
+/// Sets an OpenID provider as the one who issues tokens, as MSAL's WithOidcAuthority does. It is asked
+/// for its token endpoint when the first token is wanted. An answer that names another issuer is the
+/// error authority_validation_failed, one without a usable token endpoint oidc_failure.
+///
+/// @param options    settings for a confidential client
+/// @param authority  an https URL, used as given, with its path and query
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_oidc_authority(
+    options: *mut mtlspop_app_options,
+    authority: *const c_char,
+) {
+    let parse = || unsafe { required(authority, "authority") };
+    unsafe {
+        change(options, "mtlspop_app_options_set_oidc_authority", parse, AppOptions::with_oidc_authority)
+    }
+}
+
+/// Sets whether hosts that the library does not know are asked about before they are used, as MSAL's
+/// WithInstanceDiscovery does. On by default: Entra is asked about hosts of Entra, and its no is the
+/// error invalid_instance; an AD FS host about itself, and its no is authority_validation_failed. With
+/// it off such hosts are used as given. Known hosts are never asked about.
 ///
 /// @param options  settings for a confidential client
-/// @param region   "eastus"; "East US" means the same
+/// @param on       1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_instance_discovery(
+    options: *mut mtlspop_app_options,
+    on: i32,
+) {
+    let setter = "mtlspop_app_options_set_instance_discovery";
+    unsafe { change(options, setter, || Ok(on != 0), AppOptions::with_instance_discovery) }
+}
+
+/// Sets the Azure region whose token service is asked, as MSAL's WithAzureRegion does. Without one the
+/// global endpoint is asked; authorities of other kinds have no regions.
+///
+/// "TryAutoDetect" means the region of this host: from the environment variable REGION_NAME, else from
+/// the instance metadata service, which has 2 seconds; where neither tells, the global endpoint is asked.
+/// The environment variable MSAL_FORCE_REGION stands in for this setting, unless the region is
+/// "DisableMsalForceRegion"; with MSAL_DISABLE_REGION no region is used at all.
+///
+/// @param options  settings for a confidential client
+/// @param region   "eastus", "East US" (which means the same) or "TryAutoDetect"; anything else that is
+///                 not made of letters and digits is an error of mtlspop_app_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_app_options_set_azure_region(
     options: *mut mtlspop_app_options,

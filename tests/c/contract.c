@@ -130,6 +130,14 @@ static void options(void)
     app_row("region not UTF-8", with_region("east\xff"), MTLSPOP_E_INVALID_ARGUMENT, "UTF-8");
     app_row("region NULL", with_region(NULL), MTLSPOP_E_INVALID_ARGUMENT, "region is NULL");
 
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_oidc_authority(options, "http://idp.devcloud.test");
+    app_row("OIDC authority over http", options, MTLSPOP_E_INVALID_ARGUMENT, "https");
+
+    options = mtlspop_app_options_new_managed_identity();
+    mtlspop_app_options_set_instance_discovery(options, 0);
+    app_row("managed identity with instance discovery", options, MTLSPOP_E_INVALID_ARGUMENT, "instance discovery");
+
     options = mtlspop_app_options_new_confidential_client("client");
     mtlspop_app_options_set_authority(options, AUTHORITY);
     app_row("no credential", options, MTLSPOP_E_INVALID_ARGUMENT, "credential");
