@@ -2,9 +2,11 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authority;
 mod cache;
 mod confidential_client;
 mod managed_identity;
 mod refresh;
+mod region;
 mod resource;
 mod support;

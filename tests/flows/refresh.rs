@@ -9,20 +9,12 @@ use devcloud::Fault;
 use mtlspop::{App, AssertionRequest, LogLevel, Logger, TokenSource};
 use serde_json::json;
 
-use crate::support::{GRAPH_SCOPE, Provider, World, pop};
+use crate::support::{GRAPH_SCOPE, Provider, World, pop, wait_for};
 
 /// Tokens that should be replaced after ten minutes.
 fn refresh_in_ten_minutes(world: &World, times: u32) {
     let fault = Fault { times, ..Fault::set("token", json!({"refresh_in": 600})) };
     world.cloud.fault(fault).unwrap();
-}
-
-fn wait_for(what: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !what() {
-        assert!(Instant::now() < end, "waited in vain");
-        thread::yield_now();
-    }
 }
 
 /// Past the refresh time: is the old token served at once, one request made behind the scenes, and the

@@ -149,6 +149,15 @@ pub fn bearer(scopes_or_resource: &str) -> TokenRequest {
     TokenRequest::new(scopes_or_resource)
 }
 
+/// Waits until `what` is true, as another thread is to make it.
+pub fn wait_for(what: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !what() {
+        assert!(Instant::now() < end, "waited in vain");
+        std::thread::yield_now();
+    }
+}
+
 /// An assertion provider made of a function.
 pub struct Provider<F>(pub F);
 
