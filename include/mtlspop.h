@@ -111,6 +111,9 @@ typedef struct mtlspop_http_request mtlspop_http_request;
 /** What an API answered. Owned by who received it; immutable, so any thread may read it. */
 typedef struct mtlspop_http_response mtlspop_http_response;
 
+/** One measurement. Valid during the callback only; never freed by the caller. */
+typedef struct mtlspop_metric mtlspop_metric;
+
 /**
  * A token with the certificate it is bound to: a snapshot that later renewals do not change. Owned by
  * who received it; immutable, so any thread may read it. Wiped when freed.
@@ -518,7 +521,7 @@ void mtlspop_certificate_free(mtlspop_certificate *certificate);
 typedef void (*mtlspop_destroy)(void *userdata);
 
 /**
- * Gives a signed assertion: reads what it needs from operation, answers with
+ * Gives a signed assertion, or the app's certificate: reads what it needs from operation, answers with
  * mtlspop_assertion_op_set_assertion() and, to bind the token, mtlspop_assertion_op_set_certificate().
  *
  * Called on the thread that asks for a token, inside that call, with no lock held (on the app's
@@ -580,6 +583,23 @@ const char *mtlspop_assertion_op_token_type(const mtlspop_assertion_op *operatio
 const char *mtlspop_assertion_op_claims(const mtlspop_assertion_op *operation);
 
 /**
+ * What the app can handle; see mtlspop_app_options_set_client_capabilities().
+ *
+ * @param operation  the question
+ * @return capabilities separated by spaces, borrowed from operation; NULL where there are none
+ */
+const char *mtlspop_assertion_op_client_capabilities(const mtlspop_assertion_op *operation);
+
+/**
+ * The FMI path that the assertion should be for; see
+ * mtlspop_token_request_set_client_assertion_fmi_path().
+ *
+ * @param operation  the question
+ * @return text, borrowed from operation; NULL where the request names none
+ */
+const char *mtlspop_assertion_op_fmi_path(const mtlspop_assertion_op *operation);
+
+/**
  * The correlation id of the call.
  *
  * @param operation  the question
@@ -628,6 +648,77 @@ void mtlspop_assertion_op_set_certificate(mtlspop_assertion_op *operation,
  * @param message    one line for a person, without secrets; copied
  */
 void mtlspop_assertion_op_set_error(mtlspop_assertion_op *operation, const char *message);
+
+/* ==== Metric: one measurement ================================================================ */
+
+/** Metric kind: values are to be summed. */
+#define MTLSPOP_METRIC_KIND_COUNTER 0
+/** Metric kind: each value is one of a distribution. */
+#define MTLSPOP_METRIC_KIND_HISTOGRAM 1
+
+/**
+ * Receives one measurement. Called on any thread that uses the app, also on its background thread,
+ * possibly on several at once. Must not call functions with this app. No exception may leave it.
+ */
+typedef void (*mtlspop_metrics_callback)(void *userdata, const mtlspop_metric *metric);
+
+/**
+ * MSAL's name of the instrument: "MsalSuccess", "MsalTotalDuration.1A" and so on.
+ *
+ * @param metric  the measurement
+ * @return text, borrowed from metric; NULL only for an invalid handle
+ */
+const char *mtlspop_metric_name(const mtlspop_metric *metric);
+
+/**
+ * How values of this name add up.
+ *
+ * @param metric  the measurement
+ * @return one of MTLSPOP_METRIC_KIND_..., -1 for an invalid handle
+ */
+int32_t mtlspop_metric_kind(const mtlspop_metric *metric);
+
+/**
+ * The unit of the value.
+ *
+ * @param metric  the measurement
+ * @return "1", "ms", "us" or "s", borrowed from metric; NULL only for an invalid handle
+ */
+const char *mtlspop_metric_unit(const mtlspop_metric *metric);
+
+/**
+ * The value.
+ *
+ * @param metric  the measurement
+ * @return the value, 0 for an invalid handle
+ */
+int64_t mtlspop_metric_value(const mtlspop_metric *metric);
+
+/**
+ * How many tags the measurement has.
+ *
+ * @param metric  the measurement
+ * @return their number, 0 for an invalid handle
+ */
+size_t mtlspop_metric_tag_count(const mtlspop_metric *metric);
+
+/**
+ * The name of a tag.
+ *
+ * @param metric  the measurement
+ * @param index   from 0 to mtlspop_metric_tag_count() - 1
+ * @return text, borrowed from metric; NULL where index is out of range
+ */
+const char *mtlspop_metric_tag_name(const mtlspop_metric *metric, size_t index);
+
+/**
+ * The value of a tag; empty where the measurement has none for it.
+ *
+ * @param metric  the measurement
+ * @param index   from 0 to mtlspop_metric_tag_count() - 1
+ * @return text, borrowed from metric; NULL where index is out of range
+ */
+const char *mtlspop_metric_tag_value(const mtlspop_metric *metric, size_t index);
 
 /* ==== App options: what an app is made from ================================================== */
 
@@ -745,38 +836,28 @@ void mtlspop_app_options_set_azure_region(mtlspop_app_options *options,
                                           const char *region);
 
 /**
- * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.
- * Bearer needs an RSA key. Of the credential setters, the last one counts.
+ * Says what the app can handle, as MSAL's WithClientCapabilities does: "cp1" means that it answers the
+ * claims challenges of APIs. Sent as xms_cc; tokens got with other capabilities are other tokens.
  *
- * @param options      settings for a confidential client
- * @param certificate  a certificate with its private key; it may be freed afterwards
- * @param send_x5c     1 to send the certificate chain in assertions, as SN/I registration needs; else 0
+ * @param options       settings
+ * @param capabilities  one or more, separated by spaces; "" for none
  */
-void mtlspop_app_options_set_certificate(mtlspop_app_options *options,
-                                         const mtlspop_certificate *certificate,
-                                         int32_t send_x5c);
+void mtlspop_app_options_set_client_capabilities(mtlspop_app_options *options,
+                                                 const char *capabilities);
 
 /**
- * Makes a client secret the credential. Bearer only: a secret cannot prove possession of a key.
+ * Adds a query parameter to each token request, as MSAL's WithExtraQueryParameters does; see
+ * mtlspop_token_request_set_extra_query_parameter().
  *
- * @param options  settings for a confidential client
- * @param secret   the secret's value, not its id
+ * @param options       settings for a confidential client
+ * @param name          the name; an earlier value of it is replaced
+ * @param value         the value; percent-encoded by the library
+ * @param in_cache_key  1 if requests that differ in it must not share tokens, else 0
  */
-void mtlspop_app_options_set_client_secret(mtlspop_app_options *options, const char *secret);
-
-/**
- * Makes a callback the credential: a federated identity credential (FIC). It gives an assertion, and
- * for mtls_pop the certificate the assertion is bound to.
- *
- * @param options   settings for a confidential client
- * @param callback  called once per token request that goes to the network, never for a cached token
- * @param userdata  passed to callback
- * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
- */
-void mtlspop_app_options_set_client_assertion(mtlspop_app_options *options,
-                                              mtlspop_assertion_callback callback,
-                                              void *userdata,
-                                              mtlspop_destroy destroy);
+void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
+                                                   const char *name,
+                                                   const char *value,
+                                                   int32_t in_cache_key);
 
 /**
  * Sets whether the app replaces tokens early on a thread of its own. On by default, except for apps
@@ -788,6 +869,17 @@ void mtlspop_app_options_set_client_assertion(mtlspop_app_options *options,
  */
 void mtlspop_app_options_set_background_refresh(mtlspop_app_options *options,
                                                 int32_t on);
+
+/**
+ * Limits how long a connection may take to come about: name look-up, TCP, proxy and TLS together. 10
+ * seconds without this setting; the instance metadata service never gets more than 2. How long a call
+ * may take in all is set with mtlspop_token_request_set_timeout_ms().
+ *
+ * @param options       settings
+ * @param milliseconds  more than 0
+ */
+void mtlspop_app_options_set_connect_timeout_ms(mtlspop_app_options *options,
+                                                int64_t milliseconds);
 
 /**
  * Sets the HTTP proxy for https requests. Without this setting HTTPS_PROXY, https_proxy and NO_PROXY
@@ -834,11 +926,98 @@ void mtlspop_app_options_set_log(mtlspop_app_options *options,
                                  mtlspop_destroy destroy);
 
 /**
+ * Sets where measurements go, under MSAL's OpenTelemetry names; nowhere by default.
+ *
+ * @param options   settings
+ * @param callback  receives the measurements
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_app_options_set_metrics(mtlspop_app_options *options,
+                                     mtlspop_metrics_callback callback,
+                                     void *userdata,
+                                     mtlspop_destroy destroy);
+
+/**
  * Frees settings. Apps made from them are not affected.
  *
  * @param options  the settings; NULL is fine
  */
 void mtlspop_app_options_free(mtlspop_app_options *options);
+
+/**
+ * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.
+ * Bearer needs an RSA key. Of the credential setters, the last one counts.
+ *
+ * @param options      settings for a confidential client
+ * @param certificate  a certificate with its private key; it may be freed afterwards
+ * @param send_x5c     1 to send the certificate chain in assertions, as SN/I registration needs; else 0
+ */
+void mtlspop_app_options_set_certificate(mtlspop_app_options *options,
+                                         const mtlspop_certificate *certificate,
+                                         int32_t send_x5c);
+
+/**
+ * Makes a callback the credential that gives the app's certificate as it is now, so that certificates
+ * rotate without a restart. Tokens that are bound to an earlier certificate stay in use, with that one.
+ *
+ * The callback is an assertion callback that sets no assertion, only a certificate.
+ *
+ * @param options   settings for a confidential client
+ * @param callback  called once per token request that goes to the network, never for a cached token
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ * @param send_x5c  1 to send the certificate chain in assertions, as SN/I registration needs; else 0
+ */
+void mtlspop_app_options_set_certificate_provider(mtlspop_app_options *options,
+                                                  mtlspop_assertion_callback callback,
+                                                  void *userdata,
+                                                  mtlspop_destroy destroy,
+                                                  int32_t send_x5c);
+
+/**
+ * Sets whether the credential's certificate is presented in TLS for Bearer tokens, too, beside the
+ * assertion (MSAL's SendCertificateOverMtls). Off by default. Entra must have enabled the app for it;
+ * AADSTS51000 says that it has not.
+ *
+ * @param options  settings for a confidential client whose credential is a certificate
+ * @param on       1 or 0
+ */
+void mtlspop_app_options_set_send_certificate_over_mtls(mtlspop_app_options *options,
+                                                        int32_t on);
+
+/**
+ * Makes a client secret the credential. Bearer only: a secret cannot prove possession of a key.
+ *
+ * @param options  settings for a confidential client
+ * @param secret   the secret's value, not its id
+ */
+void mtlspop_app_options_set_client_secret(mtlspop_app_options *options, const char *secret);
+
+/**
+ * Makes a callback the credential: a federated identity credential (FIC). It gives an assertion, and
+ * for mtls_pop the certificate the assertion is bound to.
+ *
+ * @param options   settings for a confidential client
+ * @param callback  called once per token request that goes to the network, never for a cached token
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_app_options_set_client_assertion(mtlspop_app_options *options,
+                                              mtlspop_assertion_callback callback,
+                                              void *userdata,
+                                              mtlspop_destroy destroy);
+
+/**
+ * Makes a file with a federated token the credential, as Kubernetes' workload identity has it. The file
+ * is read for each token request that goes to the network, since it is replaced before the token in it
+ * expires. Bearer only: such a token brings no certificate.
+ *
+ * @param options  settings for a confidential client
+ * @param path     the file; NULL for the one that AZURE_FEDERATED_TOKEN_FILE names
+ */
+void mtlspop_app_options_set_federated_token_file(mtlspop_app_options *options,
+                                                  const char *path);
 
 /* ==== App: one identity with its caches and connections ====================================== */
 
@@ -994,6 +1173,122 @@ void mtlspop_token_request_set_correlation_id(mtlspop_token_request *request,
                                               const char *correlation_id);
 
 /**
+ * Asks another tenant than the one in the app's authority, as MSAL's WithTenantId does.
+ *
+ * @param request  the request
+ * @param tenant_id  the tenant's id or domain name
+ */
+void mtlspop_token_request_set_tenant_id(mtlspop_token_request *request, const char *tenant_id);
+
+/**
+ * Asks another authority of the same kind and cloud than the app's. Not for apps with a region.
+ *
+ * @param request  the request
+ * @param authority  an https URL with a tenant
+ */
+void mtlspop_token_request_set_authority(mtlspop_token_request *request, const char *authority);
+
+/**
+ * Sets whether an assertion that is signed for this request carries the certificate chain, whatever the
+ * credential's own setting is.
+ *
+ * @param request  the request
+ * @param on  1 or 0
+ */
+void mtlspop_token_request_set_send_x5c(mtlspop_token_request *request,
+                                        int32_t on);
+
+/**
+ * Asks for a token of a federated managed identity, as MSAL's WithFmiPath does (parameter fmi_path).
+ *
+ * @param request  the request
+ * @param path  the path
+ */
+void mtlspop_token_request_set_fmi_path(mtlspop_token_request *request,
+                                        const char *path);
+
+/**
+ * Tells the assertion callback which FMI path its assertion should be for, as MSAL's
+ * WithFmiPathForClientAssertion does; see mtlspop_assertion_op_fmi_path(). Tokens got with other paths are
+ * other tokens.
+ *
+ * @param request  the request
+ * @param path  the path
+ */
+void mtlspop_token_request_set_client_assertion_fmi_path(mtlspop_token_request *request,
+                                                         const char *path);
+
+/**
+ * Adds claims that the client itself wants in the token, as MSAL's WithClaimsFromClient does. Unlike a
+ * challenge they do not bypass the cache: tokens got with other claims are other tokens.
+ *
+ * @param request  the request
+ * @param claims  a JSON object; "" for none
+ */
+void mtlspop_token_request_set_claims_from_client(mtlspop_token_request *request,
+                                                  const char *claims);
+
+/**
+ * Adds claims to the assertion that the app's certificate signs, as MSAL's
+ * WithExtraClientAssertionClaims does. aud, iss, sub, nbf, exp, iat and jti cannot be set.
+ *
+ * @param request  the request
+ * @param claims  a JSON object; "" for none
+ */
+void mtlspop_token_request_set_extra_client_assertion_claims(mtlspop_token_request *request,
+                                                             const char *claims);
+
+/**
+ * Adds a query parameter for the token endpoint. caller-sdk-id, caller-sdk-ver and ManagedCert are not
+ * sent as such but in the telemetry header, as MSAL does.
+ *
+ * @param request  the request
+ * @param name  the name; an earlier value of it, also the app's, is replaced
+ * @param value  the value; percent-encoded by the library
+ * @param in_cache_key  1 if requests that differ in it must not share tokens, else 0
+ */
+void mtlspop_token_request_set_extra_query_parameter(mtlspop_token_request *request,
+                                                     const char *name,
+                                                     const char *value,
+                                                     int32_t in_cache_key);
+
+/**
+ * Adds a form field for the token endpoint. Tokens got with other values are other tokens. Fields that the
+ * library sets cannot be set.
+ *
+ * @param request  the request
+ * @param name  the name; an earlier value of it is replaced
+ * @param value  the value
+ */
+void mtlspop_token_request_set_extra_body_parameter(mtlspop_token_request *request,
+                                                    const char *name,
+                                                    const char *value);
+
+/**
+ * Adds a header for the token endpoint, or replaces one of the library's. Content-Type, Accept,
+ * client-request-id and return-client-request-id cannot be set.
+ *
+ * @param request  the request
+ * @param name  the name; an earlier value of it is replaced
+ * @param value  the value
+ */
+void mtlspop_token_request_set_extra_http_header(mtlspop_token_request *request,
+                                                 const char *name,
+                                                 const char *value);
+
+/**
+ * Keeps cached tokens apart by a value of the caller's, as MSAL's WithCachePartitionKey does. Nothing of
+ * it is sent.
+ *
+ * @param request  the request
+ * @param name  the name of the key; an earlier value of it is replaced
+ * @param value  the value
+ */
+void mtlspop_token_request_set_cache_partition_key(mtlspop_token_request *request,
+                                                   const char *name,
+                                                   const char *value);
+
+/**
  * Limits how long a call may take, all of it: waiting for other threads, retries, every request.
  *
  * @param request       the request
@@ -1023,6 +1318,30 @@ void mtlspop_token_request_free(mtlspop_token_request *request);
 #define MTLSPOP_TOKEN_SOURCE_IDENTITY_PROVIDER 0
 /** Token source: the cache had it, or another call that was under way got it. */
 #define MTLSPOP_TOKEN_SOURCE_CACHE 1
+/** Region outcome: no region was wanted. */
+#define MTLSPOP_REGION_OUTCOME_NONE 0
+/** Region outcome: the region of this host, detected. */
+#define MTLSPOP_REGION_OUTCOME_AUTODETECT_SUCCESS 4
+/** Region outcome: it could not be detected, and the global endpoint was asked. */
+#define MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL 5
+/** Region outcome: the region that the app was given. */
+#define MTLSPOP_REGION_OUTCOME_USER_PROVIDED 6
+/** Cache level: no cache, the token service was asked. */
+#define MTLSPOP_CACHE_LEVEL_NONE 0
+/** Cache level: the memory of this process. */
+#define MTLSPOP_CACHE_LEVEL_L1 2
+/** Cache level: the store of the token cache. */
+#define MTLSPOP_CACHE_LEVEL_L2 3
+/** Refresh reason: the network was not asked. */
+#define MTLSPOP_CACHE_REFRESH_REASON_NOT_APPLICABLE 0
+/** Refresh reason: the request bypasses the cache. */
+#define MTLSPOP_CACHE_REFRESH_REASON_FORCE_REFRESH_OR_CLAIMS 1
+/** Refresh reason: the cache had no token. */
+#define MTLSPOP_CACHE_REFRESH_REASON_NO_CACHED_ACCESS_TOKEN 2
+/** Refresh reason: the cache had one that is over. */
+#define MTLSPOP_CACHE_REFRESH_REASON_EXPIRED 3
+/** Refresh reason: the token in the cache was still good, but due for replacement. */
+#define MTLSPOP_CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED 4
 
 /**
  * The token itself. A secret: do not log it.
@@ -1100,9 +1419,25 @@ const char *mtlspop_token_endpoint(const mtlspop_token *token);
  * The Azure region whose endpoint issued the token.
  *
  * @param token  the token
- * @return "eastus", borrowed from token; NULL where no region was set (managed identities have none)
+ * @return "eastus", borrowed from token; NULL where no region was set or found (managed identities have none)
  */
 const char *mtlspop_token_region(const mtlspop_token *token);
+
+/**
+ * How the endpoint that issued the token came by its region.
+ *
+ * @param token  the token
+ * @return one of MTLSPOP_REGION_OUTCOME_..., -1 for an invalid handle
+ */
+int32_t mtlspop_token_region_outcome(const mtlspop_token *token);
+
+/**
+ * Why the region could not be detected, where the outcome is MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL.
+ *
+ * @param token  the token
+ * @return one line, borrowed from token; NULL where there was no such failure
+ */
+const char *mtlspop_token_region_error(const mtlspop_token *token);
 
 /**
  * The id of this call, also where the cache answered.
@@ -1111,6 +1446,57 @@ const char *mtlspop_token_region(const mtlspop_token *token);
  * @return a UUID, borrowed from token; NULL only for an invalid handle
  */
 const char *mtlspop_token_correlation_id(const mtlspop_token *token);
+
+/**
+ * Which cache the token came from.
+ *
+ * @param token  the token
+ * @return one of MTLSPOP_CACHE_LEVEL_..., -1 for an invalid handle
+ */
+int32_t mtlspop_token_cache_level(const mtlspop_token *token);
+
+/**
+ * Why the network was asked for the token, or why not.
+ *
+ * @param token  the token
+ * @return one of MTLSPOP_CACHE_REFRESH_REASON_..., -1 for an invalid handle
+ */
+int32_t mtlspop_token_cache_refresh_reason(const mtlspop_token *token);
+
+/**
+ * What the call took in all. Not measured where the cache in memory had the token.
+ *
+ * @param token  the token
+ * @return milliseconds, 0 for a token from memory or an invalid handle
+ */
+int64_t mtlspop_token_duration_total_ms(const mtlspop_token *token);
+
+/**
+ * What of it was spent in HTTP.
+ *
+ * @param token  the token
+ * @return milliseconds, 0 for a token from memory or an invalid handle
+ */
+int64_t mtlspop_token_duration_in_http_ms(const mtlspop_token *token);
+
+/**
+ * What of it was spent in the store of the token cache.
+ *
+ * @param token  the token
+ * @return milliseconds, 0 where no store was asked, or for an invalid handle
+ */
+int64_t mtlspop_token_duration_in_cache_ms(const mtlspop_token *token);
+
+/**
+ * What else the service said when it issued the token: a member of its answer, or of client_info, that is
+ * none of OAuth's.
+ *
+ * @param token  the token
+ * @param name   the member's name
+ * @return the value, JSON where it is no text, borrowed from token; NULL where the answer had no such member
+ */
+const char *mtlspop_token_response_parameter(const mtlspop_token *token,
+                                             const char *name);
 
 /**
  * The certificate the token is bound to, with its private key.

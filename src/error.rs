@@ -197,6 +197,11 @@ impl Error {
         self.change(|e| e.transport = Some(failure))
     }
 
+    /// What the caller can do about it has changed.
+    pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
+        self.change(|e| e.kind = kind)
+    }
+
     /// Puts what was being done in front of the message.
     pub(crate) fn context(self, what: &str) -> Self {
         self.change(|e| e.message = format!("{what}: {}", e.message))

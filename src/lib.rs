@@ -17,7 +17,7 @@
 //! | `http` | connections, TLS, proxies, retries |
 //! | `binding` | certificates with their private keys |
 //! | `key` | where private keys live |
-//! | `runtime`, `error`, `secret`, `clock`, `env`, `log` | what every room needs |
+//! | `runtime`, `error`, `secret`, `clock`, `env`, `log`, `metrics` | what every room needs |
 
 mod app;
 mod authority;
@@ -31,20 +31,23 @@ mod http;
 mod key;
 mod log;
 mod managed_identity;
+mod metrics;
 mod resource;
 mod runtime;
 mod secret;
 mod token;
 
-pub use app::{App, AppOptions, Token, TokenRequest, TokenSource};
+pub use app::{App, AppOptions, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
+pub use authority::RegionOutcome;
 pub use binding::{Certificate, Pkcs12Format};
 pub use clock::{Clock, SystemClock};
-pub use credential::{AssertionProvider, AssertionRequest, Credential, SignedAssertion};
+pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};
 pub use log::{LogFn, LogLevel, Logger};
 pub use managed_identity::ManagedIdentityId;
+pub use metrics::{Metric, MetricKind, MetricsFn};
 pub use resource::{HttpRequest, HttpResponse};
 pub use runtime::Cancel;
 pub use secret::{Secret, SecretBytes};
-pub use token::TokenType;
+pub use token::{CacheRefreshReason, TokenType};

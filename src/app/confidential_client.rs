@@ -1,107 +1,243 @@
 //! Tokens for an app registration: credential, endpoint, request (confidential_client spec, 2 to 4).
 
-use super::{Core, TokenRequest};
-use crate::authority::{Authority, Resolver};
-use crate::credential::{Ask, Credential, Proof};
+use std::borrow::Cow;
+
+use url::Url;
+
+use super::parameters::Parameters;
+use super::{Caches, Core, TokenRequest};
+use crate::authority::{Authority, Endpoint, Region, Resolver};
+use crate::credential::{Ask, Credential, Proof, SignedAssertions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Call;
-use crate::token::{AccessToken, KeyBuilder, TokenType, request_token};
+use crate::token::{
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Telemetry, TokenPost, TokenResponse,
+    TokenType, merge_claims, request_token,
+};
 
 /// An app registration and how it proves itself.
 pub(super) struct ConfidentialClient {
-    client_id: String,
-    authority: Authority,
-    resolver: Resolver,
+    settings: Settings,
     credential: Credential,
+    assertions: SignedAssertions,
+}
+
+/// What an app registration is made from, besides its credential.
+pub(super) struct Settings {
+    pub(super) client_id: String,
+    pub(super) authority: Authority,
+    pub(super) resolver: Resolver,
+    /// The certificate is presented in TLS for Bearer tokens, too (section 4.5).
+    pub(super) send_certificate_over_mtls: bool,
+    /// For every request; those of a request come on top.
+    pub(super) parameters: Parameters,
 }
 
 impl ConfidentialClient {
-    pub(super) fn new(
-        client_id: String,
-        authority: Authority,
-        resolver: Resolver,
-        credential: Option<Credential>,
-    ) -> Result<Self> {
-        if client_id.trim().is_empty() {
-            return Err(Error::new(ErrorKind::InvalidArgument, "no_client_id", "the client id is empty"));
+    pub(super) fn new(settings: Settings, credential: Option<Credential>) -> Result<Self> {
+        let invalid = |code, message| Err(Error::new(ErrorKind::InvalidArgument, code, message));
+        if settings.client_id.trim().is_empty() {
+            return invalid("no_client_id", "the client id is empty");
         }
-        let credential = credential.ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidArgument,
+        let Some(credential) = credential else {
+            return invalid(
                 "Client_Credentials_Required_In_Confidential_Client_Application",
-                "no credential: give the app a certificate, a secret or an assertion callback",
-            )
-        })?;
-        Ok(Self { client_id, authority, resolver, credential })
+                "no credential: give the app a certificate, a secret, an assertion callback or a federated token file",
+            );
+        };
+        if settings.send_certificate_over_mtls && !credential.is_certificate() {
+            return invalid(
+                "invalid_credential_material",
+                "sending the certificate over mTLS needs a certificate as the credential",
+            );
+        }
+        settings.parameters.check()?;
+        Ok(Self { settings, credential, assertions: SignedAssertions::new() })
     }
 
     /// What makes its tokens different from others'. The certificate is part of it where it is the
-    /// app's own; one that a callback returns comes with the cached token.
-    pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> KeyBuilder {
+    /// app's own; one that a callback returns comes with the cached token, and is no other app's.
+    ///
+    /// Refuses what cannot work, so that this is found out before the cache is asked.
+    pub(super) fn cache_key(
+        &self,
+        core: &Core,
+        key: KeyBuilder,
+        request: &TokenRequest,
+    ) -> Result<KeyBuilder> {
+        let authority = self.authority(request)?;
+        let client = request.client();
         let bound = request.token_type() == TokenType::MtlsPop;
-        let certificate = self.credential.static_certificate().filter(|_| bound);
-        key.part("client", &self.client_id)
-            .part("environment", self.authority.environment())
-            .part("tenant", self.authority.tenant().unwrap_or_default())
-            .part("x5t#S256", certificate.map_or("", |certificate| certificate.x5t_s256()))
-            .scopes(request.scopes())
+        self.credential.check(request.token_type(), client.extra_client_assertion_claims.as_deref())?;
+        if bound {
+            authority.require_tenant_for_pop()?;
+        }
+        let certificate = match self.credential.static_certificate() {
+            _ if !bound => String::new(),
+            Some(certificate) => certificate.x5t_s256().to_owned(),
+            None => format!("of app {}", core.number),
+        };
+        let optional = |value: &Option<String>| value.clone().unwrap_or_default();
+        let mut key = key
+            .part("client", &self.settings.client_id)
+            .part("environment", &authority.environment())
+            .part("tenant", authority.tenant().unwrap_or_default())
+            .part("x5t#S256", &certificate)
+            .part("fmi_path", &optional(&client.fmi_path))
+            .part("credential_fmi_path", &optional(&client.client_assertion_fmi_path))
+            .part("client_claims", &optional(&client.claims_from_client))
+            .part("extra_client_assertion_claims", &optional(&client.extra_client_assertion_claims))
+            .scopes(request.scopes());
+        key = self.settings.parameters.overlaid(&client.parameters).cache_key(key);
+        for (name, value) in &client.cache_partition_keys {
+            key = key.part(&format!("partition {name}"), value);
+        }
+        Ok(key)
     }
 
     /// Asks the token service.
-    pub(super) fn fetch(&self, core: &Core, request: &TokenRequest, call: &Call) -> Result<AccessToken> {
-        let token_type = request.token_type();
-        let bound = token_type == TokenType::MtlsPop;
-        self.credential.check(token_type)?;
-        if bound {
-            self.authority.require_tenant_for_pop()?;
-        }
-        let mut endpoint = self.resolver.resolve(&self.authority, bound, &core.pool, call)?;
-        let canonical = self.authority.canonical();
-        let ask = Ask {
-            client_id: &self.client_id,
-            tenant: self.authority.tenant(),
-            authority: &canonical,
-            token_endpoint: &endpoint.url,
-            token_type,
-            claims: request.claims(),
-            sha2: self.authority.supports_sha2_assertions(),
-        };
-        let proof = self.credential.prove(&ask, call)?;
-        if proof.certificate.is_some() && !bound {
-            // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
-            endpoint = self.resolver.resolve(&self.authority, true, &core.pool, call)?;
-        }
-        let client = match &proof.certificate {
-            Some(certificate) => core.pool.for_certificate(certificate)?,
-            None => core.pool.plain()?,
-        };
+    pub(super) fn fetch(
+        &self,
+        core: &Core,
+        caches: &Caches,
+        request: &TokenRequest,
+        reason: CacheRefreshReason,
+        call: &Call,
+    ) -> Result<AccessToken> {
+        let authority = self.authority(request)?;
+        let bound = request.token_type() == TokenType::MtlsPop;
+        let mtls = bound || self.settings.send_certificate_over_mtls;
+        let mut endpoint = self.settings.resolver.resolve(&authority, mtls, &core.pool, call)?;
         let scope = request.scopes().join(" ");
-        let form = form(&self.client_id, &scope, request, &proof);
-        let answer = request_token(&client, &endpoint.url, &form, token_type, call)
-            .map_err(|error| self.authority.advise(error))?;
+        let waits = format!("{}.{}.{scope}.", self.settings.client_id, endpoint.url);
+        caches.throttle.check(&waits, core.clock.now())?;
+        let attempt =
+            Attempt { client: self, core, request, authority: &authority, scope: &scope, reason, call };
+        let proof = attempt.prove(&endpoint.url)?;
+        if proof.certificate.is_some() && !mtls {
+            // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
+            endpoint = self.settings.resolver.resolve(&authority, true, &core.pool, call)?;
+        }
+        let answer = attempt.ask(&endpoint, &proof).inspect_err(|error| {
+            caches.throttle.note(&waits, error, core.clock.now());
+            if error.code() == "invalid_client" {
+                self.assertions.clear();
+            }
+        })?;
         let (expires_on, refresh_on) = core.times(&answer);
-        let granted = answer.scope.unwrap_or(scope);
+        let granted = answer.scope.as_ref().unwrap_or(&scope);
         Ok(AccessToken {
-            authorization: AccessToken::authorization(token_type, &answer.access_token),
-            token_type,
+            authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
+            token_type: request.token_type(),
             expires_on,
             refresh_on,
             scopes: granted.split_whitespace().map(str::to_owned).collect(),
-            tenant: self.authority.tenant().map(str::to_owned),
+            tenant: authority.tenant().map(str::to_owned),
             endpoint: endpoint.url.into(),
-            region: endpoint.region.used.map(|region| region.as_str().to_owned()),
+            region: endpoint.region,
+            response_parameters: answer.response_parameters,
             certificate: proof.certificate.filter(|_| bound),
         })
     }
+
+    /// Who calls, according to the query parameters that say so.
+    pub(super) fn caller<'a>(&'a self, request: &'a TokenRequest) -> CallerSdk<'a> {
+        request.client().parameters.caller(self.settings.parameters.caller(CallerSdk::default()))
+    }
+
+    /// The authority of `request`: the app's, or what the request puts in its place (section 1.4).
+    fn authority(&self, request: &TokenRequest) -> Result<Cow<'_, Authority>> {
+        let own = &self.settings.authority;
+        let client = request.client();
+        let authority = match &client.authority {
+            Some(other) => {
+                Cow::Owned(own.overridden_by(&Authority::parse(other)?, self.settings.resolver.has_region())?)
+            }
+            None => Cow::Borrowed(own),
+        };
+        match &client.tenant_id {
+            Some(tenant) => authority.with_tenant(tenant).map(Cow::Owned),
+            None => Ok(authority),
+        }
+    }
 }
 
-/// The body of the request: the matrix of section 4.1.
+/// One network request for one token.
+struct Attempt<'a> {
+    client: &'a ConfidentialClient,
+    core: &'a Core,
+    request: &'a TokenRequest,
+    authority: &'a Authority,
+    scope: &'a str,
+    reason: CacheRefreshReason,
+    call: &'a Call,
+}
+
+impl Attempt<'_> {
+    fn prove(&self, endpoint: &Url) -> Result<Proof> {
+        let (settings, options) = (&self.client.settings, self.request.client());
+        let canonical = self.authority.canonical();
+        let ask = Ask {
+            client_id: &settings.client_id,
+            tenant: self.authority.tenant(),
+            authority: &canonical,
+            token_endpoint: endpoint,
+            token_type: self.request.token_type(),
+            claims: self.request.claims(),
+            client_capabilities: &self.core.client_capabilities,
+            assertion_fmi_path: options.client_assertion_fmi_path.as_deref(),
+            extra_assertion_claims: options.extra_client_assertion_claims.as_deref(),
+            sha2: self.authority.supports_sha2_assertions(),
+            over_mtls: settings.send_certificate_over_mtls,
+            send_x5c: options.send_x5c,
+        };
+        self.client.credential.prove(&ask, &self.client.assertions, self.call)
+    }
+
+    fn ask(&self, endpoint: &Endpoint, proof: &Proof) -> Result<TokenResponse> {
+        let (settings, options) = (&self.client.settings, self.request.client());
+        let parameters = settings.parameters.overlaid(&options.parameters);
+        let capabilities = &self.core.client_capabilities;
+        let claims =
+            merge_claims(self.request.claims(), options.claims_from_client.as_deref(), capabilities)?;
+        let mut form = form(&settings.client_id, self.scope, self.request, proof);
+        form.push(("claims", claims.as_deref().unwrap_or_default()));
+        form.extend(parameters.body());
+        let query = parameters.query();
+        let mut url = endpoint.url.clone();
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let region = &endpoint.region;
+        let telemetry = Telemetry {
+            region: region.used.as_ref().map_or("", Region::as_str),
+            region_source: Some(region.source as i32).filter(|number| *number != 0),
+            region_outcome: Some(region.outcome as i32).filter(|number| *number != 0),
+            caller: self.client.caller(self.request),
+            ..Telemetry::new(Api::AcquireTokenForClient, self.reason, self.request.token_type())
+        };
+        let post = TokenPost {
+            endpoint: &url,
+            form: &form,
+            expected: self.request.token_type(),
+            telemetry: &telemetry,
+            extra_headers: parameters.headers(),
+        };
+        let connections = match &proof.certificate {
+            Some(certificate) => self.core.pool.for_certificate(certificate)?,
+            None => self.core.pool.plain()?,
+        };
+        request_token(&connections, &post, self.call).map_err(|error| self.authority.advise(error))
+    }
+}
+
+/// The body of the request: the matrix of section 4.1. Empty values are not sent.
 fn form<'a>(
     client_id: &'a str,
     scope: &'a str,
     request: &'a TokenRequest,
     proof: &'a Proof,
-) -> Vec<(&'static str, &'a str)> {
+) -> Vec<(&'a str, &'a str)> {
     let mut form = vec![("client_id", client_id)];
     if let Some((kind, assertion)) = &proof.client_assertion {
         form.push(("client_assertion_type", kind));
@@ -116,6 +252,6 @@ fn form<'a>(
     if request.token_type() == TokenType::MtlsPop {
         form.push(("token_type", "mtls_pop"));
     }
-    form.push(("claims", request.claims().unwrap_or_default()));
+    form.push(("fmi_path", request.client().fmi_path.as_deref().unwrap_or_default()));
     form
 }

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Caches, Core, TokenRequest};
+use crate::authority::RegionDetails;
 use crate::binding::{Binding, Lifetime, lifetime};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
 use crate::managed_identity::{ManagedIdentityId, Source, imds_v1, imds_v2};
 use crate::runtime::Call;
-use crate::token::{AccessToken, KeyBuilder, TokenType, request_token};
+use crate::token::{
+    AccessToken, Api, CacheRefreshReason, KeyBuilder, Telemetry, TokenPost, TokenType, merge_claims,
+    request_token,
+};
 
 /// An identity and the service of this host that vouches for it.
 pub(super) struct ManagedIdentity {
@@ -35,15 +39,25 @@ impl ManagedIdentity {
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
-    pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> KeyBuilder {
+    pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
+        request.check_for_managed_identity()?;
         let host = match &self.source {
             Source::Imds(imds) => imds.cache_name(),
             Source::Other(name) => name,
         };
-        key.part("client", &self.id.cache_name())
+        Ok(key
+            .part("client", &self.id.cache_name())
             .part("environment", host)
             .part("tenant", "managed_identity")
-            .part("scopes", resource_of(request).unwrap_or_default())
+            .part("scopes", resource_of(request)?))
+    }
+
+    /// Which of MSAL's calls this is.
+    pub(super) fn api(&self) -> Api {
+        match self.id {
+            ManagedIdentityId::SystemAssigned => Api::SystemAssignedManagedIdentity,
+            _ => Api::UserAssignedManagedIdentity,
+        }
     }
 
     /// Asks the host, and for PoP the token service.
@@ -52,13 +66,14 @@ impl ManagedIdentity {
         core: &Core,
         caches: &Caches,
         request: &TokenRequest,
+        reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
         let resource = resource_of(request)?;
         match (&self.source, request.token_type()) {
             (Source::Imds(imds), TokenType::Bearer) => self.fetch_bearer(core, imds, resource, call),
             (Source::Imds(imds), TokenType::MtlsPop) => {
-                self.fetch_bound(core, caches, imds, resource, request, call)
+                self.fetch_bound(core, caches, imds, request, reason, call)
             }
             (Source::Other(name), TokenType::MtlsPop) => Err(Error::new(
                 ErrorKind::NotSupported,
@@ -89,7 +104,8 @@ impl ManagedIdentity {
             scopes: vec![resource.to_owned()],
             tenant: None,
             endpoint: issued.endpoint,
-            region: None,
+            region: RegionDetails::default(),
+            response_parameters: Vec::new(),
             certificate: None,
         })
     }
@@ -100,12 +116,12 @@ impl ManagedIdentity {
         core: &Core,
         caches: &Caches,
         imds: &Imds,
-        resource: &str,
         request: &TokenRequest,
+        reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
-        let scope = format!("{}/.default", resource.trim_end_matches('/'));
-        let ask = |binding: &Binding| ask_token_service(core, binding, &scope, resource, request, call);
+        let scope = format!("{}/.default", resource_of(request)?.trim_end_matches('/'));
+        let ask = |binding: &Binding| self.ask(core, binding, &scope, request, reason, call);
         let binding = self.binding(core, caches, imds, None, call)?;
         let error = match ask(&binding) {
             Err(error) => error,
@@ -125,6 +141,51 @@ impl ManagedIdentity {
         // Only now is it clear that it was the certificate: until then its tokens stay in use.
         caches.tokens.remove_bound_to(binding.certificate.x5t_s256());
         Ok(token)
+    }
+
+    /// The token leg (section 5.10).
+    fn ask(
+        &self,
+        core: &Core,
+        binding: &Binding,
+        scope: &str,
+        request: &TokenRequest,
+        reason: CacheRefreshReason,
+        call: &Call,
+    ) -> Result<AccessToken> {
+        let mut url = binding.endpoint.clone();
+        url.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
+        let claims = merge_claims(request.claims(), None, &core.client_capabilities)?;
+        let form = [
+            ("client_id", binding.client_id.as_str()),
+            ("scope", scope),
+            ("claims", claims.as_deref().unwrap_or_default()),
+            ("grant_type", "client_credentials"),
+            ("token_type", "mtls_pop"),
+        ];
+        let telemetry = Telemetry::new(self.api(), reason, TokenType::MtlsPop);
+        let post = TokenPost {
+            endpoint: &url,
+            form: &form,
+            expected: TokenType::MtlsPop,
+            telemetry: &telemetry,
+            extra_headers: &[],
+        };
+        let client = core.pool.for_certificate(&binding.certificate)?;
+        let answer = request_token(&client, &post, call)?;
+        let (expires_on, refresh_on) = core.times(&answer);
+        Ok(AccessToken {
+            authorization: AccessToken::authorization(TokenType::MtlsPop, &answer.access_token),
+            token_type: TokenType::MtlsPop,
+            expires_on,
+            refresh_on,
+            scopes: vec![resource_of(request)?.to_owned()],
+            tenant: Some(binding.tenant_id.clone()),
+            endpoint: url.into(),
+            region: RegionDetails::default(),
+            response_parameters: answer.response_parameters,
+            certificate: Some(binding.certificate.clone()),
+        })
     }
 
     /// The certificate of this identity: the one in use, unless that is `rejected`, or a new one.
@@ -192,40 +253,6 @@ impl ManagedIdentity {
 
 /// What a renewal may take while there still is a certificate to use.
 const RENEWAL_TIME: Duration = Duration::from_secs(30);
-
-/// The token leg (section 5.10).
-fn ask_token_service(
-    core: &Core,
-    binding: &Binding,
-    scope: &str,
-    resource: &str,
-    request: &TokenRequest,
-    call: &Call,
-) -> Result<AccessToken> {
-    let mut url = binding.endpoint.clone();
-    url.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
-    let form = [
-        ("client_id", binding.client_id.as_str()),
-        ("scope", scope),
-        ("claims", request.claims().unwrap_or_default()),
-        ("grant_type", "client_credentials"),
-        ("token_type", "mtls_pop"),
-    ];
-    let client = core.pool.for_certificate(&binding.certificate)?;
-    let answer = request_token(&client, &url, &form, TokenType::MtlsPop, call)?;
-    let (expires_on, refresh_on) = core.times(&answer);
-    Ok(AccessToken {
-        authorization: AccessToken::authorization(TokenType::MtlsPop, &answer.access_token),
-        token_type: TokenType::MtlsPop,
-        expires_on,
-        refresh_on,
-        scopes: vec![resource.to_owned()],
-        tenant: Some(binding.tenant_id.clone()),
-        endpoint: url.into(),
-        region: None,
-        certificate: Some(binding.certificate.clone()),
-    })
-}
 
 /// A certificate is not suspected in its first minutes: a service that resets every connection would
 /// otherwise cost a new key and certificate for each call.

@@ -2,7 +2,9 @@
 
 mod confidential_client;
 mod managed_identity;
+mod measure;
 mod options;
+mod parameters;
 mod request;
 mod result;
 
@@ -16,19 +18,22 @@ use crate::authority::RegionMemory;
 use crate::binding::BindingCache;
 use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
-use crate::http::Pool;
+use crate::http::{Pool, Throttle};
 use crate::log::Logger;
+use crate::metrics::Metrics;
 use crate::resource::{self, HttpRequest, HttpResponse};
 use crate::runtime::{Background, Call, Cancel, PerProcess};
 use crate::token::{
-    AccessToken, CacheKey, Cached, Freshness, KeyBuilder, TokenCache, TokenResponse, freshness, refresh_time,
+    Api, CacheKey, CacheRefreshReason, Cached, CallerSdk, Freshness, KeyBuilder, TokenCache, TokenResponse,
+    freshness, refresh_time,
 };
 
 use confidential_client::ConfidentialClient;
 use managed_identity::ManagedIdentity;
+use measure::{Seen, Subject};
 pub use options::AppOptions;
 pub use request::TokenRequest;
-pub use result::{Token, TokenSource};
+pub use result::{CacheLevel, Metadata, Token, TokenSource};
 
 /// An app: one identity with its settings, its caches and its connections. Made once, used by every
 /// thread. Dropping it stops its background work.
@@ -42,9 +47,12 @@ struct Core {
     number: u64,
     identity: Identity,
     caches: Arc<PerProcess<Caches>>,
+    client_capabilities: Vec<String>,
     pool: Pool,
     clock: Arc<dyn Clock>,
     log: Logger,
+    metrics: Metrics,
+    extended_metrics: bool,
 }
 
 enum Identity {
@@ -60,6 +68,7 @@ struct Host {
 struct Caches {
     tokens: TokenCache,
     bindings: BindingCache,
+    throttle: Throttle,
 }
 
 impl App {
@@ -75,9 +84,12 @@ impl App {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             identity: parts.identity,
             caches,
+            client_capabilities: parts.client_capabilities,
             pool: parts.pool,
             clock: parts.clock,
             log: parts.log,
+            metrics: parts.metrics,
+            extended_metrics: parts.extended_metrics,
         };
         Ok(Self { core: Arc::new(core), background: parts.background_refresh.then(Background::new) })
     }
@@ -87,32 +99,41 @@ impl App {
     /// Blocks its caller. Callers that ask for the same token at the same time cause one request;
     /// each keeps its own timeout and cancellation.
     pub fn acquire_token(&self, request: &TokenRequest) -> Result<Token> {
+        let started = self.core.metrics.is_on().then(|| self.core.clock.monotonic());
+        let mut seen = Seen::default();
+        let result = self.acquire(request, &mut seen);
+        if let Some(started) = started {
+            self.core.measure(&self.core.subject(request), &result, &seen, started);
+        }
+        result
+    }
+
+    fn acquire(&self, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
         if request.is_cancelled() {
             return Err(self.core.call(request, request.cancel()).cancelled());
         }
-        let key = request.cache_key(self.core.number, || self.core.cache_key(request).build());
-        if !request.bypasses_cache()
-            && let Some(cached) = self.core.caches.get().tokens.get(&key)
-        {
-            match freshness(&cached.token, self.core.clock.now()) {
-                Freshness::Fresh => return Ok(Token::cached(cached.token, request.correlation_id())),
-                Freshness::RefreshDue => return Ok(self.serve_and_refresh(&key, cached, request)),
-                Freshness::Expired => {}
+        let key =
+            request.cache_key(self.core.number, || self.core.cache_key(request).map(KeyBuilder::build))?;
+        seen.reason = CacheRefreshReason::ForceRefreshOrClaims;
+        if !request.bypasses_cache() {
+            seen.reason = CacheRefreshReason::NoCachedAccessToken;
+            if let Some(cached) = self.core.caches.get().tokens.get(&key) {
+                match freshness(&cached.token, self.core.clock.now()) {
+                    Freshness::Fresh => {
+                        seen.reason = CacheRefreshReason::NotApplicable;
+                        return Ok(Token::cached(cached.token, request.correlation_id()));
+                    }
+                    Freshness::RefreshDue => return Ok(self.serve_and_refresh(&key, cached, request, seen)),
+                    Freshness::Expired => seen.reason = CacheRefreshReason::Expired,
+                }
             }
         }
         let call = self.core.call(request, request.cancel());
-        let token = self.core.fetch_once(&key, request, &call);
-        match token {
-            Ok((token, true)) => Ok(Token::issued(token, call.correlation_id)),
-            Ok((token, false)) => Ok(Token::cached(token, request.correlation_id())),
-            Err(error) => {
-                let error = error.with_correlation_id(&call.correlation_id);
-                self.core
-                    .log
-                    .error("app", || format!("no token: {} ({})", error.code(), call.correlation_id));
-                Err(error)
-            }
-        }
+        self.core.fetch_once(&key, request, seen, &call).map_err(|error| {
+            let error = error.with_correlation_id(&call.correlation_id);
+            self.core.log.error("app", || format!("no token: {} ({})", error.code(), call.correlation_id));
+            error
+        })
     }
 
     /// Sends `request` to an API with `token`: over mTLS with the certificate it is bound to, where
@@ -138,32 +159,41 @@ impl App {
     /// A token that is still good but due for replacement: the caller gets it at once, and a thread
     /// of the app fetches the next one. Where there is no such thread, one caller fetches it here,
     /// and still gets the old one if that fails.
-    fn serve_and_refresh(&self, key: &Arc<CacheKey>, cached: Cached, request: &TokenRequest) -> Token {
+    fn serve_and_refresh(
+        &self,
+        key: &Arc<CacheKey>,
+        cached: Cached,
+        request: &TokenRequest,
+        seen: &mut Seen,
+    ) -> Token {
         let correlation_id = request.correlation_id();
+        seen.reason = CacheRefreshReason::NotApplicable;
         if self.core.caches.get().tokens.is_fetching(key) {
             return Token::cached(cached.token, correlation_id);
         }
         let Some(claim) = cached.claim_refresh(&self.core.clock) else {
             return Token::cached(cached.token, correlation_id);
         };
+        seen.reason = CacheRefreshReason::ProactivelyRefreshed;
         let Some(background) = &self.background else {
             let call = self.core.call(request, request.cancel());
-            return match self.core.fetch_once(key, request, &call) {
-                Ok((token, true)) => Token::issued(token, call.correlation_id),
-                Ok((token, false)) => Token::cached(token, correlation_id),
-                Err(error) => {
-                    self.core.refresh_failed(&error, &call);
-                    Token::cached(cached.token, correlation_id)
-                }
-            };
+            return self.core.fetch_once(key, request, seen, &call).unwrap_or_else(|error| {
+                self.core.refresh_failed(&error, &call);
+                Token::cached(cached.token, correlation_id)
+            });
         };
         let (core, key, request) = (self.core.clone(), key.clone(), request.clone());
         background.spawn(move |cancel| {
             // The caller has its token: only the app may stop this, not the caller's flag or timeout.
             let request = request.with_timeout(None);
             let call = core.call(&request, cancel);
-            let outcome = core.fetch_once(&key, &request, &call);
+            let started = core.clock.monotonic();
+            let mut seen = Seen { reason: CacheRefreshReason::ProactivelyRefreshed, ..Seen::default() };
+            let outcome = core.fetch_once(&key, &request, &mut seen, &call);
             drop(claim);
+            if core.metrics.is_on() {
+                core.measure(&core.subject(&request), &outcome, &seen, started);
+            }
             if let Err(error) = outcome {
                 core.refresh_failed(&error, &call);
             }
@@ -178,21 +208,20 @@ impl Core {
         Call::new(self.clock.clone(), cancel, self.log.clone(), id, request.timeout())
     }
 
-    /// Fetches a token and keeps it. One request for all who want the same at the same time; tells
-    /// whether it was this call's.
+    /// Fetches a token and keeps it. One request for all who want the same at the same time.
     fn fetch_once(
         &self,
         key: &Arc<CacheKey>,
         request: &TokenRequest,
+        seen: &mut Seen,
         call: &Call,
-    ) -> Result<(Arc<AccessToken>, bool)> {
-        request.check()?;
+    ) -> Result<Token> {
         call.check()?;
         let caches = self.caches.get();
         // Those who must not get a cached token do not wait for somebody who might find one.
         let flight = if request.bypasses_cache() {
             let claims = request.claims().unwrap_or_default();
-            Arc::new(self.cache_key(request).part("bypass", claims).build())
+            Arc::new(self.cache_key(request)?.part("bypass", claims).build())
         } else {
             key.clone()
         };
@@ -200,22 +229,45 @@ impl Core {
             let cached = caches.tokens.get(key).filter(|_| !request.bypasses_cache())?;
             (freshness(&cached.token, self.clock.now()) == Freshness::Fresh).then_some(cached.token)
         };
-        caches.tokens.fetch_once(&flight, call, present, || {
+        let fetched = caches.tokens.fetch_once(&flight, call, present, || {
             let token = Arc::new(match &self.identity {
-                Identity::ManagedIdentity(identity) => identity.fetch(self, &caches, request, call)?,
-                Identity::ConfidentialClient(client) => client.fetch(self, request, call)?,
+                Identity::ManagedIdentity(identity) => {
+                    identity.fetch(self, &caches, request, seen.reason, call)?
+                }
+                Identity::ConfidentialClient(client) => {
+                    client.fetch(self, &caches, request, seen.reason, call)?
+                }
             });
             caches.tokens.put(key, token.clone());
             Ok(token)
-        })
+        });
+        seen.spent(call);
+        let (token, ours) = fetched?;
+        if !ours {
+            return Ok(Token::cached(token, request.correlation_id()));
+        }
+        let metadata = seen.metadata(TokenSource::IdentityProvider, CacheLevel::None, call);
+        Ok(Token::got(token, metadata, call.correlation_id.clone()))
     }
 
-    fn cache_key(&self, request: &TokenRequest) -> KeyBuilder {
-        let key = KeyBuilder::default().part("type", request.token_type().as_str());
+    /// The key of `request` in this app's cache. Refuses what cannot work, before the cache is asked.
+    fn cache_key(&self, request: &TokenRequest) -> Result<KeyBuilder> {
+        request.check()?;
+        let key = KeyBuilder::default()
+            .part("type", request.token_type().as_str())
+            .part("capabilities", &self.client_capabilities.join(" "));
         match &self.identity {
             Identity::ManagedIdentity(identity) => identity.cache_key(key, request),
-            Identity::ConfidentialClient(client) => client.cache_key(key, request),
+            Identity::ConfidentialClient(client) => client.cache_key(self, key, request),
         }
+    }
+
+    fn subject<'a>(&'a self, request: &'a TokenRequest) -> Subject<'a> {
+        let (api, caller) = match &self.identity {
+            Identity::ManagedIdentity(identity) => (identity.api(), CallerSdk::default()),
+            Identity::ConfidentialClient(client) => (Api::AcquireTokenForClient, client.caller(request)),
+        };
+        Subject { api, token_type: request.token_type(), caller }
     }
 
     /// Turns what a token endpoint answered just now into points in time.
@@ -242,7 +294,7 @@ impl Core {
 
 impl Caches {
     fn new() -> Self {
-        Self { tokens: TokenCache::new(), bindings: BindingCache::new() }
+        Self { tokens: TokenCache::new(), bindings: BindingCache::new(), throttle: Throttle::default() }
     }
 }
 

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::confidential_client::ConfidentialClient;
+use super::confidential_client::{ConfidentialClient, Settings};
 use super::managed_identity::ManagedIdentity;
+use super::measure::extended;
+use super::parameters::Parameters;
 use super::{HOST, Identity};
 use crate::authority::{Authority, RegionSetting, Resolver};
 use crate::clock::{Clock, SystemClock};
@@ -15,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Pool, TransportOptions};
 use crate::log::Logger;
 use crate::managed_identity::{ManagedIdentityId, detect};
+use crate::metrics::{Metrics, MetricsFn};
 use crate::secret::Secret;
 
 /// Settings of an [`App`](super::App). Nothing is checked before [`App::new`](super::App::new).
@@ -25,6 +29,9 @@ pub struct AppOptions {
     instance_discovery: Option<bool>,
     azure_region: Option<String>,
     credential: Option<Credential>,
+    send_certificate_over_mtls: bool,
+    client_capabilities: Vec<String>,
+    parameters: Parameters,
     background_refresh: Option<bool>,
     /// A managed identity was named for a confidential client.
     misplaced_id: bool,
@@ -32,6 +39,7 @@ pub struct AppOptions {
     clock: Arc<dyn Clock>,
     env: Arc<dyn Env>,
     log: Logger,
+    metrics: Metrics,
 }
 
 #[derive(Clone)]
@@ -49,10 +57,13 @@ enum AuthorityText {
 /// What [`AppOptions::check`] made of the settings.
 pub(super) struct Parts {
     pub(super) identity: Identity,
+    pub(super) client_capabilities: Vec<String>,
     pub(super) pool: Pool,
     pub(super) background_refresh: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Logger,
+    pub(super) metrics: Metrics,
+    pub(super) extended_metrics: bool,
 }
 
 impl AppOptions {
@@ -73,12 +84,16 @@ impl AppOptions {
             instance_discovery: None,
             azure_region: None,
             credential: None,
+            send_certificate_over_mtls: false,
+            client_capabilities: Vec::new(),
+            parameters: Parameters::default(),
             background_refresh: None,
             misplaced_id: false,
             transport: TransportOptions::default(),
             clock: Arc::new(SystemClock),
             env: Arc::new(ProcessEnv),
             log: Logger::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -124,6 +139,37 @@ impl AppOptions {
         self
     }
 
+    /// Whether the certificate of the credential is presented in TLS for Bearer tokens, too, beside the
+    /// assertion. Entra must have enabled the app for it (AADSTS51000).
+    pub fn with_send_certificate_over_mtls(mut self, on: bool) -> Self {
+        self.send_certificate_over_mtls = on;
+        self
+    }
+
+    /// What the app can handle, as `xms_cc`: `cp1` says that it answers claims challenges of APIs.
+    pub fn with_client_capabilities<S: AsRef<str>>(mut self, capabilities: &[S]) -> Self {
+        let mut list: Vec<String> = capabilities.iter().map(|text| text.as_ref().trim().to_owned()).collect();
+        list.retain(|text| !text.is_empty());
+        list.sort_unstable();
+        list.dedup();
+        self.client_capabilities = list;
+        self
+    }
+
+    /// A query parameter for the token endpoint in each request; see
+    /// [`TokenRequest::with_extra_query_parameter`](super::TokenRequest::with_extra_query_parameter).
+    pub fn with_extra_query_parameter(mut self, name: &str, value: &str, in_cache_key: bool) -> Self {
+        self.parameters.set_query(name, value, in_cache_key);
+        self
+    }
+
+    /// How long a connection may take to come about: name look-up, TCP, proxy and TLS together; 10
+    /// seconds by default. IMDS never gets more than 2.
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.transport.connect_timeout = timeout;
+        self
+    }
+
     /// Whether tokens are replaced early on a thread of the app, which is the default unless the
     /// app has callbacks: those would then be called on that thread.
     pub fn with_background_refresh(mut self, on: bool) -> Self {
@@ -156,6 +202,13 @@ impl AppOptions {
         self
     }
 
+    /// Where measurements go, under MSAL's OpenTelemetry names; nowhere by default. Called on any thread
+    /// that uses the app, also on its background thread.
+    pub fn with_metrics(mut self, sink: Arc<MetricsFn>) -> Self {
+        self.metrics = Metrics::new(sink);
+        self
+    }
+
     /// Another clock, for tests.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -178,6 +231,8 @@ impl AppOptions {
                     ("instance discovery", self.instance_discovery.is_some()),
                     ("Azure region", self.azure_region.is_some()),
                     ("credential", self.credential.is_some()),
+                    ("certificate over mTLS", self.send_certificate_over_mtls),
+                    ("extra parameters", !self.parameters.is_empty()),
                 ];
                 if let Some((what, _)) = misplaced.iter().find(|(_, set)| *set) {
                     return Err(Error::argument(format!(
@@ -205,17 +260,26 @@ impl AppOptions {
                 }?;
                 let region = RegionSetting::resolve(self.azure_region.as_deref(), self.env.as_ref())?;
                 let discovery = self.instance_discovery.unwrap_or(true);
-                let resolver = Resolver::new(region, discovery, HOST.regions.clone());
-                let client = ConfidentialClient::new(client_id, authority, resolver, self.credential)?;
-                Identity::ConfidentialClient(client)
+                let credential = self.credential.map(|c| c.resolved(self.env.as_ref())).transpose()?;
+                let settings = Settings {
+                    client_id,
+                    authority,
+                    resolver: Resolver::new(region, discovery, HOST.regions.clone()),
+                    send_certificate_over_mtls: self.send_certificate_over_mtls,
+                    parameters: self.parameters,
+                };
+                Identity::ConfidentialClient(ConfidentialClient::new(settings, credential)?)
             }
         };
         Ok(Parts {
             identity,
+            client_capabilities: self.client_capabilities,
+            extended_metrics: extended(self.env.as_ref()),
             pool: Pool::new(self.transport, self.env)?,
             background_refresh: self.background_refresh.unwrap_or(!calls_back),
             clock: self.clock,
             log: self.log,
+            metrics: self.metrics,
         })
     }
 }

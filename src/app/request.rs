@@ -1,5 +1,6 @@
 //! What is asked for in one call.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +8,10 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use uuid::Uuid;
 
+use super::parameters::Parameters;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Cancel;
-use crate::token::{CacheKey, TokenType};
+use crate::token::{CacheKey, TokenType, parse_claims};
 
 /// A request for a token. Make one, keep it, and use it for every call: a reused request finds a
 /// cached token faster. It may be shared by threads, but not changed while a call uses it.
@@ -21,8 +23,23 @@ pub struct TokenRequest {
     correlation_id: Option<String>,
     timeout: Option<Duration>,
     cancel: Option<Cancel>,
+    client: ClientOptions,
     /// The cache key this request has in the app with this number.
     memo: ArcSwapOption<(u64, Arc<CacheKey>)>,
+}
+
+/// What only a confidential client can be asked.
+#[derive(Clone, Default)]
+pub(super) struct ClientOptions {
+    pub(super) tenant_id: Option<String>,
+    pub(super) authority: Option<String>,
+    pub(super) send_x5c: Option<bool>,
+    pub(super) fmi_path: Option<String>,
+    pub(super) client_assertion_fmi_path: Option<String>,
+    pub(super) claims_from_client: Option<String>,
+    pub(super) extra_client_assertion_claims: Option<String>,
+    pub(super) cache_partition_keys: BTreeMap<String, String>,
+    pub(super) parameters: Parameters,
 }
 
 impl TokenRequest {
@@ -44,6 +61,7 @@ impl TokenRequest {
             correlation_id: None,
             timeout: None,
             cancel: None,
+            client: ClientOptions::default(),
             memo: ArcSwapOption::empty(),
         }
     }
@@ -62,8 +80,8 @@ impl TokenRequest {
 
     /// A claims challenge as JSON, as an API sent it. No cached token is served; empty means none.
     pub fn with_claims(mut self, claims: &str) -> Self {
-        self.claims = Some(claims.trim().to_owned()).filter(|claims| !claims.is_empty());
-        self
+        self.claims = non_empty(claims);
+        self.changed()
     }
 
     /// A UUID that identifies the call in the service's logs. Without one, each call makes its own.
@@ -82,6 +100,70 @@ impl TokenRequest {
     pub fn with_cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = Some(cancel);
         self
+    }
+
+    /// Asks another tenant than the one in the app's authority, by its id or domain name.
+    pub fn with_tenant_id(self, tenant_id: &str) -> Self {
+        self.change(|client| client.tenant_id = Some(tenant_id.to_owned()))
+    }
+
+    /// Asks another authority of the same cloud and kind than the app's.
+    pub fn with_authority(self, authority: &str) -> Self {
+        self.change(|client| client.authority = Some(authority.to_owned()))
+    }
+
+    /// Whether an assertion that is signed for this request carries the certificate chain; without it
+    /// the credential's own setting counts.
+    pub fn with_send_x5c(self, on: bool) -> Self {
+        self.change(|client| client.send_x5c = Some(on))
+    }
+
+    /// The federated managed identity path (`fmi_path`) that the token is for.
+    pub fn with_fmi_path(self, path: &str) -> Self {
+        self.change(|client| client.fmi_path = Some(path.to_owned()))
+    }
+
+    /// The FMI path that the assertion callback is told, and should get its assertion for.
+    pub fn with_client_assertion_fmi_path(self, path: &str) -> Self {
+        self.change(|client| client.client_assertion_fmi_path = Some(path.to_owned()))
+    }
+
+    /// Claims, a JSON object, that the client itself wants in the token. Unlike a challenge they are part
+    /// of what a cached token is found by; empty means none.
+    pub fn with_claims_from_client(self, claims: &str) -> Self {
+        self.change(|client| client.claims_from_client = non_empty(claims))
+    }
+
+    /// Claims, a JSON object, for the assertion that the app's certificate signs; empty means none.
+    pub fn with_extra_client_assertion_claims(self, claims: &str) -> Self {
+        self.change(|client| client.extra_client_assertion_claims = non_empty(claims))
+    }
+
+    /// A query parameter for the token endpoint; percent-encoded here. `in_cache_key` tells whether
+    /// tokens of requests that differ in it are different.
+    pub fn with_extra_query_parameter(self, name: &str, value: &str, in_cache_key: bool) -> Self {
+        self.change(|client| client.parameters.set_query(name, value, in_cache_key))
+    }
+
+    /// A form field for the token endpoint, and a part of the cache key.
+    pub fn with_extra_body_parameter(self, name: &str, value: &str) -> Self {
+        self.change(|client| client.parameters.set_body(name, value))
+    }
+
+    /// A header for the token endpoint, in the place of the library's of that name.
+    pub fn with_extra_http_header(self, name: &str, value: &str) -> Self {
+        self.change(|client| client.parameters.set_header(name, value))
+    }
+
+    /// A value of the caller's that cached tokens are kept apart by; nothing of it is sent.
+    pub fn with_cache_partition_key(self, key: &str, value: &str) -> Self {
+        self.change(|client| {
+            client.cache_partition_keys.insert(key.to_owned(), value.to_owned());
+        })
+    }
+
+    pub(super) fn client(&self) -> &ClientOptions {
+        &self.client
     }
 
     pub(crate) fn scopes(&self) -> &[String] {
@@ -118,7 +200,7 @@ impl TokenRequest {
         self.force_refresh || self.claims.is_some()
     }
 
-    /// Refuses what no service could answer.
+    /// Refuses what no service could answer. Checked when the cache key is made.
     pub(crate) fn check(&self) -> Result<()> {
         if self.scopes.is_empty() {
             return Err(Error::new(
@@ -127,34 +209,70 @@ impl TokenRequest {
                 "the request names no scope and no resource: for example https://graph.microsoft.com/.default",
             ));
         }
-        if let Some(claims) = &self.claims
-            && !serde_json::from_str::<serde_json::Value>(claims).is_ok_and(|json| json.is_object())
-        {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "invalid_json_claims_format",
-                "the claims are not a JSON object",
-            ));
+        for claims in [&self.claims, &self.client.claims_from_client].into_iter().flatten() {
+            parse_claims(claims)?;
         }
-        Ok(())
+        let paths = [&self.client.fmi_path, &self.client.client_assertion_fmi_path];
+        if paths.into_iter().flatten().any(|path| path.trim().is_empty()) {
+            return Err(Error::argument("the FMI path is empty"));
+        }
+        if self.client.cache_partition_keys.keys().any(String::is_empty) {
+            return Err(Error::argument("a cache partition key has no name"));
+        }
+        self.client.parameters.check()
     }
 
-    /// The cache key in the app with number `app`, made by `make` on first use.
-    pub(crate) fn cache_key(&self, app: u64, make: impl FnOnce() -> CacheKey) -> Arc<CacheKey> {
+    /// Refuses what no host can be asked for its managed identity.
+    pub(super) fn check_for_managed_identity(&self) -> Result<()> {
+        let client = &self.client;
+        let misplaced = [
+            ("tenant", client.tenant_id.is_some()),
+            ("authority", client.authority.is_some()),
+            ("x5c", client.send_x5c.is_some()),
+            ("FMI path", client.fmi_path.is_some() || client.client_assertion_fmi_path.is_some()),
+            ("claims of the client", client.claims_from_client.is_some()),
+            ("claims for an assertion", client.extra_client_assertion_claims.is_some()),
+            ("cache partition key", !client.cache_partition_keys.is_empty()),
+            ("extra parameters", !client.parameters.is_empty()),
+        ];
+        match misplaced.iter().find(|(_, set)| *set) {
+            Some((what, _)) => Err(Error::argument(format!(
+                "a managed identity request takes no {what}: use a confidential client app"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The cache key in the app with number `app`, made by `make` on first use. What is wrong with the
+    /// request is found there.
+    pub(crate) fn cache_key(
+        &self,
+        app: u64,
+        make: impl FnOnce() -> Result<CacheKey>,
+    ) -> Result<Arc<CacheKey>> {
         if let Some(memo) = self.memo.load().as_deref()
             && memo.0 == app
         {
-            return memo.1.clone();
+            return Ok(memo.1.clone());
         }
-        let key = Arc::new(make());
+        let key = Arc::new(make()?);
         self.memo.store(Some(Arc::new((app, key.clone()))));
-        key
+        Ok(key)
+    }
+
+    fn change(mut self, edit: impl FnOnce(&mut ClientOptions)) -> Self {
+        edit(&mut self.client);
+        self.changed()
     }
 
     fn changed(self) -> Self {
         self.memo.store(None);
         self
     }
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 impl Clone for TokenRequest {
@@ -167,6 +285,7 @@ impl Clone for TokenRequest {
             correlation_id: self.correlation_id.clone(),
             timeout: self.timeout,
             cancel: self.cancel.clone(),
+            client: self.client.clone(),
             memo: ArcSwapOption::new(self.memo.load_full()),
         }
     }

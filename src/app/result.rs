@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use crate::authority::{Region, RegionOutcome};
 use crate::binding::Certificate;
 use crate::clock::from_unix_seconds;
-use crate::token::{AccessToken, TokenType};
+use crate::token::{AccessToken, CacheRefreshReason, TokenType};
 
 /// Where a token came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +21,54 @@ pub enum TokenSource {
     Cache = 1,
 }
 
+/// Which cache answered. The numbers are MSAL's and part of the C ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum CacheLevel {
+    /// None: the token service did.
+    None = 0,
+    /// The memory of this process.
+    L1Cache = 2,
+    /// The caller's store.
+    L2Cache = 3,
+}
+
+/// How a token was got (MSAL's `AuthenticationResultMetadata`).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// Where it came from.
+    pub token_source: TokenSource,
+    /// Which cache it came from.
+    pub cache_level: CacheLevel,
+    /// Why the network was asked.
+    pub cache_refresh_reason: CacheRefreshReason,
+    /// What the call took. Not measured, and zero, where the memory had the token.
+    pub duration_total: Duration,
+    /// What of it was spent in HTTP, retries included and the waits between them not.
+    pub duration_in_http: Duration,
+    /// What of it was spent in the caller's store.
+    pub duration_in_cache: Duration,
+}
+
 /// A token with the certificate it is bound to. A snapshot: later renewals do not change it.
 pub struct Token {
     token: Arc<AccessToken>,
-    source: TokenSource,
+    metadata: Metadata,
     /// Made on demand for cache hits, which send no id to anybody.
     correlation_id: OnceLock<String>,
 }
 
 impl Token {
-    pub(crate) fn issued(token: Arc<AccessToken>, correlation_id: String) -> Self {
-        Self { token, source: TokenSource::IdentityProvider, correlation_id: OnceLock::from(correlation_id) }
+    /// One that this call got, from the service or the store.
+    pub(super) fn got(token: Arc<AccessToken>, metadata: Metadata, correlation_id: String) -> Self {
+        Self { token, metadata, correlation_id: OnceLock::from(correlation_id) }
     }
 
-    pub(crate) fn cached(token: Arc<AccessToken>, correlation_id: Option<&str>) -> Self {
+    /// One that the memory had, or another call got meanwhile.
+    pub(super) fn cached(token: Arc<AccessToken>, correlation_id: Option<&str>) -> Self {
         let correlation_id = correlation_id.map(|id| OnceLock::from(id.to_owned())).unwrap_or_default();
-        Self { token, source: TokenSource::Cache, correlation_id }
+        Self { token, metadata: Metadata::L1, correlation_id }
     }
 
     /// The token itself. A secret: do not log it.
@@ -80,7 +113,27 @@ impl Token {
 
     /// Where it came from.
     pub fn source(&self) -> TokenSource {
-        self.source
+        self.metadata.token_source
+    }
+
+    /// How it was got.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// What else the service said when it issued the token: members of its answer and of `client_info`
+    /// that are none of OAuth's, by name. Values that are no text are JSON.
+    pub fn response_parameter(&self, name: &str) -> Option<&str> {
+        self.response_parameter_index(name).map(|index| self.token.response_parameters[index].1.as_str())
+    }
+
+    pub(crate) fn response_parameter_index(&self, name: &str) -> Option<usize> {
+        self.token.response_parameters.iter().position(|(known, _)| known == name)
+    }
+
+    /// The values in their order.
+    pub(crate) fn response_parameters(&self) -> impl Iterator<Item = &str> {
+        self.token.response_parameters.iter().map(|(_, value)| value.as_str())
     }
 
     /// The URL of the token endpoint that issued it, whether in this call or in an earlier one.
@@ -90,7 +143,17 @@ impl Token {
 
     /// The Azure region whose endpoint issued it.
     pub fn region(&self) -> Option<&str> {
-        self.token.region.as_deref()
+        self.token.region.used.as_ref().map(Region::as_str)
+    }
+
+    /// How the endpoint that issued it came by its region, or by none.
+    pub fn region_outcome(&self) -> RegionOutcome {
+        self.token.region.outcome
+    }
+
+    /// Why the region could not be detected, where it could not.
+    pub fn region_error(&self) -> Option<&str> {
+        self.token.region.error.as_deref()
     }
 
     /// The certificate it is bound to, with its private key; `None` for Bearer.
@@ -104,12 +167,44 @@ impl Token {
     }
 }
 
+impl Metadata {
+    const L1: Self = Self {
+        token_source: TokenSource::Cache,
+        cache_level: CacheLevel::L1Cache,
+        cache_refresh_reason: CacheRefreshReason::NotApplicable,
+        duration_total: Duration::ZERO,
+        duration_in_http: Duration::ZERO,
+        duration_in_cache: Duration::ZERO,
+    };
+}
+
+impl TokenSource {
+    /// MSAL's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::IdentityProvider => "IdentityProvider",
+            Self::Cache => "Cache",
+        }
+    }
+}
+
+impl CacheLevel {
+    /// MSAL's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::L1Cache => "L1Cache",
+            Self::L2Cache => "L2Cache",
+        }
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("token_type", &self.token_type())
             .field("expires_on", &self.token.expires_on)
-            .field("source", &self.source)
+            .field("source", &self.source())
             .field("certificate", &self.token.certificate)
             .finish_non_exhaustive()
     }

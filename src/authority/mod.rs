@@ -14,5 +14,6 @@ mod webfinger;
 
 pub(crate) use detection::RegionMemory;
 pub(crate) use parse::Authority;
-pub(crate) use region::RegionSetting;
-pub(crate) use resolver::Resolver;
+pub use region::RegionOutcome;
+pub(crate) use region::{Region, RegionDetails, RegionSetting};
+pub(crate) use resolver::{Endpoint, Resolver};

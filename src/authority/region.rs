@@ -31,13 +31,18 @@ pub(crate) struct RegionDetails {
     pub(crate) error: Option<String>,
 }
 
+/// Whose region it is. The numbers are MSAL's and part of the C ABI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
-pub(crate) enum RegionOutcome {
+pub enum RegionOutcome {
+    /// No region was wanted.
     #[default]
     None = 0,
+    /// The host's, detected.
     AutodetectSuccess = 4,
+    /// It could not be detected: the global endpoint was asked.
     FallbackToGlobal = 5,
+    /// The caller's.
     UserProvided = 6,
 }
 

@@ -48,7 +48,6 @@ impl Resolver {
     }
 
     /// Whether a request may not choose another host of its cloud.
-    #[expect(dead_code, reason = "requests are to name authorities")]
     pub(crate) fn has_region(&self) -> bool {
         self.region != RegionSetting::Global
     }

@@ -3,7 +3,6 @@
 use super::parse::{Authority, AuthorityKind};
 use crate::error::{Error, ErrorKind, Result};
 
-#[cfg_attr(not(test), expect(dead_code, reason = "requests are to name tenants"))]
 impl Authority {
     /// The same authority for another tenant. `common` and `organizations` name none, and change
     /// nothing.

@@ -1,4 +1,4 @@
-//! Federated identity credentials: the caller's callback, asked once per network request.
+//! Callbacks of the caller: assertions made elsewhere (FIC), certificates that rotate. Asked once per network request.
 
 use std::time::Duration;
 
@@ -16,6 +16,13 @@ pub trait AssertionProvider: Send + Sync {
     fn assertion(&self, request: &AssertionRequest<'_>) -> Result<SignedAssertion>;
 }
 
+/// Gives the certificate of the app as it is now, so that it can be replaced without a restart. Called
+/// like an [`AssertionProvider`]. Tokens bound to an earlier certificate stay in use, with that one.
+pub trait CertificateProvider: Send + Sync {
+    /// The certificate to prove this request with, and to bind a bound token to.
+    fn certificate(&self, request: &AssertionRequest<'_>) -> Result<Certificate>;
+}
+
 /// What a callback may want to know to make an assertion.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -24,14 +31,18 @@ pub struct AssertionRequest<'a> {
     pub client_id: &'a str,
     /// The tenant; `None` where the authority has none.
     pub tenant_id: Option<&'a str>,
-    /// The authority, as the app was given it, with a trailing slash.
+    /// The authority the token is asked of, with a trailing slash; not its regional or mTLS host.
     pub authority: &'a str,
     /// The URL the assertion will be sent to; the mTLS one for PoP.
     pub token_endpoint: &'a str,
     /// Whether the token will be bound: then a certificate must be returned too.
     pub token_type: TokenType,
-    /// The claims of the request, JSON.
+    /// The claims challenge of the request, JSON.
     pub claims: Option<&'a str>,
+    /// What the app can handle, for example `cp1`.
+    pub client_capabilities: &'a [String],
+    /// The FMI path that the assertion is to be asked for, where the request names one.
+    pub fmi_path: Option<&'a str>,
     /// The correlation id of the call.
     pub correlation_id: &'a str,
     /// The time the call has left, where it is limited.
@@ -55,18 +66,7 @@ pub(super) fn ask_provider(
     ask: &Ask<'_>,
     call: &Call,
 ) -> Result<SignedAssertion> {
-    let request = AssertionRequest {
-        client_id: ask.client_id,
-        tenant_id: ask.tenant,
-        authority: ask.authority,
-        token_endpoint: ask.token_endpoint.as_str(),
-        token_type: ask.token_type,
-        claims: ask.claims,
-        correlation_id: &call.correlation_id,
-        remaining: call.remaining(),
-        cancel: &call.cancel,
-    };
-    let signed = provider.assertion(&request)?;
+    let signed = provider.assertion(&question(ask, call))?;
     call.check()?;
     if signed.assertion.expose().trim().is_empty() {
         return Err(Error::new(
@@ -76,4 +76,31 @@ pub(super) fn ask_provider(
         ));
     }
     Ok(signed)
+}
+
+/// Asks `provider` for the certificate of this request.
+pub(super) fn ask_for_certificate(
+    provider: &dyn CertificateProvider,
+    ask: &Ask<'_>,
+    call: &Call,
+) -> Result<Certificate> {
+    let certificate = provider.certificate(&question(ask, call))?;
+    call.check()?;
+    Ok(certificate)
+}
+
+fn question<'a>(ask: &'a Ask<'a>, call: &'a Call) -> AssertionRequest<'a> {
+    AssertionRequest {
+        client_id: ask.client_id,
+        tenant_id: ask.tenant,
+        authority: ask.authority,
+        token_endpoint: ask.token_endpoint.as_str(),
+        token_type: ask.token_type,
+        claims: ask.claims,
+        client_capabilities: ask.client_capabilities,
+        fmi_path: ask.assertion_fmi_path,
+        correlation_id: &call.correlation_id,
+        remaining: call.remaining(),
+        cancel: &call.cancel,
+    }
 }

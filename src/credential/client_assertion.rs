@@ -3,12 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Ask;
 use crate::binding::Certificate;
 use crate::clock::unix_seconds;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::SignatureScheme;
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -33,14 +34,25 @@ struct Payload<'a> {
     nbf: i64,
     exp: i64,
     jti: String,
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
 }
 
 /// Seconds for which an assertion is valid.
-const LIFETIME: i64 = 600;
+pub(super) const LIFETIME: i64 = 600;
+/// The claims that are ours to make.
+const OURS: [&str; 7] = ["aud", "iss", "sub", "nbf", "exp", "iat", "jti"];
+
+/// An assertion and when it ends, in Unix seconds.
+pub(super) struct Signed {
+    pub(super) jwt: Secret,
+    pub(super) expires_on: i64,
+}
 
 /// Signs an assertion for the endpoint that is asked. The signature is made by the key wherever it
 /// lives, which is why no JWT library is used here: they want to hold the key.
-pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, call: &Call) -> Result<Secret> {
+pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, call: &Call) -> Result<Signed> {
+    let extra = extra_claims(ask.extra_assertion_claims)?;
     let now = unix_seconds(call.clock.now());
     let (alg, scheme) = match ask.sha2 {
         true => ("PS256", SignatureScheme::RsaPssSha256),
@@ -61,12 +73,28 @@ pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, cal
         nbf: now,
         exp: now + LIFETIME,
         jti: Uuid::new_v4().to_string(),
+        extra: &extra,
     };
     let mut jwt = format!("{}.{}", part(&header)?, part(&payload)?);
     let signature = certificate.key().sign(scheme, jwt.as_bytes())?;
     jwt.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-    Ok(Secret::new(jwt))
+    Ok(Signed { jwt: Secret::new(jwt), expires_on: payload.exp })
+}
+
+/// The caller's claims for an assertion (section 3.7): a JSON object without those that are ours.
+pub(super) fn extra_claims(json: Option<&str>) -> Result<Map<String, Value>> {
+    let Some(json) = json else { return Ok(Map::new()) };
+    let bad = |message: String| Error::new(ErrorKind::InvalidArgument, "invalid_json_claims_format", message);
+    let Ok(Value::Object(claims)) = serde_json::from_str(json) else {
+        return Err(bad("the extra claims for the client assertion are not a JSON object".to_owned()));
+    };
+    match OURS.iter().find(|name| claims.contains_key(**name)) {
+        Some(name) => Err(bad(format!(
+            "the extra claims for the client assertion must not hold {name}: it is set here"
+        ))),
+        None => Ok(claims),
+    }
 }
 
 fn part(value: &impl Serialize) -> Result<String> {

@@ -3,19 +3,18 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
-use super::assertion::{Callback as AssertionCallback, mtlspop_assertion_callback};
 use super::callback::{UserData, mtlspop_destroy};
-use super::certificate::mtlspop_certificate;
 use super::draft::{Draft, change};
 use super::guard::guard_or;
-use super::handle::{Handle, boxed, free, value};
+use super::handle::{Handle, boxed, free};
+use super::metric::{mtlspop_metrics_callback, sink};
 use super::text::{bytes, c_string, required};
+use super::token_request::timeout;
 use crate::app::AppOptions;
-use crate::credential::Credential;
 use crate::error::{Error, Result};
 use crate::log::{LogLevel, Logger};
 use crate::managed_identity::ManagedIdentityId;
-use crate::secret::Secret;
+use crate::metrics::MetricsFn;
 
 /// Log level: a call failed.
 pub const MTLSPOP_LOG_ERROR: i32 = 0;
@@ -180,64 +179,42 @@ pub unsafe extern "C" fn mtlspop_app_options_set_azure_region(
     unsafe { change(options, "mtlspop_app_options_set_azure_region", parse, AppOptions::with_azure_region) }
 }
 
-/// Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.
-/// Bearer needs an RSA key. Of the credential setters, the last one counts.
+/// Says what the app can handle, as MSAL's WithClientCapabilities does: "cp1" means that it answers the
+/// claims challenges of APIs. Sent as xms_cc; tokens got with other capabilities are other tokens.
 ///
-/// @param options      settings for a confidential client
-/// @param certificate  a certificate with its private key; it may be freed afterwards
-/// @param send_x5c     1 to send the certificate chain in assertions, as SN/I registration needs; else 0
+/// @param options       settings
+/// @param capabilities  one or more, separated by spaces; "" for none
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtlspop_app_options_set_certificate(
+pub unsafe extern "C" fn mtlspop_app_options_set_client_capabilities(
     options: *mut mtlspop_app_options,
-    certificate: *const mtlspop_certificate,
-    send_x5c: i32,
+    capabilities: *const c_char,
 ) {
-    let parse = || unsafe {
-        let certificate = value(certificate, "certificate")?.certificate().clone();
-        Ok(Credential::Certificate { certificate, send_x5c: send_x5c != 0 })
+    let parse = || unsafe { required(capabilities, "capabilities") };
+    let apply = |options: AppOptions, capabilities: &str| {
+        options.with_client_capabilities(&capabilities.split_whitespace().collect::<Vec<_>>())
     };
-    unsafe { change(options, "mtlspop_app_options_set_certificate", parse, AppOptions::with_credential) }
+    unsafe { change(options, "mtlspop_app_options_set_client_capabilities", parse, apply) }
 }
 
-/// Makes a client secret the credential. Bearer only: a secret cannot prove possession of a key.
+/// Adds a query parameter to each token request, as MSAL's WithExtraQueryParameters does; see
+/// mtlspop_token_request_set_extra_query_parameter().
 ///
-/// @param options  settings for a confidential client
-/// @param secret   the secret's value, not its id
+/// @param options       settings for a confidential client
+/// @param name          the name; an earlier value of it is replaced
+/// @param value         the value; percent-encoded by the library
+/// @param in_cache_key  1 if requests that differ in it must not share tokens, else 0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtlspop_app_options_set_client_secret(
+pub unsafe extern "C" fn mtlspop_app_options_set_extra_query_parameter(
     options: *mut mtlspop_app_options,
-    secret: *const c_char,
+    name: *const c_char,
+    value: *const c_char,
+    in_cache_key: i32,
 ) {
-    let parse = || {
-        let secret = unsafe { required(secret, "secret") }?;
-        match secret.trim() {
-            "" => Err(Error::argument("secret is empty")),
-            _ => Ok(Credential::Secret(Secret::new(secret))),
-        }
+    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let apply = |options: AppOptions, (name, value): (&str, &str)| {
+        options.with_extra_query_parameter(name, value, in_cache_key != 0)
     };
-    unsafe { change(options, "mtlspop_app_options_set_client_secret", parse, AppOptions::with_credential) }
-}
-
-/// Makes a callback the credential: a federated identity credential (FIC). It gives an assertion, and
-/// for mtls_pop the certificate the assertion is bound to.
-///
-/// @param options   settings for a confidential client
-/// @param callback  called once per token request that goes to the network, never for a cached token
-/// @param userdata  passed to callback
-/// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtlspop_app_options_set_client_assertion(
-    options: *mut mtlspop_app_options,
-    callback: mtlspop_assertion_callback,
-    userdata: *mut c_void,
-    destroy: mtlspop_destroy,
-) {
-    let userdata = UserData::new(userdata, destroy);
-    let parse = || {
-        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
-        Ok(Credential::Assertion(Arc::new(AssertionCallback::new(callback, userdata))))
-    };
-    unsafe { change(options, "mtlspop_app_options_set_client_assertion", parse, AppOptions::with_credential) }
+    unsafe { change(options, "mtlspop_app_options_set_extra_query_parameter", parse, apply) }
 }
 
 /// Sets whether the app replaces tokens early on a thread of its own. On by default, except for apps
@@ -253,6 +230,22 @@ pub unsafe extern "C" fn mtlspop_app_options_set_background_refresh(
 ) {
     let setter = "mtlspop_app_options_set_background_refresh";
     unsafe { change(options, setter, || Ok(on != 0), AppOptions::with_background_refresh) }
+}
+
+/// Limits how long a connection may take to come about: name look-up, TCP, proxy and TLS together. 10
+/// seconds without this setting; the instance metadata service never gets more than 2. How long a call
+/// may take in all is set with mtlspop_token_request_set_timeout_ms().
+///
+/// @param options       settings
+/// @param milliseconds  more than 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_connect_timeout_ms(
+    options: *mut mtlspop_app_options,
+    milliseconds: i64,
+) {
+    let parse = || timeout(milliseconds)?.ok_or_else(|| Error::argument("milliseconds is 0"));
+    let setter = "mtlspop_app_options_set_connect_timeout_ms";
+    unsafe { change(options, setter, parse, AppOptions::with_connect_timeout) }
 }
 
 /// Sets the HTTP proxy for https requests. Without this setting HTTPS_PROXY, https_proxy and NO_PROXY
@@ -327,6 +320,27 @@ pub unsafe extern "C" fn mtlspop_app_options_set_log(
         Ok(Logger::new(level, Arc::new(sink)))
     };
     unsafe { change(options, "mtlspop_app_options_set_log", parse, AppOptions::with_logger) }
+}
+
+/// Sets where measurements go, under MSAL's OpenTelemetry names; nowhere by default.
+///
+/// @param options   settings
+/// @param callback  receives the measurements
+/// @param userdata  passed to callback
+/// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_metrics(
+    options: *mut mtlspop_app_options,
+    callback: mtlspop_metrics_callback,
+    userdata: *mut c_void,
+    destroy: mtlspop_destroy,
+) {
+    let userdata = UserData::new(userdata, destroy);
+    let parse = || {
+        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
+        Ok::<Arc<MetricsFn>, Error>(Arc::new(sink(callback, userdata)))
+    };
+    unsafe { change(options, "mtlspop_app_options_set_metrics", parse, AppOptions::with_metrics) }
 }
 
 /// Frees settings. Apps made from them are not affected.

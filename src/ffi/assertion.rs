@@ -10,17 +10,18 @@ use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
 use super::text::{Lent, required};
 use crate::binding::Certificate;
-use crate::credential::{AssertionProvider, AssertionRequest, SignedAssertion};
+use crate::credential::{AssertionProvider, AssertionRequest, CertificateProvider, SignedAssertion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Cancel;
 use crate::secret::Secret;
+use crate::token::TokenType;
 
 /// One question to an assertion callback. Valid during the callback only; never freed by the caller.
 pub struct mtlspop_assertion_op {
     _private: [u8; 0],
 }
 
-/// Gives a signed assertion: reads what it needs from operation, answers with
+/// Gives a signed assertion, or the app's certificate: reads what it needs from operation, answers with
 /// mtlspop_assertion_op_set_assertion() and, to bind the token, mtlspop_assertion_op_set_certificate().
 ///
 /// Called on the thread that asks for a token, inside that call, with no lock held (on the app's
@@ -42,10 +43,12 @@ pub(super) struct OpValue {
     token_endpoint: String,
     token_type: &'static str,
     claims: Option<String>,
+    client_capabilities: String,
+    fmi_path: Option<String>,
     correlation_id: String,
     remaining_ms: i64,
     cancel: Cancel,
-    texts: [Lent; 7],
+    texts: [Lent; 9],
     answer: RefCell<Answer>,
 }
 
@@ -77,31 +80,49 @@ impl Callback {
 
 impl AssertionProvider for Callback {
     fn assertion(&self, request: &AssertionRequest<'_>) -> Result<SignedAssertion> {
+        let answer = self.ask(request, "assertion", "client_assertion_callback_failed")?;
+        let assertion = answer.assertion.ok_or_else(|| {
+            no_answer("invalid_client_assertion", "the assertion callback returned 0 but set no assertion")
+        })?;
+        Ok(SignedAssertion { assertion, certificate: answer.certificate })
+    }
+}
+
+impl CertificateProvider for Callback {
+    fn certificate(&self, request: &AssertionRequest<'_>) -> Result<Certificate> {
+        let answer = self.ask(request, "certificate", "certificate_callback_failed")?;
+        answer.certificate.ok_or_else(|| {
+            let message = "the certificate callback returned 0 but set no certificate";
+            match request.token_type {
+                TokenType::MtlsPop => no_answer("mtls_certificate_not_provided", message),
+                TokenType::Bearer => no_answer("invalid_client_assertion", message),
+            }
+        })
+    }
+}
+
+impl Callback {
+    /// Calls the function; `what` names it in messages.
+    fn ask(&self, request: &AssertionRequest<'_>, what: &str, failed: &str) -> Result<Answer> {
         let operation = Operation(boxed::<mtlspop_assertion_op>(OpValue::new(request)));
         // SAFETY: the caller gave the function to be called with this pointer and an operation.
         let status = unsafe { (self.function)(self.userdata.pointer(), operation.0) };
         // SAFETY: the operation lives until the end of this function.
-        let answer = unsafe { value(operation.0, "operation") }?.answer.take();
-        if let Some(misuse) = answer.misuse {
+        let mut answer = unsafe { value(operation.0, "operation") }?.answer.take();
+        if let Some(misuse) = answer.misuse.take() {
             return Err(misuse);
         }
         if status != 0 {
             let text = answer.error.unwrap_or_else(|| format!("it returned {status} and set no error text"));
-            return Err(Error::new(
-                ErrorKind::Callback,
-                "client_assertion_callback_failed",
-                format!("the assertion callback failed: {text}"),
-            ));
+            let message = format!("the {what} callback failed: {text}");
+            return Err(Error::new(ErrorKind::Callback, failed, message));
         }
-        let assertion = answer.assertion.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Callback,
-                "invalid_client_assertion",
-                "the assertion callback returned 0 but set no assertion",
-            )
-        })?;
-        Ok(SignedAssertion { assertion, certificate: answer.certificate })
+        Ok(answer)
     }
+}
+
+fn no_answer(code: &str, message: &str) -> Error {
+    Error::new(ErrorKind::Callback, code, message)
 }
 
 /// Frees the operation when the callback is over, however it ended.
@@ -123,6 +144,8 @@ impl OpValue {
             token_endpoint: request.token_endpoint.to_owned(),
             token_type: request.token_type.as_str(),
             claims: request.claims.map(str::to_owned),
+            client_capabilities: request.client_capabilities.join(" "),
+            fmi_path: request.fmi_path.map(str::to_owned),
             correlation_id: request.correlation_id.to_owned(),
             remaining_ms: request
                 .remaining
@@ -199,6 +222,29 @@ pub unsafe extern "C" fn mtlspop_assertion_op_claims(
     operation: *const mtlspop_assertion_op,
 ) -> *const c_char {
     unsafe { text(operation, 5, |op| op.claims.as_deref()) }
+}
+
+/// What the app can handle; see mtlspop_app_options_set_client_capabilities().
+///
+/// @param operation  the question
+/// @return capabilities separated by spaces, borrowed from operation; NULL where there are none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_client_capabilities(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 7, |op| Some(op.client_capabilities.as_str()).filter(|text| !text.is_empty())) }
+}
+
+/// The FMI path that the assertion should be for; see
+/// mtlspop_token_request_set_client_assertion_fmi_path().
+///
+/// @param operation  the question
+/// @return text, borrowed from operation; NULL where the request names none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_assertion_op_fmi_path(
+    operation: *const mtlspop_assertion_op,
+) -> *const c_char {
+    unsafe { text(operation, 8, |op| op.fmi_path.as_deref()) }
 }
 
 /// The correlation id of the call.

@@ -14,6 +14,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod app;
+mod app_credential;
 mod app_options;
 mod assertion;
 mod buffer;
@@ -25,6 +26,7 @@ mod error;
 mod guard;
 mod handle;
 mod http;
+mod metric;
 mod text;
 mod token;
 mod token_request;

@@ -1,12 +1,13 @@
 //! `mtlspop_token`: the token and everything known about it.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
-use super::text::Lent;
+use super::text::{Lent, c_string, required};
 use crate::app::Token;
 use crate::clock::unix_seconds;
 use crate::error::Result;
@@ -15,6 +16,33 @@ use crate::error::Result;
 pub const MTLSPOP_TOKEN_SOURCE_IDENTITY_PROVIDER: i32 = 0;
 /// Token source: the cache had it, or another call that was under way got it.
 pub const MTLSPOP_TOKEN_SOURCE_CACHE: i32 = 1;
+
+/// Region outcome: no region was wanted.
+pub const MTLSPOP_REGION_OUTCOME_NONE: i32 = 0;
+/// Region outcome: the region of this host, detected.
+pub const MTLSPOP_REGION_OUTCOME_AUTODETECT_SUCCESS: i32 = 4;
+/// Region outcome: it could not be detected, and the global endpoint was asked.
+pub const MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL: i32 = 5;
+/// Region outcome: the region that the app was given.
+pub const MTLSPOP_REGION_OUTCOME_USER_PROVIDED: i32 = 6;
+
+/// Cache level: no cache, the token service was asked.
+pub const MTLSPOP_CACHE_LEVEL_NONE: i32 = 0;
+/// Cache level: the memory of this process.
+pub const MTLSPOP_CACHE_LEVEL_L1: i32 = 2;
+/// Cache level: the store of the token cache.
+pub const MTLSPOP_CACHE_LEVEL_L2: i32 = 3;
+
+/// Refresh reason: the network was not asked.
+pub const MTLSPOP_CACHE_REFRESH_REASON_NOT_APPLICABLE: i32 = 0;
+/// Refresh reason: the request bypasses the cache.
+pub const MTLSPOP_CACHE_REFRESH_REASON_FORCE_REFRESH_OR_CLAIMS: i32 = 1;
+/// Refresh reason: the cache had no token.
+pub const MTLSPOP_CACHE_REFRESH_REASON_NO_CACHED_ACCESS_TOKEN: i32 = 2;
+/// Refresh reason: the cache had one that is over.
+pub const MTLSPOP_CACHE_REFRESH_REASON_EXPIRED: i32 = 3;
+/// Refresh reason: the token in the cache was still good, but due for replacement.
+pub const MTLSPOP_CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED: i32 = 4;
 
 /// A token with the certificate it is bound to: a snapshot that later renewals do not change. Owned by
 /// who received it; immutable, so any thread may read it. Wiped when freed.
@@ -35,7 +63,9 @@ struct Texts {
     tenant_id: Lent,
     token_endpoint: Lent,
     region: Lent,
+    region_error: Lent,
     correlation_id: Lent,
+    parameters: OnceLock<Vec<CString>>,
 }
 
 impl Handle for mtlspop_token {
@@ -149,10 +179,28 @@ pub unsafe extern "C" fn mtlspop_token_endpoint(token: *const mtlspop_token) -> 
 /// The Azure region whose endpoint issued the token.
 ///
 /// @param token  the token
-/// @return "eastus", borrowed from token; NULL where no region was set (managed identities have none)
+/// @return "eastus", borrowed from token; NULL where no region was set or found (managed identities have none)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_token_region(token: *const mtlspop_token) -> *const c_char {
     unsafe { text(token, |value| value.texts().region.get(|| value.token.region())) }
+}
+
+/// How the endpoint that issued the token came by its region.
+///
+/// @param token  the token
+/// @return one of MTLSPOP_REGION_OUTCOME_..., -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_region_outcome(token: *const mtlspop_token) -> i32 {
+    unsafe { number(token, -1, |token| token.region_outcome() as i32) }
+}
+
+/// Why the region could not be detected, where the outcome is MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL.
+///
+/// @param token  the token
+/// @return one line, borrowed from token; NULL where there was no such failure
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_region_error(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| value.texts().region_error.get(|| value.token.region_error())) }
 }
 
 /// The id of this call, also where the cache answered.
@@ -162,6 +210,73 @@ pub unsafe extern "C" fn mtlspop_token_region(token: *const mtlspop_token) -> *c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_token_correlation_id(token: *const mtlspop_token) -> *const c_char {
     unsafe { text(token, |value| value.texts().correlation_id.get(|| Some(value.token.correlation_id()))) }
+}
+
+/// Which cache the token came from.
+///
+/// @param token  the token
+/// @return one of MTLSPOP_CACHE_LEVEL_..., -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_cache_level(token: *const mtlspop_token) -> i32 {
+    unsafe { number(token, -1, |token| token.metadata().cache_level as i32) }
+}
+
+/// Why the network was asked for the token, or why not.
+///
+/// @param token  the token
+/// @return one of MTLSPOP_CACHE_REFRESH_REASON_..., -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_cache_refresh_reason(token: *const mtlspop_token) -> i32 {
+    unsafe { number(token, -1, |token| token.metadata().cache_refresh_reason as i32) }
+}
+
+/// What the call took in all. Not measured where the cache in memory had the token.
+///
+/// @param token  the token
+/// @return milliseconds, 0 for a token from memory or an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_duration_total_ms(token: *const mtlspop_token) -> i64 {
+    unsafe { number(token, 0, |token| milliseconds(token.metadata().duration_total)) }
+}
+
+/// What of it was spent in HTTP.
+///
+/// @param token  the token
+/// @return milliseconds, 0 for a token from memory or an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_duration_in_http_ms(token: *const mtlspop_token) -> i64 {
+    unsafe { number(token, 0, |token| milliseconds(token.metadata().duration_in_http)) }
+}
+
+/// What of it was spent in the store of the token cache.
+///
+/// @param token  the token
+/// @return milliseconds, 0 where no store was asked, or for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_duration_in_cache_ms(token: *const mtlspop_token) -> i64 {
+    unsafe { number(token, 0, |token| milliseconds(token.metadata().duration_in_cache)) }
+}
+
+/// What else the service said when it issued the token: a member of its answer, or of client_info, that is
+/// none of OAuth's.
+///
+/// @param token  the token
+/// @param name   the member's name
+/// @return the value, JSON where it is no text, borrowed from token; NULL where the answer had no such member
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_response_parameter(
+    token: *const mtlspop_token,
+    name: *const c_char,
+) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let (value, name) = unsafe { (value(token, "token")?, required(name, "name")?) };
+        let Some(index) = value.token.response_parameter_index(name) else { return Ok(std::ptr::null()) };
+        let texts = value
+            .texts()
+            .parameters
+            .get_or_init(|| value.token.response_parameters().map(c_string).collect());
+        Ok(texts.get(index).map_or(std::ptr::null(), |text| text.as_ptr()))
+    })
 }
 
 /// The certificate the token is bound to, with its private key.
@@ -188,6 +303,14 @@ pub unsafe extern "C" fn mtlspop_token_free(token: *mut mtlspop_token) {
         unsafe { free(token) };
         Ok(())
     });
+}
+
+unsafe fn number<T>(token: *const mtlspop_token, invalid: T, get: impl FnOnce(&Token) -> T) -> T {
+    guard_or(invalid, || Ok(get(&unsafe { value(token, "token") }?.token)))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 unsafe fn text(token: *const mtlspop_token, get: impl FnOnce(&TokenValue) -> *const c_char) -> *const c_char {

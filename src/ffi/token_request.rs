@@ -102,6 +102,185 @@ pub unsafe extern "C" fn mtlspop_token_request_set_correlation_id(
     unsafe { change(request, setter, parse, TokenRequest::with_correlation_id) }
 }
 
+/// Asks another tenant than the one in the app's authority, as MSAL's WithTenantId does.
+///
+/// @param request  the request
+/// @param tenant_id  the tenant's id or domain name
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_tenant_id(
+    request: *mut mtlspop_token_request,
+    tenant_id: *const c_char,
+) {
+    let parse = || unsafe { required(tenant_id, "tenant_id") };
+    let setter = "mtlspop_token_request_set_tenant_id";
+    unsafe { change(request, setter, parse, TokenRequest::with_tenant_id) }
+}
+
+/// Asks another authority of the same kind and cloud than the app's. Not for apps with a region.
+///
+/// @param request  the request
+/// @param authority  an https URL with a tenant
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_authority(
+    request: *mut mtlspop_token_request,
+    authority: *const c_char,
+) {
+    let parse = || unsafe { required(authority, "authority") };
+    let setter = "mtlspop_token_request_set_authority";
+    unsafe { change(request, setter, parse, TokenRequest::with_authority) }
+}
+
+/// Sets whether an assertion that is signed for this request carries the certificate chain, whatever the
+/// credential's own setting is.
+///
+/// @param request  the request
+/// @param on  1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_send_x5c(request: *mut mtlspop_token_request, on: i32) {
+    let parse = || Ok(on != 0);
+    let setter = "mtlspop_token_request_set_send_x5c";
+    unsafe { change(request, setter, parse, TokenRequest::with_send_x5c) }
+}
+
+/// Asks for a token of a federated managed identity, as MSAL's WithFmiPath does (parameter fmi_path).
+///
+/// @param request  the request
+/// @param path  the path
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_fmi_path(
+    request: *mut mtlspop_token_request,
+    path: *const c_char,
+) {
+    let parse = || unsafe { required(path, "path") };
+    let setter = "mtlspop_token_request_set_fmi_path";
+    unsafe { change(request, setter, parse, TokenRequest::with_fmi_path) }
+}
+
+/// Tells the assertion callback which FMI path its assertion should be for, as MSAL's
+/// WithFmiPathForClientAssertion does; see mtlspop_assertion_op_fmi_path(). Tokens got with other paths are
+/// other tokens.
+///
+/// @param request  the request
+/// @param path  the path
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_client_assertion_fmi_path(
+    request: *mut mtlspop_token_request,
+    path: *const c_char,
+) {
+    let parse = || unsafe { required(path, "path") };
+    let setter = "mtlspop_token_request_set_client_assertion_fmi_path";
+    unsafe { change(request, setter, parse, TokenRequest::with_client_assertion_fmi_path) }
+}
+
+/// Adds claims that the client itself wants in the token, as MSAL's WithClaimsFromClient does. Unlike a
+/// challenge they do not bypass the cache: tokens got with other claims are other tokens.
+///
+/// @param request  the request
+/// @param claims  a JSON object; "" for none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_claims_from_client(
+    request: *mut mtlspop_token_request,
+    claims: *const c_char,
+) {
+    let parse = || unsafe { required(claims, "claims") };
+    let setter = "mtlspop_token_request_set_claims_from_client";
+    unsafe { change(request, setter, parse, TokenRequest::with_claims_from_client) }
+}
+
+/// Adds claims to the assertion that the app's certificate signs, as MSAL's
+/// WithExtraClientAssertionClaims does. aud, iss, sub, nbf, exp, iat and jti cannot be set.
+///
+/// @param request  the request
+/// @param claims  a JSON object; "" for none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_extra_client_assertion_claims(
+    request: *mut mtlspop_token_request,
+    claims: *const c_char,
+) {
+    let parse = || unsafe { required(claims, "claims") };
+    let setter = "mtlspop_token_request_set_extra_client_assertion_claims";
+    unsafe { change(request, setter, parse, TokenRequest::with_extra_client_assertion_claims) }
+}
+
+/// Adds a query parameter for the token endpoint. caller-sdk-id, caller-sdk-ver and ManagedCert are not
+/// sent as such but in the telemetry header, as MSAL does.
+///
+/// @param request  the request
+/// @param name  the name; an earlier value of it, also the app's, is replaced
+/// @param value  the value; percent-encoded by the library
+/// @param in_cache_key  1 if requests that differ in it must not share tokens, else 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_extra_query_parameter(
+    request: *mut mtlspop_token_request,
+    name: *const c_char,
+    value: *const c_char,
+    in_cache_key: i32,
+) {
+    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let apply = |request: TokenRequest, (name, value): (&str, &str)| {
+        request.with_extra_query_parameter(name, value, in_cache_key != 0)
+    };
+    let setter = "mtlspop_token_request_set_extra_query_parameter";
+    unsafe { change(request, setter, parse, apply) }
+}
+
+/// Adds a form field for the token endpoint. Tokens got with other values are other tokens. Fields that the
+/// library sets cannot be set.
+///
+/// @param request  the request
+/// @param name  the name; an earlier value of it is replaced
+/// @param value  the value
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_extra_body_parameter(
+    request: *mut mtlspop_token_request,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let apply =
+        |request: TokenRequest, (name, value): (&str, &str)| request.with_extra_body_parameter(name, value);
+    let setter = "mtlspop_token_request_set_extra_body_parameter";
+    unsafe { change(request, setter, parse, apply) }
+}
+
+/// Adds a header for the token endpoint, or replaces one of the library's. Content-Type, Accept,
+/// client-request-id and return-client-request-id cannot be set.
+///
+/// @param request  the request
+/// @param name  the name; an earlier value of it is replaced
+/// @param value  the value
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_extra_http_header(
+    request: *mut mtlspop_token_request,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let apply =
+        |request: TokenRequest, (name, value): (&str, &str)| request.with_extra_http_header(name, value);
+    let setter = "mtlspop_token_request_set_extra_http_header";
+    unsafe { change(request, setter, parse, apply) }
+}
+
+/// Keeps cached tokens apart by a value of the caller's, as MSAL's WithCachePartitionKey does. Nothing of
+/// it is sent.
+///
+/// @param request  the request
+/// @param name  the name of the key; an earlier value of it is replaced
+/// @param value  the value
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_cache_partition_key(
+    request: *mut mtlspop_token_request,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let apply =
+        |request: TokenRequest, (name, value): (&str, &str)| request.with_cache_partition_key(name, value);
+    let setter = "mtlspop_token_request_set_cache_partition_key";
+    unsafe { change(request, setter, parse, apply) }
+}
+
 /// Limits how long a call may take, all of it: waiting for other threads, retries, every request.
 ///
 /// @param request       the request

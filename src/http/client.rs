@@ -84,8 +84,10 @@ impl Client {
             presented: self.presented.clone(),
         };
         let outcome = self.send_on_live_connection(request, call, &peer);
+        let took = call.clock.monotonic().saturating_duration_since(started);
+        call.spent().add_http(took);
         call.log.verbose("http", || {
-            let took = call.clock.monotonic().saturating_duration_since(started).as_millis();
+            let took = took.as_millis();
             let result = match &outcome {
                 Ok(response) => response.status.to_string(),
                 Err(error) => error.to_string(),

@@ -78,6 +78,12 @@ impl<'a> Request<'a> {
             .header("x-client-OS", std::env::consts::OS)
     }
 
+    /// Sets a header in the place of those of that name.
+    pub(crate) fn replace_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.header(name, value)
+    }
+
     /// A longer answer is an error. 1 MiB where nothing is said.
     pub(crate) fn max_response_bytes(mut self, limit: usize) -> Self {
         self.max_response_bytes = limit;

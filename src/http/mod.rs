@@ -14,6 +14,7 @@ mod proxy;
 mod retry;
 mod roots;
 mod socket;
+mod throttle;
 mod tls;
 mod tunnel;
 
@@ -25,6 +26,7 @@ pub(crate) use imds::Imds;
 pub(crate) use message::{Request, Response, method};
 pub(crate) use pool::{Pool, TransportOptions};
 pub(crate) use retry::{Policy, retry_after, send_with_retry};
+pub(crate) use throttle::Throttle;
 
 /// What we call ourselves towards servers and proxies.
 const USER_AGENT: &str = concat!("mtlspop/", env!("CARGO_PKG_VERSION"));

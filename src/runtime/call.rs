@@ -1,7 +1,7 @@
 //! One call of the library: how long it may take, who may stop it, and under which id it is logged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -17,8 +17,41 @@ pub(crate) struct Call {
     pub(crate) log: Logger,
     /// Lower-case hyphenated UUID, sent as `client-request-id`.
     pub(crate) correlation_id: String,
+    started: Instant,
     deadline: Option<Instant>,
     cut_short: Arc<AtomicBool>,
+    spent: Arc<Spent>,
+}
+
+/// Where the time of a call went; added up by whoever spends it.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    http_us: AtomicU64,
+    cache_us: AtomicU64,
+}
+
+impl Spent {
+    pub(crate) fn add_http(&self, duration: Duration) {
+        self.http_us.fetch_add(micros(duration), Ordering::Relaxed);
+    }
+
+    #[expect(dead_code, reason = "caches are to have stores")]
+    pub(crate) fn add_cache(&self, duration: Duration) {
+        self.cache_us.fetch_add(micros(duration), Ordering::Relaxed);
+    }
+
+    pub(crate) fn in_http(&self) -> Duration {
+        Duration::from_micros(self.http_us.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn in_cache(&self) -> Duration {
+        Duration::from_micros(self.cache_us.load(Ordering::Relaxed))
+    }
+}
+
+/// Something that took any time at all took some: zero means that there was nothing.
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
 impl Call {
@@ -30,8 +63,19 @@ impl Call {
         correlation_id: String,
         timeout: Option<Duration>,
     ) -> Self {
-        let deadline = timeout.and_then(|timeout| clock.monotonic().checked_add(timeout));
-        Self { clock, cancel, log, correlation_id, deadline, cut_short: Arc::default() }
+        let started = clock.monotonic();
+        let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
+        let (cut_short, spent) = Default::default();
+        Self { clock, cancel, log, correlation_id, started, deadline, cut_short, spent }
+    }
+
+    /// The time since it began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.monotonic().saturating_duration_since(self.started)
+    }
+
+    pub(crate) fn spent(&self) -> &Spent {
+        &self.spent
     }
 
     /// The same call with `limit` from now on, where it does not have less time anyway.

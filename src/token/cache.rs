@@ -153,6 +153,7 @@ mod tests {
     use std::time::{Duration, Instant, SystemTime};
 
     use super::*;
+    use crate::authority::RegionDetails;
     use crate::clock::from_unix_seconds;
     use crate::runtime::Cancel;
     use crate::secret::Secret;
@@ -186,7 +187,8 @@ mod tests {
             scopes: vec![],
             tenant: None,
             endpoint: String::new(),
-            region: None,
+            region: RegionDetails::default(),
+            response_parameters: vec![],
             certificate: None,
         })
     }

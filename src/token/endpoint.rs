@@ -4,28 +4,36 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-use super::{TokenResponse, TokenType, parse_error};
+use super::{Telemetry, TokenResponse, TokenType, parse_error};
 use crate::error::Result;
 use crate::http::{Client, Policy, Request, send_with_retry};
 use crate::runtime::Call;
 
-/// Sends `form` to `endpoint` through `client`, whose TLS certificate is the one the token is to be
-/// bound to, where it is. Retries as the STS policy says; anything but a token of the `expected` type
-/// is an error.
-pub(crate) fn request_token(
-    client: &Client,
-    endpoint: &Url,
-    form: &[(&str, &str)],
-    expected: TokenType,
-    call: &Call,
-) -> Result<TokenResponse> {
-    let body = encode(form);
-    let request = Request::post(endpoint, body.as_bytes())
+/// One question to a token endpoint.
+pub(crate) struct TokenPost<'a> {
+    pub(crate) endpoint: &'a Url,
+    pub(crate) form: &'a [(&'a str, &'a str)],
+    /// Anything but a token of this type is an error.
+    pub(crate) expected: TokenType,
+    pub(crate) telemetry: &'a Telemetry<'a>,
+    /// The caller's headers; they replace those of the library.
+    pub(crate) extra_headers: &'a [(String, String)],
+}
+
+/// Asks through `client`, whose TLS certificate is the one the token is to be bound to, where it is.
+/// Retries as the STS policy says.
+pub(crate) fn request_token(client: &Client, post: &TokenPost<'_>, call: &Call) -> Result<TokenResponse> {
+    let body = encode(post.form);
+    let mut request = Request::post(post.endpoint, body.as_bytes())
         .header("Content-Type", "application/x-www-form-urlencoded")
         .identified(call)
         .header("x-ms-lib-capability", "retry-after, h429")
+        .header("x-client-current-telemetry", post.telemetry.header())
         .repeatable(true);
-    let host = endpoint.host_str().unwrap_or_default();
+    for (name, value) in post.extra_headers {
+        request = request.replace_header(name, value);
+    }
+    let (host, expected) = (post.endpoint.host_str().unwrap_or_default(), post.expected);
     call.log.info("token", || format!("asking {host} for a token of type {}", expected.as_str()));
     let result =
         send_with_retry(client, &request, call, Policy::Sts).and_then(|response| match response.status {

@@ -3,18 +3,24 @@
 mod advice;
 mod cache;
 mod cache_key;
+mod claims;
 mod endpoint;
 mod refresh;
 mod response;
+mod telemetry;
 
+use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::secret::Secret;
 
 pub(crate) use cache::{Cached, TokenCache};
 pub(crate) use cache_key::{CacheKey, KeyBuilder};
-pub(crate) use endpoint::request_token;
+pub(crate) use claims::{merge_claims, parse_claims};
+pub(crate) use endpoint::{TokenPost, request_token};
+pub use refresh::CacheRefreshReason;
 pub(crate) use refresh::{Freshness, freshness, refresh_time};
 pub(crate) use response::{TokenResponse, parse_error};
+pub(crate) use telemetry::{Api, CallerSdk, Telemetry};
 
 /// How a token must be presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +44,10 @@ pub(crate) struct AccessToken {
     pub(crate) scopes: Vec<String>,
     pub(crate) tenant: Option<String>,
     pub(crate) endpoint: String,
-    pub(crate) region: Option<String>,
+    /// How the endpoint came by its region.
+    pub(crate) region: RegionDetails,
+    /// What the service said beside the token, by name.
+    pub(crate) response_parameters: Vec<(String, String)>,
     /// What an [`TokenType::MtlsPop`] token is bound to; `None` for Bearer.
     pub(crate) certificate: Option<Certificate>,
 }

@@ -16,6 +16,36 @@ pub(crate) enum Freshness {
     Expired,
 }
 
+/// Why the network was asked, or why not. The numbers are MSAL's and part of the C ABI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum CacheRefreshReason {
+    /// It was not: the cache had a good token.
+    #[default]
+    NotApplicable = 0,
+    /// The request bypasses the cache.
+    ForceRefreshOrClaims = 1,
+    /// The cache had no token.
+    NoCachedAccessToken = 2,
+    /// The cache had one that is over.
+    Expired = 3,
+    /// The token in the cache was still good, but due for replacement.
+    ProactivelyRefreshed = 4,
+}
+
+impl CacheRefreshReason {
+    /// MSAL's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "NotApplicable",
+            Self::ForceRefreshOrClaims => "ForceRefreshOrClaims",
+            Self::NoCachedAccessToken => "NoCachedAccessToken",
+            Self::Expired => "Expired",
+            Self::ProactivelyRefreshed => "ProactivelyRefreshed",
+        }
+    }
+}
+
 /// A token is not served in its last five minutes (confidential_client spec, section 5.3).
 const MARGIN: i64 = 5 * 60;
 /// An expiry further away than this is a corrupt entry (same place).
@@ -50,6 +80,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::authority::RegionDetails;
     use crate::secret::Secret;
     use crate::token::TokenType;
 
@@ -62,7 +93,8 @@ mod tests {
             scopes: vec![],
             tenant: None,
             endpoint: String::new(),
-            region: None,
+            region: RegionDetails::default(),
+            response_parameters: vec![],
             certificate: None,
         }
     }

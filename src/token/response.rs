@@ -2,8 +2,10 @@
 
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::TokenType;
 use super::advice::advice;
@@ -21,6 +23,8 @@ pub(crate) struct TokenResponse {
     pub(crate) refresh_in: Option<i64>,
     /// Space-separated, where the server said what it granted.
     pub(crate) scope: Option<String>,
+    /// What else the server said, by name: values that are no text as JSON.
+    pub(crate) response_parameters: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -32,7 +36,13 @@ struct Success {
     #[serde(default, deserialize_with = "seconds")]
     refresh_in: Option<i64>,
     scope: Option<String>,
+    client_info: Option<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
+
+/// Members of an answer that are no additional parameters: known, or none of an app's.
+const KNOWN: [&str; 6] = ["ext_expires_in", "refresh_token", "id_token", "foci", "spa_code", "authority"];
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -90,8 +100,33 @@ impl TokenResponse {
             expires_in,
             refresh_in,
             scope: answer.scope.filter(|scope| !scope.is_empty()),
+            response_parameters: response_parameters(answer.others, answer.client_info.as_deref())?,
         })
     }
+}
+
+/// What a caller may want to know of an answer: members that are not known here, and those of
+/// `client_info` but for the account's ids (section 6.4).
+fn response_parameters(
+    others: Map<String, Value>,
+    client_info: Option<&str>,
+) -> Result<Vec<(String, String)>> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let others = others.into_iter().filter(|(name, _)| !KNOWN.contains(&name.as_str()));
+    let mut parameters: Vec<_> = others.map(|(name, value)| (name, text(value))).collect();
+    if let Some(client_info) = client_info.filter(|text| !text.is_empty()) {
+        let json = URL_SAFE_NO_PAD.decode(client_info.trim_end_matches('=')).ok();
+        let members = json.and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok());
+        let members = members.ok_or_else(|| {
+            bad("json_parse_failed", "the token endpoint answered 200 with a client_info that cannot be read")
+        })?;
+        let members = members.into_iter().filter(|(name, _)| !matches!(name.as_str(), "uid" | "utid"));
+        parameters.extend(members.map(|(name, value)| (name, text(value))));
+    }
+    Ok(parameters)
 }
 
 /// Turns an answer other than 200 into an error (section 7.2).

@@ -81,7 +81,7 @@ const ROOMS: [&[&str]; 9] = [
     &["http"],
     &["binding"],
     &["key"],
-    &["runtime", "error", "secret", "clock", "env", "log"],
+    &["runtime", "error", "secret", "clock", "env", "log", "metrics"],
 ];
 
 fn functions(source: &str) -> Vec<Function> {
