@@ -7,13 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 12] = [
+pub const OPERATIONS: [&str; 14] = [
     "imds_token",
     "metadata",
     "issuecredential",
     "compute",
     "token",
     "instance_discovery",
+    "openid_configuration",
+    "webfinger",
     "graph",
     "vault",
     "attest",

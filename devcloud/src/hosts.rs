@@ -10,6 +10,8 @@ pub(crate) const CIAM_DOMAIN: &str = "ciamlogin.com";
 pub(crate) const B2C_DOMAIN: &str = "b2clogin.com";
 pub(crate) const ADFS_HOST: &str = "adfs.devcloud.test";
 pub(crate) const OPENID_PROVIDER_HOST: &str = "idp.devcloud.test";
+/// A provider below a path, whose configuration names an issuer that is somebody else.
+pub(crate) const FOREIGN_PROVIDER_HOST: &str = "idp2.devcloud.test";
 
 /// The services of the cloud, by the name the request log gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,7 +23,7 @@ pub enum Service {
     Login,
     /// The STS on its `mtlsauth.` hosts: TLS needs a client certificate.
     Mtlsauth,
-    /// Authorities that are not Entra's own: dSTS, CIAM, B2C, ADFS and a plain OpenID provider.
+    /// Authorities that are not Entra's own: dSTS, CIAM, B2C, ADFS and plain OpenID providers.
     Authority,
     /// Microsoft Graph.
     Graph,
@@ -67,7 +69,7 @@ impl Service {
             "login.microsoftonline.com" | "login.windows.net" | PRIVATE_ALIAS => return Some(Service::Login),
             "graph.microsoft.com" | "mtlstb.graph.microsoft.com" => return Some(Service::Graph),
             FEDERATED_ISSUER_HOST => return Some(Service::Oidc),
-            ADFS_HOST | OPENID_PROVIDER_HOST => return Some(Service::Authority),
+            ADFS_HOST | OPENID_PROVIDER_HOST | FOREIGN_PROVIDER_HOST => return Some(Service::Authority),
             _ => {}
         }
         let is = |name: &str| host == name || one_label_below(host, name);

@@ -21,6 +21,8 @@ use crate::record::ReceivedRequest;
 use crate::world::World;
 use crate::{attest, imds, oidc, resource, sts};
 
+const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+
 /// Serves HTTP/1.1 on a connection until it ends.
 pub(crate) async fn connection<S>(world: Arc<World>, connection: Connection, stream: S)
 where
@@ -118,9 +120,15 @@ fn operation(request: &Request<'_>) -> Option<&'static str> {
         Service::Login | Service::Mtlsauth => match request.path {
             "/common/discovery/instance" => Some("instance_discovery"),
             path if path.ends_with("/oauth2/v2.0/token") => Some("token"),
+            path if path.ends_with(OPENID_CONFIGURATION) => Some("openid_configuration"),
             _ => None,
         },
-        Service::Authority => request.path.ends_with("/token").then_some("token"),
+        Service::Authority => match request.path {
+            "/.well-known/webfinger" => Some("webfinger"),
+            path if path.ends_with("/token") => Some("token"),
+            path if path.ends_with(OPENID_CONFIGURATION) => Some("openid_configuration"),
+            _ => None,
+        },
         Service::Graph => Some("graph"),
         Service::Vault => Some("vault"),
         Service::Attest => Some("attest"),

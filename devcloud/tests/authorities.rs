@@ -5,6 +5,7 @@ mod common;
 
 use common::signer::Signer;
 use common::*;
+use devcloud::Fault;
 use devcloud::directory::*;
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ fn each_kind_has_its_path_and_signs_its_way() {
         (format!("https://a.b2clogin.com/tfp/{tenant}/b2c_1_policy/oauth2/v2.0/token"), false),
         ("https://adfs.devcloud.test/adfs/oauth2/token".to_owned(), true),
         ("https://idp.devcloud.test/oauth2/token".to_owned(), true),
+        ("https://idp2.devcloud.test/tenant-x/oauth2/token".to_owned(), true),
     ] {
         let client = [("client_id", APP_A_CLIENT_ID), GRAPH_SCOPE];
         let secret =
@@ -33,8 +35,6 @@ fn each_kind_has_its_path_and_signs_its_way() {
         let signed = signer.send_rs256(&url);
         assert_eq!(signed.status == 200, rs256, "{url} {signed:?}");
     }
-    let discovered = curl(&cloud, &["https://idp.devcloud.test/.well-known/openid-configuration"]);
-    assert_eq!(discovered.json()["token_endpoint"], "https://idp.devcloud.test/oauth2/token");
 }
 
 /// Does instance discovery know the private cloud, deny the unknown one, and both serve tokens?
@@ -79,4 +79,45 @@ fn a_cloud_of_another_name_is_known_to_instance_discovery_or_not() {
             assert_eq!(mtls.json()["token_type"], "mtls_pop", "{mtls:?}");
         }
     }
+}
+
+/// Do OpenID providers say where their token endpoint is, one of them for an issuer that is somebody else?
+#[test]
+fn openid_providers_publish_their_configuration() {
+    let cloud = start();
+    for (base, issuer) in [
+        ("https://idp.devcloud.test", "https://idp.devcloud.test"),
+        ("https://idp2.devcloud.test/tenant-x", "https://issuer.test/tenant-x"),
+    ] {
+        let url = format!("{base}/.well-known/openid-configuration");
+        let published = curl(&cloud, &[&url]).json();
+        assert_eq!(published["token_endpoint"], format!("{base}/oauth2/token"));
+        assert_eq!(published["issuer"], issuer);
+        assert_eq!(curl(&cloud, &[published["jwks_uri"].as_str().unwrap()]).status, 200);
+
+        cloud.fault(Fault::set("openid_configuration", json!({ "issuer": "https://bent.test" }))).unwrap();
+        assert_eq!(curl(&cloud, &[&url]).json()["issuer"], "https://bent.test");
+    }
+    assert_eq!(cloud.counter("openid_configuration"), 4);
+}
+
+/// Does ADFS vouch for itself, and for nobody else?
+#[test]
+fn adfs_is_a_realm_that_it_trusts() {
+    let cloud = start();
+    let ask = |rel: &str, resource: &str| {
+        let query = format!("rel=http://schemas.microsoft.com/rel/{rel}&resource={resource}");
+        curl(&cloud, &[&format!("https://adfs.devcloud.test/.well-known/webfinger?{query}")])
+    };
+    let own = "https://adfs.devcloud.test";
+    let answer = ask("trusted-realm", own).json();
+    assert_eq!(answer["subject"], own);
+    let link = json!({ "rel": "http://schemas.microsoft.com/rel/trusted-realm", "href": own });
+    assert_eq!(answer["links"], json!([link]));
+    assert_eq!(ask("trusted-realm", "https://adfs.other.test").status, 404);
+    assert_eq!(ask("other", own).status, 404);
+
+    cloud.fault(Fault::status("webfinger", 503)).unwrap();
+    assert_eq!(ask("trusted-realm", own).status, 503);
+    assert_eq!(cloud.counter("webfinger"), 4);
 }

@@ -1,11 +1,11 @@
-//! What the login hosts publish: instance discovery, the OpenID configuration and the signing keys.
+//! What authorities publish: instance discovery, OpenID configurations, signing keys and trusted realms.
 
 use serde_json::json;
 
 use super::refusal::Refusal;
 use crate::directory::Tenant;
 use crate::exchange::{Answer, Request};
-use crate::hosts::{OPENID_PROVIDER_HOST, Service, is_valid_instance};
+use crate::hosts::{ADFS_HOST, FOREIGN_PROVIDER_HOST, OPENID_PROVIDER_HOST, Service, is_valid_instance};
 use crate::serve;
 use crate::world::World;
 
@@ -32,6 +32,11 @@ const CLOUDS: [(&str, &str, &[&str]); 7] = [
     ("login.devcloud.test", "login.devcloud.test", &["login.devcloud.test", "sts.devcloud.test"]),
 ];
 
+/// What the foreign provider says that its issuer is.
+const FOREIGN_ISSUER: &str = "https://issuer.test/tenant-x";
+/// The relation of a realm to an ADFS that it trusts.
+const TRUSTED_REALM: &str = "http://schemas.microsoft.com/rel/trusted-realm";
+
 pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
     let login = request.connection.service == Service::Login;
     let refused = |refusal: Refusal| refusal.answer(request, world.clock.now());
@@ -41,8 +46,18 @@ pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
             openid_configuration(request, tenant).unwrap_or_else(refused)
         }
         [_, "discovery", "v2.0", "keys"] if login => Answer::json(200, &world.keys.sts.jwks()),
-        [".well-known", "openid-configuration"] if request.host == OPENID_PROVIDER_HOST => openid_provider(),
+        [".well-known", "openid-configuration"] if request.host == OPENID_PROVIDER_HOST => {
+            let base = format!("https://{OPENID_PROVIDER_HOST}");
+            openid_provider(&base, &base)
+        }
+        ["tenant-x", ".well-known", "openid-configuration"] if request.host == FOREIGN_PROVIDER_HOST => {
+            openid_provider(&format!("https://{FOREIGN_PROVIDER_HOST}/tenant-x"), FOREIGN_ISSUER)
+        }
         ["keys"] if request.host == OPENID_PROVIDER_HOST => Answer::json(200, &world.keys.sts.jwks()),
+        ["tenant-x", "keys"] if request.host == FOREIGN_PROVIDER_HOST => {
+            Answer::json(200, &world.keys.sts.jwks())
+        }
+        [".well-known", "webfinger"] if request.host == ADFS_HOST => webfinger(request),
         _ => Answer::not_found(request),
     }
 }
@@ -101,12 +116,11 @@ fn openid_configuration(request: &Request<'_>, tenant: &str) -> Result<Answer, R
 }
 
 /// A provider whose token endpoint must be discovered. Its tokens are the STS's, issuer included.
-fn openid_provider() -> Answer {
-    let base = format!("https://{OPENID_PROVIDER_HOST}");
+fn openid_provider(base: &str, issuer: &str) -> Answer {
     Answer::json(
         200,
         &json!({
-            "issuer": base,
+            "issuer": issuer,
             "authorization_endpoint": format!("{base}/oauth2/authorize"),
             "token_endpoint": format!("{base}/oauth2/token"),
             "jwks_uri": format!("{base}/keys"),
@@ -114,4 +128,15 @@ fn openid_provider() -> Answer {
                 ["client_secret_post", "private_key_jwt", "tls_client_auth"],
         }),
     )
+}
+
+/// RFC 7033: the ADFS is a realm that it trusts itself; it knows of no other.
+fn webfinger(request: &Request<'_>) -> Answer {
+    let realm = format!("https://{ADFS_HOST}");
+    let query = request.query();
+    if query.get("rel") != Some(TRUSTED_REALM) || query.get("resource") != Some(&realm) {
+        return Answer::not_found(request);
+    }
+    let links = json!([{ "rel": TRUSTED_REALM, "href": realm }]);
+    Answer::json(200, &json!({ "subject": realm, "links": links }))
 }

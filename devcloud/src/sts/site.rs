@@ -2,7 +2,8 @@
 
 use crate::exchange::Request;
 use crate::hosts::{
-    ADFS_HOST, B2C_DOMAIN, CIAM_DOMAIN, DSTS_DOMAIN, OPENID_PROVIDER_HOST, Service, one_label_below,
+    ADFS_HOST, B2C_DOMAIN, CIAM_DOMAIN, DSTS_DOMAIN, FOREIGN_PROVIDER_HOST, OPENID_PROVIDER_HOST, Service,
+    one_label_below,
 };
 
 /// A token endpoint.
@@ -43,6 +44,9 @@ impl<'a> Site<'a> {
                 Some(Site { tenant: None, rs256: true })
             }
             (Service::Authority, ["oauth2", "token"]) if host == OPENID_PROVIDER_HOST => {
+                Some(Site { tenant: None, rs256: true })
+            }
+            (Service::Authority, ["tenant-x", "oauth2", "token"]) if host == FOREIGN_PROVIDER_HOST => {
                 Some(Site { tenant: None, rs256: true })
             }
             _ => None,
