@@ -1,5 +1,7 @@
 //! The one error type: a number for the program, a sentence for the person, and what the server said.
 
+pub(crate) mod aadsts;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -38,7 +38,7 @@ pub(crate) fn request_token(client: &Client, post: &TokenPost<'_>, call: &Call) 
     let result =
         send_with_retry(client, &request, call, Policy::Sts).and_then(|response| match response.status {
             200 => TokenResponse::parse(&response, expected),
-            _ => Err(parse_error(&response, host, call.clock.now())),
+            _ => Err(parse_error(&response, post.endpoint, call.clock.now())),
         });
     result.map_err(|error| error.with_correlation_id(&call.correlation_id))
 }

@@ -1,6 +1,5 @@
 //! Tokens: asking a token endpoint for one, reading the answer, keeping it for the next caller.
 
-mod advice;
 mod cache;
 mod cache_key;
 mod claims;

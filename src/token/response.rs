@@ -6,9 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use url::{Position, Url};
 
 use super::TokenType;
-use super::advice::advice;
+use crate::error::aadsts::{LOOP_DETECTED, advice};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Response, retry_after};
 use crate::secret::Secret;
@@ -129,15 +130,15 @@ fn response_parameters(
     Ok(parameters)
 }
 
-/// Turns an answer other than 200 into an error (section 7.2).
-pub(crate) fn parse_error(response: &Response, host: &str, now: SystemTime) -> Error {
+/// Turns an answer of `endpoint` other than 200 into an error (section 7.2).
+pub(crate) fn parse_error(response: &Response, endpoint: &Url, now: SystemTime) -> Error {
     let status = response.status;
-    let wait = retry_after(response, now);
     let failure: Option<Failure> = serde_json::from_slice(&response.body).ok();
     let parsed = failure.is_some();
-    let failure = failure.unwrap_or_default();
-    let description = failure.error_description.as_deref().unwrap_or_default();
-    let codes = if failure.error_codes.is_empty() { codes_in(description) } else { failure.error_codes };
+    let mut failure = failure.unwrap_or_default();
+    if failure.error_codes.is_empty() {
+        failure.error_codes = failure.error_description.as_deref().map(codes_in).unwrap_or_default();
+    }
     let code = match failure.error.as_deref() {
         Some("invalid_client") => "invalid_client",
         _ if status >= 500 => "service_not_available",
@@ -148,29 +149,56 @@ pub(crate) fn parse_error(response: &Response, host: &str, now: SystemTime) -> E
         _ => "http_status_not_200",
     };
     let kind = match code {
-        _ if status == 429 => ErrorKind::Throttled,
-        "invalid_grant" | "interaction_required" => ErrorKind::InteractionRequired,
         "non_parsable_oauth_error" => ErrorKind::InvalidResponse,
-        _ => ErrorKind::Rejected,
+        _ => failure.kind(status),
     };
-    let mut message = match description {
-        "" => format!("{host} answered HTTP {status} without saying why ({code})"),
-        text => text.to_owned(),
-    };
-    if let Some(advice) = advice(&codes) {
-        message = format!("{message} [{advice}]");
-    }
     let retryable = status >= 500 || matches!(status, 429 | 408) || code == "temporarily_unavailable";
-    let error = Error::new(kind, code, message)
+    let error = Error::new(kind, code, failure.message(status, code, endpoint))
         .with_http_status(status)
-        .with_aadsts(codes)
+        .with_aadsts(failure.error_codes)
         .with_sub_error(failure.suberror)
         .with_claims(failure.claims)
-        .with_retry_after(wait)
+        .with_retry_after(retry_after(response, now))
         .with_retryable(retryable);
     match failure.correlation_id {
         Some(id) if !id.is_empty() => error.with_correlation_id(&id),
         _ => error,
+    }
+}
+
+impl Failure {
+    /// The classes of section 7.1. They go by what the service said, also where the code is of our making.
+    fn kind(&self, status: u16) -> ErrorKind {
+        // With these, signing in would not help either.
+        let hopeless =
+            matches!(self.suberror.as_deref(), Some("client_mismatch" | "protection_policy_required"));
+        match self.error.as_deref() {
+            _ if status == 429 || self.error_codes.contains(&LOOP_DETECTED) => ErrorKind::Throttled,
+            Some("invalid_grant") if hopeless => ErrorKind::Rejected,
+            Some("invalid_grant" | "interaction_required") => ErrorKind::InteractionRequired,
+            _ => ErrorKind::Rejected,
+        }
+    }
+
+    /// What the service said, and what we know about it.
+    fn message(&self, status: u16, code: &str, endpoint: &Url) -> String {
+        let mut message = match self.error_description.as_deref().unwrap_or_default() {
+            "" => {
+                let host = endpoint.host_str().unwrap_or_default();
+                format!("{host} answered HTTP {status} without saying why ({code})")
+            }
+            text => text.to_owned(),
+        };
+        if let Some(advice) = advice(&self.error_codes) {
+            message += &format!(" [{advice}]");
+        }
+        if status == 404 {
+            let asked = &endpoint[..Position::AfterPath];
+            message += &format!(
+                " [the token endpoint was {asked}: check the authority, and the region if one is set]"
+            );
+        }
+        message
     }
 }
 
@@ -218,6 +246,13 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::error::aadsts::ADVICE;
+
+    const ENDPOINT: &str = "https://eastus.login.microsoft.com/t/oauth2/v2.0/token";
+
+    fn error(status: u16, body: &str) -> Error {
+        parse_error(&response(status, body), &ENDPOINT.parse().unwrap(), UNIX_EPOCH)
+    }
 
     fn response(status: u16, body: &str) -> Response {
         Response { status, headers: vec![], body: body.as_bytes().to_vec().into() }
@@ -261,53 +296,104 @@ mod tests {
         }
     }
 
-    /// Section 7.2, rule by rule.
+    /// Sections 7.1 and 7.2, rule by rule: code, class, and whether it is worth another try.
     #[test]
     fn error_answers() {
+        use ErrorKind::*;
         let rows = [
-            (404, "", "not_found", ErrorKind::Rejected, false),
-            (400, "", "http_status_not_200", ErrorKind::Rejected, false),
-            (400, "{}", "http_status_not_200", ErrorKind::Rejected, false),
-            (400, "<html>", "non_parsable_oauth_error", ErrorKind::InvalidResponse, false),
-            (429, "<html>", "request_throttled", ErrorKind::Throttled, true),
-            (429, r#"{"error":"x"}"#, "x", ErrorKind::Throttled, true),
-            (401, r#"{"error":"invalid_client"}"#, "invalid_client", ErrorKind::Rejected, false),
-            (503, r#"{"error":"invalid_client"}"#, "invalid_client", ErrorKind::Rejected, true),
-            (503, "<html>", "service_not_available", ErrorKind::Rejected, true),
-            (400, r#"{"error":"invalid_grant"}"#, "invalid_grant", ErrorKind::InteractionRequired, false),
+            // 1. An empty body, or JSON without `error`.
+            (404, "", "not_found", Rejected, false),
+            (404, "{}", "not_found", Rejected, false),
+            (400, "", "http_status_not_200", Rejected, false),
+            (400, "{}", "http_status_not_200", Rejected, false),
+            (400, r#"{"error":""}"#, "http_status_not_200", Rejected, false),
+            (429, "", "http_status_not_200", Throttled, true),
+            (408, "", "http_status_not_200", Rejected, true),
+            // 2. Not JSON.
+            (400, "<html>", "non_parsable_oauth_error", InvalidResponse, false),
+            (404, "<html>", "non_parsable_oauth_error", InvalidResponse, false),
+            (429, "<html>", "request_throttled", Throttled, true),
+            // 3. The service's word, verbatim.
+            (400, r#"{"error":"unauthorized_client"}"#, "unauthorized_client", Rejected, false),
+            (404, r#"{"error":"x"}"#, "x", Rejected, false),
+            (429, r#"{"error":"x"}"#, "x", Throttled, true),
+            (400, r#"{"error":"temporarily_unavailable"}"#, "temporarily_unavailable", Rejected, true),
+            (400, r#"{"error":"invalid_grant"}"#, "invalid_grant", InteractionRequired, false),
+            (400, r#"{"error":"invalid_grant","suberror":"x"}"#, "invalid_grant", InteractionRequired, false),
             (
                 400,
-                r#"{"error":"temporarily_unavailable"}"#,
-                "temporarily_unavailable",
-                ErrorKind::Rejected,
-                true,
+                r#"{"error":"invalid_grant","suberror":"client_mismatch"}"#,
+                "invalid_grant",
+                Rejected,
+                false,
             ),
-            (408, "", "http_status_not_200", ErrorKind::Rejected, true),
+            (
+                400,
+                r#"{"error":"invalid_grant","suberror":"protection_policy_required"}"#,
+                "invalid_grant",
+                Rejected,
+                false,
+            ),
+            (400, r#"{"error":"interaction_required"}"#, "interaction_required", InteractionRequired, false),
+            // 4. `invalid_client`, whatever the status.
+            (401, r#"{"error":"invalid_client"}"#, "invalid_client", Rejected, false),
+            (503, r#"{"error":"invalid_client"}"#, "invalid_client", Rejected, true),
+            // 5. The loop.
+            (400, r#"{"error":"invalid_grant","error_codes":[50196]}"#, "invalid_grant", Throttled, false),
+            (400, r#"{"error":"x","error_description":"AADSTS50196: loop"}"#, "x", Throttled, false),
+            // 7. A code of its own for 5xx; the class is still the service's.
+            (500, "", "service_not_available", Rejected, true),
+            (503, "<html>", "service_not_available", Rejected, true),
+            (503, r#"{"error":"x"}"#, "service_not_available", Rejected, true),
+            (503, r#"{"error":"invalid_grant"}"#, "service_not_available", InteractionRequired, true),
         ];
         for (status, body, code, kind, retryable) in rows {
-            let error = parse_error(&response(status, body), "host", UNIX_EPOCH);
+            let error = error(status, body);
             let got = (error.code(), error.kind(), error.is_retryable(), error.http_status());
             assert_eq!(got, (code, kind, retryable, Some(status)), "{status} {body}");
         }
     }
 
-    /// Are the numbers, ids and claims of an answer carried, and the known ones explained?
+    /// Rule 6 of section 7.2: does a 404, and only that, say where authority and region led to?
+    #[test]
+    fn not_found_names_the_endpoint() {
+        for body in ["", "<html>", r#"{"error":"x","error_description":"AADSTS90002: no tenant"}"#] {
+            let message = error(404, body).message().to_owned();
+            assert!(message.contains(ENDPOINT) && message.contains("region"), "{message}");
+            assert!(!error(400, body).message().contains(ENDPOINT), "{body}");
+        }
+        let secret: Url = format!("{ENDPOINT}?key=hidden").parse().unwrap();
+        assert!(!parse_error(&response(404, ""), &secret, UNIX_EPOCH).message().contains("hidden"));
+    }
+
+    /// Does each AADSTS number of the table get its advice behind the description, once, whichever way
+    /// the number comes?
+    #[test]
+    fn every_number_is_explained() {
+        for (code, advice) in ADVICE {
+            let described = format!(r#""error_description":"AADSTS{code}: as AADSTS{code} says.""#);
+            for body in [
+                format!(r#"{{"error":"invalid_client",{described}}}"#),
+                format!(r#"{{"error":"invalid_client",{described},"error_codes":[{code},{code}]}}"#),
+            ] {
+                let error = error(400, &body);
+                assert!(error.aadsts_codes().contains(code), "{code}: {:?}", error.aadsts_codes());
+                let expected = format!("AADSTS{code}: as AADSTS{code} says. [{advice}]");
+                assert_eq!((error.code(), error.message()), ("invalid_client", expected.as_str()));
+            }
+        }
+    }
+
+    /// Are the numbers, ids and claims of an answer carried?
     #[test]
     fn error_details() {
         let body = r#"{"error":"unauthorized_client","error_description":"AADSTS700016: Application not found.",
             "error_codes":[700016,"7"],"suberror":"s","correlation_id":"c","claims":"{}"}"#;
-        let error = parse_error(&response(400, body), "host", UNIX_EPOCH);
+        let error = error(400, body);
         assert_eq!(error.aadsts_codes(), [700_016, 7]);
         assert_eq!(
             (error.sub_error(), error.correlation_id(), error.claims()),
             (Some("s"), Some("c"), Some("{}"))
         );
-        assert!(error.message().contains("client id"), "{}", error.message());
-        let bare = parse_error(
-            &response(400, r#"{"error":"x","error_description":"AADSTS90002: no"}"#),
-            "h",
-            UNIX_EPOCH,
-        );
-        assert_eq!(bare.aadsts_codes(), [90002]);
     }
 }
