@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build header demo test bench clean prerequisites
+.PHONY: help build header errors demo test bench clean prerequisites
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -14,6 +14,9 @@ build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 
 header: ## write include/mtlspop.h and abi/symbols.txt from src/ffi
 	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header
+
+errors: ## write docs/ERRORS.md from the tables in src/error
+	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current
 
 demo: ## run every example against devcloud
 	@scripts/prerequisites.sh demo

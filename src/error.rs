@@ -1,6 +1,14 @@
 //! The one error type: a number for the program, a sentence for the person, and what the server said.
 
 pub(crate) mod aadsts;
+#[cfg(test)]
+mod codes;
+#[cfg(test)]
+mod document;
+#[cfg(test)]
+mod never;
+#[cfg(test)]
+mod raised;
 
 use std::fmt;
 use std::sync::Arc;
@@ -114,7 +122,7 @@ impl Error {
         self.0.kind
     }
 
-    /// MSAL's error code string (`invalid_client`, `token_type_mismatch`, ...).
+    /// MSAL's error code string (`invalid_client`, `token_type_mismatch`, ...); docs/ERRORS.md has them all.
     pub fn code(&self) -> &str {
         &self.0.code
     }

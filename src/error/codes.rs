@@ -1,0 +1,378 @@
+//! Every `error_code` string there is: which numbers it comes with, when, and what to do. For docs/ERRORS.md
+//! and for the tests that hold the source against it.
+
+use super::ErrorKind::{self, *};
+
+/// Who coined a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// MSAL, which reports the same under this name.
+    Msal,
+    /// This library: MSAL has no word for it.
+    Ours,
+    /// The token endpoint. Codes of the service are passed on verbatim; these are those that people meet.
+    Service,
+}
+
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) code: &'static str,
+    pub(super) kinds: &'static [ErrorKind],
+    pub(super) origin: Origin,
+    /// One clause.
+    pub(super) when: &'static str,
+    /// One sentence.
+    pub(super) fix: &'static str,
+}
+
+const fn msal(code: &'static str, kinds: &'static [ErrorKind], when: &'static str, fix: &'static str) -> Row {
+    Row { code, kinds, origin: Origin::Msal, when, fix }
+}
+
+const fn ours(code: &'static str, kinds: &'static [ErrorKind], when: &'static str, fix: &'static str) -> Row {
+    Row { code, kinds, origin: Origin::Ours, when, fix }
+}
+
+const fn service(
+    code: &'static str,
+    kinds: &'static [ErrorKind],
+    when: &'static str,
+    fix: &'static str,
+) -> Row {
+    Row { code, kinds, origin: Origin::Service, when, fix }
+}
+
+/// In the order of the alphabet.
+pub(super) const CODES: &[Row] = &[
+    msal(
+        "Client_Credentials_Required_In_Confidential_Client_Application",
+        &[InvalidArgument],
+        "a confidential client app was given no credential",
+        "Set a certificate, a secret or an assertion callback.",
+    ),
+    ours(
+        "binding_certificate_expired",
+        &[KeyUnavailable],
+        "an API is to be called with a token whose binding certificate has expired",
+        "Acquire a new token.",
+    ),
+    msal(
+        "cert_without_private_key",
+        &[KeyUnavailable],
+        "a certificate was loaded from input that holds no private key for it",
+        "Give the private key too: a PFX file, or PEM with certificate and key.",
+    ),
+    msal(
+        "certificate_not_rsa",
+        &[KeyUnavailable],
+        "a Bearer token was asked for with an EC certificate",
+        "Use a certificate with an RSA key, or ask for mtls_pop.",
+    ),
+    ours(
+        "client_assertion_callback_failed",
+        &[Callback],
+        "the assertion callback returned a failure",
+        "See the message for what the callback said.",
+    ),
+    ours(
+        "client_certificate_rejected",
+        &[Network],
+        "the server answered our certificate with a TLS alert",
+        "Check that the certificate is valid, complete with its chain, and meant for this host.",
+    ),
+    msal(
+        "cryptographic_error",
+        &[KeyUnavailable],
+        "a private key cannot be read, decrypted or used",
+        "Check password, format and type of the key; RSA and EC P-256, P-384 and P-521 work.",
+    ),
+    msal(
+        "http_status_not_200",
+        &[Rejected, Throttled],
+        "the token endpoint refused without an error code",
+        "Act on the HTTP status; the host may not be a token endpoint.",
+    ),
+    service(
+        "interaction_required",
+        &[InteractionRequired],
+        "a policy of the tenant wants a person to take part",
+        "Have an administrator exempt the app: a workload cannot answer.",
+    ),
+    ours(
+        "internal_error",
+        &[Internal],
+        "the library came upon a bug of its own",
+        "Report it with the message.",
+    ),
+    ours(
+        "invalid_argument",
+        &[InvalidArgument],
+        "a parameter or a combination of settings is wrong",
+        "Change what the message names.",
+    ),
+    msal(
+        "invalid_authority",
+        &[InvalidArgument],
+        "the authority is not a URL of the form https://host/tenant",
+        "Write it as https://login.microsoftonline.com/ and the tenant id.",
+    ),
+    msal(
+        "invalid_certificate",
+        &[KeyUnavailable, InvalidResponse],
+        "a certificate cannot be read (the caller's, or the one that IMDS issued)",
+        "Give PEM or PFX that is complete; where IMDS issued it, try again later and report it to Azure.",
+    ),
+    msal(
+        "invalid_client",
+        &[Rejected, Throttled],
+        "the token endpoint did not accept the credential",
+        "Follow the advice in the message; it depends on the AADSTS number.",
+    ),
+    msal(
+        "invalid_client_assertion",
+        &[Callback],
+        "the assertion callback reported success but set no assertion",
+        "Set the assertion before the callback returns 0.",
+    ),
+    service(
+        "invalid_grant",
+        &[InteractionRequired, Rejected],
+        "the assertion or what else was presented is not acceptable for a token",
+        "Follow the AADSTS number in the message; no person needs to sign in for a workload.",
+    ),
+    ours(
+        "invalid_handle",
+        &[InvalidHandle],
+        "a handle is NULL, was freed, or is of another type",
+        "Look for a use after free, or a NULL that an earlier failure left.",
+    ),
+    msal(
+        "invalid_instance",
+        &[NotSupported],
+        "the host of the authority is not a known Microsoft Entra host",
+        "Use login.microsoftonline.com, or the host of your sovereign cloud.",
+    ),
+    msal(
+        "invalid_json_claims_format",
+        &[InvalidArgument],
+        "the claims of a request are not a JSON object",
+        "Pass on the claims exactly as the API or the error gave them, decoded from base64.",
+    ),
+    msal(
+        "invalid_managed_identity_endpoint",
+        &[InvalidArgument],
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST is not an http URL",
+        "Correct the variable, or unset it.",
+    ),
+    service(
+        "invalid_request",
+        &[Rejected],
+        "the token endpoint misses a parameter or does not understand one",
+        "Follow the AADSTS number in the message.",
+    ),
+    service(
+        "invalid_resource",
+        &[Rejected],
+        "the tenant does not know the resource",
+        "Check the resource part of the scope, and that the resource is there in this tenant.",
+    ),
+    ours(
+        "invalid_response",
+        &[InvalidResponse],
+        "a server broke the rules of HTTP",
+        "Look for a proxy or another server that answers in its place.",
+    ),
+    service(
+        "invalid_scope",
+        &[Rejected],
+        "the token endpoint does not accept the scope",
+        "Ask for the resource's identifier followed by /.default.",
+    ),
+    msal(
+        "invalid_timestamp_format",
+        &[InvalidResponse],
+        "the instance metadata service sent an expiry that is not a time",
+        "Report it to Azure; what answered may not be the real service.",
+    ),
+    msal(
+        "invalid_token_provider_response_value",
+        &[InvalidResponse],
+        "an answer of success lacks the token, or its expiry is not in the future",
+        "Check this host's clock; else report it to the service.",
+    ),
+    ours(
+        "invalid_trusted_roots",
+        &[InvalidArgument],
+        "no certificate can be read from the trusted roots given (option or SSL_CERT_FILE)",
+        "Give PEM text with CERTIFICATE blocks.",
+    ),
+    msal(
+        "managed_identity_all_sources_unavailable",
+        &[NotSupported],
+        "this host's managed identity comes from a source that this version does not speak",
+        "Use a virtual machine or scale set, or a confidential client with a federated credential.",
+    ),
+    msal(
+        "managed_identity_request_failed",
+        &[Rejected, Throttled, InvalidResponse],
+        "the instance metadata service refused, or answered with something incomplete",
+        "Check that the identity is assigned to this host and that the resource exists.",
+    ),
+    msal(
+        "managed_identity_response_parse_failure",
+        &[InvalidResponse],
+        "the instance metadata service answered 200 with something that is not JSON",
+        "Look for a proxy or another server at its address.",
+    ),
+    msal(
+        "managed_identity_unreachable_network",
+        &[Network],
+        "nothing answers at the address of the instance metadata service",
+        "Check that this host is in Azure, has a managed identity, and that no firewall is in between.",
+    ),
+    msal(
+        "missing_tenanted_authority",
+        &[InvalidArgument],
+        "there is no authority, or it names common or organizations and the token is to be bound",
+        "Put the tenant's id into the authority.",
+    ),
+    msal(
+        "mtls_certificate_not_provided",
+        &[InvalidArgument],
+        "mtls_pop was asked with a credential that brings no certificate",
+        "Use a certificate, or an assertion callback that returns its binding certificate.",
+    ),
+    msal(
+        "mtls_pop_not_supported_for_environment",
+        &[NotSupported],
+        "the authority's host has no mTLS endpoint, or the host's managed identity issues no bound tokens",
+        "Use the authority host that the message names, or ask for Bearer.",
+    ),
+    msal(
+        "mtls_pop_token_not_supported_in_imds_v1",
+        &[NotSupported],
+        "the instance metadata service of this host has no IMDSv2",
+        "Ask for Bearer, or use a host that has IMDSv2.",
+    ),
+    ours(
+        "network_error",
+        &[Network],
+        "a name cannot be resolved, a server cannot be reached, or the connection broke",
+        "Try again; if it stays, check DNS, firewall and proxy.",
+    ),
+    msal("no_client_id", &[InvalidArgument], "the client id is empty", "Set the app's client id."),
+    msal(
+        "non_parsable_oauth_error",
+        &[InvalidResponse],
+        "the token endpoint answered with something that is not JSON",
+        "Look for a proxy or another server that answers in its place.",
+    ),
+    msal(
+        "not_found",
+        &[Rejected],
+        "the token endpoint answered 404 without an error code",
+        "Check authority, tenant and region against the endpoint in the message.",
+    ),
+    ours(
+        "operation_cancelled",
+        &[Cancelled],
+        "the caller stopped the call, or the app was freed meanwhile",
+        "Nothing to do.",
+    ),
+    ours(
+        "proxy_error",
+        &[Network],
+        "the proxy cannot be reached, or refused the tunnel",
+        "Check the proxy option or HTTPS_PROXY, and the proxy's own rules.",
+    ),
+    ours(
+        "reentrant_call",
+        &[InvalidArgument],
+        "a callback asked for the very token it is being called for",
+        "Have the callback get what it needs in another way.",
+    ),
+    msal(
+        "region_discovery_failed",
+        &[NotSupported],
+        "the region was to be detected, which this version cannot do",
+        "Name the region, for example eastus.",
+    ),
+    msal(
+        "request_throttled",
+        &[Throttled],
+        "the token endpoint answered 429 with something that is not JSON",
+        "Wait as long as the server asks, and keep tokens until they expire.",
+    ),
+    msal(
+        "request_timeout",
+        &[Timeout],
+        "the time given for the call is over, or a peer took longer than its limit",
+        "Try again, or give the call more time.",
+    ),
+    ours(
+        "response_too_large",
+        &[InvalidResponse],
+        "an answer is longer than the limit",
+        "Raise the limit of the request, or ask the API for less.",
+    ),
+    msal(
+        "scopes_required_client_credentials",
+        &[InvalidArgument],
+        "the request names no scope and no resource",
+        "Name one, for example https://graph.microsoft.com/.default.",
+    ),
+    msal(
+        "service_not_available",
+        &[Rejected, InteractionRequired],
+        "the token endpoint answered with a status of 500 or more",
+        "Try again later, after the time that the server asks for.",
+    ),
+    service(
+        "temporarily_unavailable",
+        &[Rejected],
+        "the token endpoint is too busy",
+        "Try again later, after the time that the server asks for.",
+    ),
+    ours(
+        "tls_error",
+        &[Network],
+        "the server's certificate is not trusted here, or TLS could not be agreed",
+        "Follow the message: mostly a root certificate is missing, or this host's clock is wrong.",
+    ),
+    msal(
+        "token_type_mismatch",
+        &[InvalidResponse],
+        "the token endpoint issued another type of token than was asked; it was discarded",
+        "Check that tenant, resource and region are enabled for mTLS proof-of-possession.",
+    ),
+    msal(
+        "token_type_missing",
+        &[InvalidResponse],
+        "the token endpoint did not say which type of token it issued",
+        "Look for a proxy or another server that answers in its place.",
+    ),
+    service(
+        "unauthorized_client",
+        &[Rejected],
+        "the tenant does not know the app, or does not allow it this kind of request",
+        "Follow the AADSTS number in the message: mostly client id or tenant is wrong.",
+    ),
+    service(
+        "unsupported_grant_type",
+        &[Rejected],
+        "the endpoint does not issue tokens for client credentials",
+        "Check that the authority is Microsoft Entra's and not a user flow.",
+    ),
+];
+
+/// Is each code there once, in order, with its statuses, one clause and one sentence?
+#[test]
+fn each_code_once_with_one_sentence() {
+    assert!(CODES.is_sorted_by(|one, next| one.code < next.code), "sort the rows by code");
+    for row in CODES {
+        assert!(!row.kinds.is_empty(), "{}: names no status", row.code);
+        assert!(!row.when.is_empty() && !row.when.ends_with('.'), "{}: {}", row.code, row.when);
+        assert!(row.fix.ends_with('.') && !row.fix.contains(". "), "{}: {}", row.code, row.fix);
+        assert!(![row.when, row.fix].concat().contains(['|', '\n']), "{}: breaks a table", row.code);
+    }
+}
