@@ -50,7 +50,7 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) bound: bool,
     /// The URL it was sent to, which is the audience of a client's own assertion.
     pub(crate) endpoint: &'a str,
-    /// Its assertions are signed with RS256.
+    /// Its assertions must be signed with RS256.
     pub(crate) rs256: bool,
 }
 

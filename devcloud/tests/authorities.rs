@@ -15,7 +15,7 @@ fn each_kind_has_its_path_and_signs_its_way() {
     let signer = Signer::new(&cloud);
     let sni = cloud.files().sni();
     let tenant = TENANT_ID;
-    for (url, rs256) in [
+    for (url, only_rs256) in [
         (format!("https://a.dsts.core.azure-test.net/dstsv2/{tenant}/oauth2/v2.0/token"), true),
         ("https://a.dsts.core.azure-test.net/dstsv2/common/oauth2/v2.0/token".to_owned(), true),
         (format!("https://a.ciamlogin.com/{tenant}/oauth2/v2.0/token"), false),
@@ -33,7 +33,9 @@ fn each_kind_has_its_path_and_signs_its_way() {
         let downgrade = token_at(&cloud, &url, None, &[&client[..], &[POP]].concat());
         assert_eq!(downgrade.code(), 9002313, "{url} {downgrade:?}");
         let signed = signer.send_rs256(&url);
-        assert_eq!(signed.status == 200, rs256, "{url} {signed:?}");
+        assert_eq!(signed.status, 200, "{url} {signed:?}");
+        let signed = signer.send_ps256(&url);
+        assert_eq!(signed.status == 200, !only_rs256, "{url} {signed:?}");
     }
 }
 

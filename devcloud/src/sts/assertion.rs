@@ -45,7 +45,8 @@ pub(crate) fn judge(
     token: &Token,
     binding: Option<&Binding<'_>>,
 ) -> Result<(), Refusal> {
-    let style = if asked.rs256 { RS256 } else { PS256 };
+    // Entra takes the older style too.
+    let style = if asked.rs256 || token.header["alg"] == RS256.name { RS256 } else { PS256 };
     if token.header["alg"] != style.name {
         return Err(malformed_assertion(format!(
             "alg must be {}, it is {}",

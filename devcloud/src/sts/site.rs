@@ -11,7 +11,7 @@ use crate::hosts::{
 pub(crate) struct Site<'a> {
     /// The tenant in the path, where there is one that matters.
     pub(crate) tenant: Option<&'a str>,
-    /// Client assertions are signed with RS256 and name their certificate by `x5t`, not with PS256 and `x5t#S256`.
+    /// Client assertions must be signed with RS256 and name their certificate by `x5t`: not with PS256 and `x5t#S256`.
     pub(crate) rs256: bool,
 }
 
