@@ -44,6 +44,7 @@ pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};
+pub use key::{SignRequest, Signer};
 pub use log::{LogFn, LogLevel, Logger};
 pub use managed_identity::ManagedIdentityId;
 pub use metrics::{Metric, MetricKind, MetricsFn};

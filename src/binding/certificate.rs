@@ -194,10 +194,6 @@ mod tests {
             &self.1
         }
 
-        fn schemes(&self) -> &'static [SignatureScheme] {
-            &[]
-        }
-
         fn sign(&self, _: SignatureScheme, _: &[u8]) -> Result<Vec<u8>> {
             Err(invalid("absent"))
         }

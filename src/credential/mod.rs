@@ -111,9 +111,13 @@ impl Credential {
         matches!(self, Self::Certificate { .. } | Self::CertificateProvider { .. })
     }
 
-    /// Whether code of the caller runs when a token is fetched.
+    /// Whether code of the caller runs when a token is fetched, to answer or to sign.
     pub(crate) fn calls_back(&self) -> bool {
-        matches!(self, Self::Assertion(_) | Self::CertificateProvider { .. })
+        match self {
+            Self::Certificate { certificate, .. } => certificate.key().calls_back(),
+            Self::Assertion(_) | Self::CertificateProvider { .. } => true,
+            Self::Secret(_) | Self::FederatedTokenFile(_) => false,
+        }
     }
 
     /// Refuses what can never work with this credential, before any traffic.

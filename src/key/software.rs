@@ -16,8 +16,8 @@ use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Encode, Tag, Tagged};
 use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme};
+use crate::error::{Error, Result};
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, unusable};
 use crate::runtime::PerProcess;
 use crate::secret::SecretBytes;
 
@@ -28,11 +28,11 @@ pub(crate) struct SoftwareKey {
     public_key: Vec<u8>,
     /// `PerProcess` because the library below keeps a lock in each RSA key, and a fork may happen
     /// while another thread holds it. A child parses `pkcs8` anew.
-    signer: PerProcess<Result<Signer>>,
+    signer: PerProcess<Result<Pair>>,
 }
 
 /// The parsed key.
-enum Signer {
+enum Pair {
     Rsa(rsa::KeyPair),
     Ec(EcdsaKeyPair),
 }
@@ -95,7 +95,7 @@ impl SoftwareKey {
     fn new(algorithm: KeyAlgorithm, pkcs8: &[u8]) -> Result<Self> {
         let pkcs8 = Arc::new(SecretBytes::new(pkcs8));
         let source = Arc::clone(&pkcs8);
-        let signer = PerProcess::new(move || Signer::parse(algorithm, source.expose()));
+        let signer = PerProcess::new(move || Pair::parse(algorithm, source.expose()));
         let public_key = match &*signer.get() {
             Ok(parsed) => parsed.public_key_der()?,
             Err(error) => return Err(error.clone()),
@@ -113,22 +113,8 @@ impl PrivateKey for SoftwareKey {
         &self.public_key
     }
 
-    fn schemes(&self) -> &'static [SignatureScheme] {
-        use SignatureScheme::*;
-        match self.algorithm {
-            KeyAlgorithm::Rsa => {
-                &[RsaPssSha256, RsaPssSha384, RsaPssSha512, RsaPkcs1Sha256, RsaPkcs1Sha384, RsaPkcs1Sha512]
-            }
-            KeyAlgorithm::EcP256 => &[EcdsaP256Sha256],
-            KeyAlgorithm::EcP384 => &[EcdsaP384Sha384],
-            KeyAlgorithm::EcP521 => &[EcdsaP521Sha512],
-        }
-    }
-
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>> {
-        if !self.schemes().contains(&scheme) {
-            return Err(unusable(format!("a {:?} key cannot sign {scheme:?}", self.algorithm)));
-        }
+        self.algorithm.require(scheme)?;
         match &*self.signer.get() {
             Ok(signer) => signer.sign(scheme, message),
             Err(error) => Err(error.clone()),
@@ -150,7 +136,7 @@ impl fmt::Debug for SoftwareKey {
     }
 }
 
-impl Signer {
+impl Pair {
     fn parse(algorithm: KeyAlgorithm, pkcs8: &[u8]) -> Result<Self> {
         match ec_signing(algorithm) {
             Some(signing) => EcdsaKeyPair::from_pkcs8(signing, pkcs8).map(Self::Ec),
@@ -207,7 +193,7 @@ fn ec_signing(algorithm: KeyAlgorithm) -> Option<&'static EcdsaSigningAlgorithm>
     }
 }
 
-fn algorithm_of(identifier: &AlgorithmIdentifierRef<'_>) -> Result<KeyAlgorithm> {
+pub(super) fn algorithm_of(identifier: &AlgorithmIdentifierRef<'_>) -> Result<KeyAlgorithm> {
     match identifier.oid {
         RSA_ENCRYPTION => Ok(KeyAlgorithm::Rsa),
         RSA_PSS => Err(unusable(
@@ -231,20 +217,16 @@ fn to_pkcs8(oid: ObjectIdentifier, parameters: AnyRef<'_>, key: &[u8]) -> Result
         .map_err(|_| unusable("the private key is too large"))
 }
 
-fn rejected(reason: KeyRejected) -> Error {
+pub(super) fn rejected(reason: KeyRejected) -> Error {
     match reason.description_() {
         "TooSmall" => unusable("the RSA key is too short, use at least 2048 bits"),
         "TooLarge" => unusable("the RSA key is too long, use at most 8192 bits"),
-        _ => unusable("the private key is malformed or inconsistent"),
+        _ => unusable("the key is malformed or inconsistent"),
     }
 }
 
 fn unsupported() -> Error {
     unusable("this key type is not supported, use RSA or EC P-256/P-384/P-521")
-}
-
-fn unusable(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message)
 }
 
 #[cfg(test)]
@@ -253,13 +235,10 @@ mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
 
-    use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
-        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-        RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, VerificationAlgorithm,
-    };
+    use aws_lc_rs::signature::ParsedPublicKey;
 
     use super::*;
+    use crate::error::ErrorKind;
 
     /// Runs `openssl` with `input`; its output.
     fn openssl(command_line: &str, input: &[u8]) -> Vec<u8> {
@@ -282,20 +261,6 @@ mod tests {
         openssl("pkcs8 -topk8 -nocrypt -outform DER", &pem)
     }
 
-    fn verifier(scheme: SignatureScheme) -> &'static dyn VerificationAlgorithm {
-        match scheme {
-            SignatureScheme::RsaPssSha256 => &RSA_PSS_2048_8192_SHA256,
-            SignatureScheme::RsaPssSha384 => &RSA_PSS_2048_8192_SHA384,
-            SignatureScheme::RsaPssSha512 => &RSA_PSS_2048_8192_SHA512,
-            SignatureScheme::RsaPkcs1Sha256 => &RSA_PKCS1_2048_8192_SHA256,
-            SignatureScheme::RsaPkcs1Sha384 => &RSA_PKCS1_2048_8192_SHA384,
-            SignatureScheme::RsaPkcs1Sha512 => &RSA_PKCS1_2048_8192_SHA512,
-            SignatureScheme::EcdsaP256Sha256 => &ECDSA_P256_SHA256_ASN1,
-            SignatureScheme::EcdsaP384Sha384 => &ECDSA_P384_SHA384_ASN1,
-            SignatureScheme::EcdsaP521Sha512 => &ECDSA_P521_SHA512_ASN1,
-        }
-    }
-
     /// Signs with every scheme of `key` and verifies with the public key that OpenSSL sees in it.
     #[track_caller]
     fn assert_signs(key: &SoftwareKey, public_key: &[u8]) {
@@ -304,7 +269,7 @@ mod tests {
         assert_eq!(openssl("pkey -inform DER -pubout -outform DER", exported.expose()), public_key);
         for scheme in key.schemes() {
             let signature = key.sign(*scheme, b"message").unwrap();
-            let public_key = ParsedPublicKey::new(verifier(*scheme), public_key).unwrap();
+            let public_key = ParsedPublicKey::new(scheme.verification(), public_key).unwrap();
             public_key.verify_sig(b"message", &signature).unwrap();
         }
     }

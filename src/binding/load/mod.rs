@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{PrivateKey, SoftwareKey};
+use crate::key::{CallbackKey, PrivateKey, Signer, SoftwareKey};
 use crate::secret::Secret;
 
 /// More than any certificate chain needs, and little enough to read whatever a path leads to.
@@ -75,6 +75,22 @@ impl Certificate {
         }
         parts.assemble().map_err(in_file)
     }
+
+    /// With a private key that lives elsewhere: `signer` signs whenever a TLS handshake or a client
+    /// assertion needs a signature. `chain` is PEM, the certificate first and its issuers in any order,
+    /// or a single certificate in DER.
+    pub fn with_signer(chain: &[u8], signer: Arc<dyn Signer>) -> Result<Self> {
+        let ders = match X509Certificate::from_der(chain) {
+            Ok(_) => vec![chain.to_vec()],
+            Err(_) => pem::read_certificates(chain)?,
+        };
+        let certificates = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>>>()?;
+        let leaf = certificates
+            .first()
+            .ok_or_else(|| malformed("there is no certificate in it, neither PEM nor DER"))?;
+        let key = CallbackKey::new(leaf.public_key().raw, signer)?;
+        with_issuers(leaf, &certificates, Arc::new(key))
+    }
 }
 
 impl Parts {
@@ -99,9 +115,17 @@ impl Parts {
             .filter(|certificate| certificate.public_key().raw == key.public_key_der())
             .max_by_key(|certificate| certificate.validity().not_after.timestamp())
             .ok_or_else(|| malformed("the private key does not belong to any certificate given"))?;
-        let chain = chain_from(leaf, &certificates);
-        Certificate::new(chain.iter().map(|one| one.as_raw().to_vec()).collect(), Arc::new(key))
+        with_issuers(leaf, &certificates, Arc::new(key))
     }
+}
+
+fn with_issuers(
+    leaf: &X509Certificate<'_>,
+    pool: &[X509Certificate<'_>],
+    key: Arc<dyn PrivateKey>,
+) -> Result<Certificate> {
+    let chain = chain_from(leaf, pool);
+    Certificate::new(chain.iter().map(|one| one.as_raw().to_vec()).collect(), key)
 }
 
 /// The one key there is. The same key twice is fine: one file may be named as both.

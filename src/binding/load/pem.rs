@@ -22,7 +22,6 @@ const MAX_SCRYPT_PARALLELISM: u16 = 16;
 
 /// Adds the certificates and private keys in `text` to `parts`.
 pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) -> Result<()> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.is_empty() {
         return Err(malformed("it is empty"));
     }
@@ -32,14 +31,13 @@ pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) ->
              4,ENCRYPTED\"), convert it with: openssl pkcs8 -topk8 -in KEY.pem -out NEW-KEY.pem",
         ));
     }
-    let mut blocks = 0;
     let mut ec_parameters = None;
-    for block in Pem::iter_from_buffer(text) {
-        let Pem { label, contents } = block.map_err(broken)?;
-        let contents = Zeroizing::new(contents);
-        blocks += 1;
+    let mut empty = true;
+    for block in blocks(text) {
+        let (label, contents) = block?;
+        empty = false;
         match label.as_str() {
-            "CERTIFICATE" | "X509 CERTIFICATE" => parts.certificates.push(contents.to_vec()),
+            label if is_certificate(label) => parts.certificates.push(contents.to_vec()),
             "PRIVATE KEY" => parts.keys.push(SoftwareKey::from_pkcs8_der(&contents)?),
             "RSA PRIVATE KEY" => parts.keys.push(SoftwareKey::from_pkcs1_der(&contents)?),
             "EC PARAMETERS" => ec_parameters = Some(contents),
@@ -52,7 +50,7 @@ pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) ->
                 parts.keys.push(SoftwareKey::from_pkcs8_der(pkcs8.as_bytes())?);
             }
             // "DSA PRIVATE KEY", "OPENSSH PRIVATE KEY" and the like.
-            other if other.ends_with("PRIVATE KEY") => {
+            other if is_key(other) => {
                 return Err(locked(format!(
                     "a key of the kind \"{other}\" is not supported, use RSA or EC \
                      P-256/P-384/P-521 in PKCS#8"
@@ -61,7 +59,47 @@ pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) ->
             _ => {}
         }
     }
-    if blocks == 0 { Err(not_pem(text)) } else { Ok(()) }
+    if empty { Err(not_pem(text)) } else { Ok(()) }
+}
+
+/// The certificates in `text`, where a private key is a mistake: it is held by somebody else.
+pub(super) fn read_certificates(text: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let misplaced = || {
+        Error::argument(
+            "there is a private key in it, while a signer is to hold the key: give the certificate and its \
+             issuers only, or load it together with its key and without a signer",
+        )
+    };
+    if has_encrypted_header(text) {
+        return Err(misplaced());
+    }
+    let mut certificates = Vec::new();
+    for block in blocks(text) {
+        let (label, contents) = block?;
+        match label.as_str() {
+            label if is_certificate(label) => certificates.push(contents.to_vec()),
+            label if is_key(label) => return Err(misplaced()),
+            _ => {}
+        }
+    }
+    Ok(certificates)
+}
+
+/// Label and contents of each block.
+fn blocks(text: &[u8]) -> impl Iterator<Item = Result<(String, Zeroizing<Vec<u8>>)>> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    Pem::iter_from_buffer(text).map(|block| {
+        let Pem { label, contents } = block.map_err(broken)?;
+        Ok((label, Zeroizing::new(contents)))
+    })
+}
+
+fn is_certificate(label: &str) -> bool {
+    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
+}
+
+fn is_key(label: &str) -> bool {
+    label.ends_with("PRIVATE KEY")
 }
 
 fn decrypt(der: &[u8], password: Option<&Secret>) -> Result<SecretDocument> {
