@@ -51,22 +51,12 @@ pub(super) struct Signed {
 
 /// Signs an assertion for the endpoint that is asked. The signature is made by the key wherever it
 /// lives, which is why no JWT library is used here: they want to hold the key.
+///
+/// A key that cannot sign with PSS (many an HSM) is asked again for PKCS#1 v1.5, which Entra takes too.
 pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, call: &Call) -> Result<Signed> {
     let extra = extra_claims(ask.extra_assertion_claims)?;
     let now = unix_seconds(call.clock.now());
-    let (alg, scheme) = match ask.sha2 {
-        true => ("PS256", SignatureScheme::RsaPssSha256),
-        false => ("RS256", SignatureScheme::RsaPkcs1Sha256),
-    };
-    let chain = || certificate.chain_der().iter().map(|der| STANDARD.encode(der)).collect();
-    let header = Header {
-        alg,
-        typ: "JWT",
-        x5t_s256: ask.sha2.then(|| certificate.x5t_s256()),
-        x5t: (!ask.sha2).then(|| URL_SAFE_NO_PAD.encode(certificate.sha1())),
-        x5c: send_x5c.then(chain),
-    };
-    let payload = Payload {
+    let payload = part(&Payload {
         aud: ask.token_endpoint.as_str(),
         iss: ask.client_id,
         sub: ask.client_id,
@@ -74,12 +64,45 @@ pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, cal
         exp: now + LIFETIME,
         jti: Uuid::new_v4().to_string(),
         extra: &extra,
-    };
-    let mut jwt = format!("{}.{}", part(&header)?, part(&payload)?);
+    })?;
+    let expires_on = now + LIFETIME;
+    if !ask.sha2 {
+        return Ok(Signed { jwt: sign_as(RS256, certificate, send_x5c, &payload)?, expires_on });
+    }
+    let jwt = sign_as(PS256, certificate, send_x5c, &payload).or_else(|error| {
+        call.check()?;
+        call.log.warn("credential", || {
+            format!("the key did not sign the client assertion as PS256, trying RS256: {error}")
+        });
+        sign_as(RS256, certificate, send_x5c, &payload)
+    })?;
+    Ok(Signed { jwt, expires_on })
+}
+
+const PS256: SignatureScheme = SignatureScheme::RsaPssSha256;
+const RS256: SignatureScheme = SignatureScheme::RsaPkcs1Sha256;
+
+/// Thumbprints are SHA-256 with PS256, SHA-1 with RS256.
+fn sign_as(
+    scheme: SignatureScheme,
+    certificate: &Certificate,
+    send_x5c: bool,
+    payload: &str,
+) -> Result<Secret> {
+    let sha2 = scheme == PS256;
+    let chain = || certificate.chain_der().iter().map(|der| STANDARD.encode(der)).collect();
+    let header = part(&Header {
+        alg: scheme.jose_name(),
+        typ: "JWT",
+        x5t_s256: sha2.then(|| certificate.x5t_s256()),
+        x5t: (!sha2).then(|| URL_SAFE_NO_PAD.encode(certificate.sha1())),
+        x5c: send_x5c.then(chain),
+    })?;
+    let mut jwt = format!("{header}.{payload}");
     let signature = certificate.key().sign(scheme, jwt.as_bytes())?;
     jwt.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-    Ok(Signed { jwt: Secret::new(jwt), expires_on: payload.exp })
+    Ok(Secret::new(jwt))
 }
 
 /// The caller's claims for an assertion (section 3.7): a JSON object without those that are ours.

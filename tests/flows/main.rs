@@ -9,4 +9,5 @@ mod managed_identity;
 mod refresh;
 mod region;
 mod resource;
+mod signer;
 mod support;
