@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::app_options::mtlspop_app_options;
-use super::assertion::{Callback, mtlspop_assertion_callback};
-use super::callback::{UserData, mtlspop_destroy};
+use super::assertion::mtlspop_assertion_callback;
+use super::callback::{Callback, UserData, mtlspop_destroy};
 use super::certificate::mtlspop_certificate;
 use super::draft::change;
 use super::handle::value;
@@ -55,8 +55,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_certificate_provider(
 ) {
     let userdata = UserData::new(userdata, destroy);
     let parse = || {
-        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
-        let provider = Arc::new(Callback::new(callback, userdata));
+        let provider = Arc::new(Callback::new(callback, userdata)?);
         Ok(Credential::CertificateProvider { provider, send_x5c: send_x5c != 0 })
     };
     let setter = "mtlspop_app_options_set_certificate_provider";
@@ -112,10 +111,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_client_assertion(
     destroy: mtlspop_destroy,
 ) {
     let userdata = UserData::new(userdata, destroy);
-    let parse = || {
-        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
-        Ok(Credential::Assertion(Arc::new(Callback::new(callback, userdata))))
-    };
+    let parse = || Ok(Credential::Assertion(Arc::new(Callback::new(callback, userdata)?)));
     unsafe { change(options, "mtlspop_app_options_set_client_assertion", parse, AppOptions::with_credential) }
 }
 

@@ -1,13 +1,11 @@
 //! `mtlspop_assertion_op`: the question an assertion callback is asked, and the place for its answer.
 
-use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
-use std::panic::AssertUnwindSafe;
 
-use super::callback::UserData;
+use super::callback::{Asked, Callback, Operation, answer, set_error};
 use super::certificate::mtlspop_certificate;
 use super::guard::guard_or;
-use super::handle::{Handle, boxed, free, value};
+use super::handle::{Handle, value};
 use super::text::{Lent, required};
 use crate::binding::Certificate;
 use crate::credential::{AssertionProvider, AssertionRequest, CertificateProvider, SignedAssertion};
@@ -33,10 +31,8 @@ pub struct mtlspop_assertion_op {
 pub type mtlspop_assertion_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, operation: *mut mtlspop_assertion_op) -> i32>;
 
-type Function = unsafe extern "C" fn(*mut c_void, *mut mtlspop_assertion_op) -> i32;
-
-/// The question and the answer so far.
-pub(super) struct OpValue {
+/// What the callback may read.
+pub(super) struct Question {
     client_id: String,
     tenant_id: Option<String>,
     authority: String,
@@ -49,38 +45,30 @@ pub(super) struct OpValue {
     remaining_ms: i64,
     cancel: Cancel,
     texts: [Lent; 9],
-    answer: RefCell<Answer>,
 }
 
 #[derive(Default)]
-struct Answer {
+pub(super) struct Answer {
     assertion: Option<Secret>,
     certificate: Option<Certificate>,
-    error: Option<String>,
-    misuse: Option<Error>,
 }
 
 impl Handle for mtlspop_assertion_op {
-    type Value = OpValue;
+    type Value = Asked<Question, Answer>;
     const NAME: &'static str = "assertion_op";
     const TAG: u64 = 0x6d74_6c73_4153_4f50;
 }
 
-/// A C callback as an assertion provider.
-pub(super) struct Callback {
-    function: Function,
-    userdata: UserData,
+impl Operation for mtlspop_assertion_op {
+    type Question = Question;
+    type Answer = Answer;
+    const CALLBACK: &'static str = "assertion";
+    const FAILED: &'static str = "client_assertion_callback_failed";
 }
 
-impl Callback {
-    pub(super) fn new(function: Function, userdata: UserData) -> Self {
-        Self { function, userdata }
-    }
-}
-
-impl AssertionProvider for Callback {
+impl AssertionProvider for Callback<mtlspop_assertion_op> {
     fn assertion(&self, request: &AssertionRequest<'_>) -> Result<SignedAssertion> {
-        let answer = self.ask(request, "assertion", "client_assertion_callback_failed")?;
+        let answer = self.ask(Question::new(request))?;
         let assertion = answer.assertion.ok_or_else(|| {
             no_answer("invalid_client_assertion", "the assertion callback returned 0 but set no assertion")
         })?;
@@ -88,9 +76,9 @@ impl AssertionProvider for Callback {
     }
 }
 
-impl CertificateProvider for Callback {
+impl CertificateProvider for Callback<mtlspop_assertion_op> {
     fn certificate(&self, request: &AssertionRequest<'_>) -> Result<Certificate> {
-        let answer = self.ask(request, "certificate", "certificate_callback_failed")?;
+        let answer = self.ask(Question::new(request))?;
         answer.certificate.ok_or_else(|| {
             let message = "the certificate callback returned 0 but set no certificate";
             match request.token_type {
@@ -101,41 +89,11 @@ impl CertificateProvider for Callback {
     }
 }
 
-impl Callback {
-    /// Calls the function; `what` names it in messages.
-    fn ask(&self, request: &AssertionRequest<'_>, what: &str, failed: &str) -> Result<Answer> {
-        let operation = Operation(boxed::<mtlspop_assertion_op>(OpValue::new(request)));
-        // SAFETY: the caller gave the function to be called with this pointer and an operation.
-        let status = unsafe { (self.function)(self.userdata.pointer(), operation.0) };
-        // SAFETY: the operation lives until the end of this function.
-        let mut answer = unsafe { value(operation.0, "operation") }?.answer.take();
-        if let Some(misuse) = answer.misuse.take() {
-            return Err(misuse);
-        }
-        if status != 0 {
-            let text = answer.error.unwrap_or_else(|| format!("it returned {status} and set no error text"));
-            let message = format!("the {what} callback failed: {text}");
-            return Err(Error::new(ErrorKind::Callback, failed, message));
-        }
-        Ok(answer)
-    }
-}
-
 fn no_answer(code: &str, message: &str) -> Error {
     Error::new(ErrorKind::Callback, code, message)
 }
 
-/// Frees the operation when the callback is over, however it ended.
-struct Operation(*mut mtlspop_assertion_op);
-
-impl Drop for Operation {
-    fn drop(&mut self) {
-        // SAFETY: made by `boxed` and lent to the callback for the call only.
-        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| unsafe { free(self.0) }));
-    }
-}
-
-impl OpValue {
+impl Question {
     fn new(request: &AssertionRequest<'_>) -> Self {
         Self {
             client_id: request.client_id.to_owned(),
@@ -152,7 +110,6 @@ impl OpValue {
                 .map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
             cancel: request.cancel.clone(),
             texts: Default::default(),
-            answer: RefCell::default(),
         }
     }
 }
@@ -264,7 +221,7 @@ pub unsafe extern "C" fn mtlspop_assertion_op_correlation_id(
 /// @return milliseconds, -1 where the call has no limit
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_assertion_op_remaining_ms(operation: *const mtlspop_assertion_op) -> i64 {
-    guard_or(-1, || Ok(unsafe { value(operation, "operation") }?.remaining_ms))
+    guard_or(-1, || Ok(unsafe { value(operation, "operation") }?.question.remaining_ms))
 }
 
 /// Whether the call has been stopped meanwhile, so that the answer is no longer wanted.
@@ -273,7 +230,7 @@ pub unsafe extern "C" fn mtlspop_assertion_op_remaining_ms(operation: *const mtl
 /// @return 1 or 0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_assertion_op_is_cancelled(operation: *const mtlspop_assertion_op) -> i32 {
-    guard_or(0, || Ok(i32::from(unsafe { value(operation, "operation") }?.cancel.is_cancelled())))
+    guard_or(0, || Ok(i32::from(unsafe { value(operation, "operation") }?.question.cancel.is_cancelled())))
 }
 
 /// Answers with an assertion.
@@ -320,40 +277,16 @@ pub unsafe extern "C" fn mtlspop_assertion_op_set_error(
     operation: *mut mtlspop_assertion_op,
     message: *const c_char,
 ) {
-    let parse = || unsafe { required(message, "message") };
-    unsafe {
-        answer(operation, "mtlspop_assertion_op_set_error", parse, |answer, message| {
-            answer.error = Some(message.to_owned());
-        });
-    }
+    unsafe { set_error(operation, "mtlspop_assertion_op_set_error", message) }
 }
 
 unsafe fn text(
     operation: *const mtlspop_assertion_op,
     slot: usize,
-    get: impl FnOnce(&OpValue) -> Option<&str>,
+    get: impl FnOnce(&Question) -> Option<&str>,
 ) -> *const c_char {
     guard_or(std::ptr::null(), || {
-        let op = unsafe { value(operation, "operation") }?;
+        let op = &unsafe { value(operation, "operation") }?.question;
         Ok(op.texts[slot].get(|| get(op)))
     })
-}
-
-/// The body of the answering setters: a bad value fails the call when the callback returns.
-unsafe fn answer<T>(
-    operation: *mut mtlspop_assertion_op,
-    setter: &str,
-    parse: impl FnOnce() -> Result<T>,
-    apply: impl FnOnce(&mut Answer, T),
-) {
-    guard_or((), || {
-        let mut answer = unsafe { value(operation.cast_const(), "operation") }?.answer.borrow_mut();
-        match parse() {
-            Ok(given) => apply(&mut answer, given),
-            Err(error) => {
-                answer.misuse.get_or_insert_with(|| error.context(setter));
-            }
-        }
-        Ok(())
-    });
 }
