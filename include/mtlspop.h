@@ -114,6 +114,9 @@ typedef struct mtlspop_http_response mtlspop_http_response;
 /** One measurement. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_metric mtlspop_metric;
 
+/** One signature that is asked for. Valid during the callback only; never freed by the caller. */
+typedef struct mtlspop_sign_op mtlspop_sign_op;
+
 /**
  * A token with the certificate it is bound to: a snapshot that later renewals do not change. Owned by
  * who received it; immutable, so any thread may read it. Wiped when freed.
@@ -465,7 +468,7 @@ int64_t mtlspop_certificate_not_before(const mtlspop_certificate *certificate);
 int64_t mtlspop_certificate_not_after(const mtlspop_certificate *certificate);
 
 /**
- * Whether the private key can be exported. It can, unless it lives in hardware.
+ * Whether the private key can be exported. It can, unless it lives elsewhere: in hardware, with a signer.
  *
  * @param certificate  the certificate
  * @return 1 or 0
@@ -512,13 +515,108 @@ mtlspop_status mtlspop_certificate_export_pkcs12(const mtlspop_certificate *cert
  */
 void mtlspop_certificate_free(mtlspop_certificate *certificate);
 
-/* ==== Assertion: what a callback is asked, and its answer ==================================== */
+/* ==== Signer: a key that lives elsewhere ===================================================== */
 
 /**
  * Releases `userdata`. Called exactly once, when the library will not use it any more, also when
  * the call it was given to failed.
  */
 typedef void (*mtlspop_destroy)(void *userdata);
+
+/**
+ * Signs with a private key that lives elsewhere: in an HSM, a key vault, behind PKCS#11. Reads what it
+ * needs from operation, answers with mtlspop_sign_op_set_signature().
+ *
+ * Called on the thread whose call needs a signature: for a TLS handshake with the certificate, and for a
+ * client assertion. On several threads at once where they share the certificate, and with no lock held
+ * (on an app's background thread only where mtlspop_app_options_set_background_refresh() asked for it).
+ * It may call other apps, but none that uses this certificate. No exception may leave it.
+ *
+ * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
+ * mtlspop_sign_op_set_error().
+ */
+typedef int32_t (*mtlspop_sign_callback)(void *userdata, mtlspop_sign_op *operation);
+
+/**
+ * Makes a certificate whose private key lives elsewhere: whenever a TLS handshake or a client assertion
+ * needs a signature, callback is asked for it. It can be used for whatever a certificate with a key of
+ * its own can; only its key cannot be exported.
+ *
+ * Fails with MTLSPOP_E_KEY_UNAVAILABLE where there is no certificate in data or its key is neither RSA of
+ * 2048 to 8192 bits nor EC on P-256, P-384 or P-521; with MTLSPOP_E_INVALID_ARGUMENT for NULL, and for a
+ * private key in data, which can only be a mistake.
+ *
+ * @param data             PEM, the certificate first and its issuers after it, or one certificate in DER;
+ *                         copied
+ * @param length           length of data in bytes
+ * @param callback         signs
+ * @param userdata         passed to callback
+ * @param destroy          releases userdata, exactly once: when nothing uses the certificate any more (its
+ *                         handles, apps, tokens), or at once if this call fails; may be NULL
+ * @param out_certificate  receives the certificate, yours to free
+ * @param out_error        receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_certificate_new_with_signer(const uint8_t *data,
+                                                   size_t length,
+                                                   mtlspop_sign_callback callback,
+                                                   void *userdata,
+                                                   mtlspop_destroy destroy,
+                                                   mtlspop_certificate **out_certificate,
+                                                   mtlspop_error **out_error);
+
+/**
+ * How to sign, by its name in JOSE (RFC 7518): PS256, PS384 or PS512 (RSA-PSS, the salt as long as the
+ * hash); RS256, RS384 or RS512 (RSA with PKCS#1 v1.5 padding); ES256, ES384 or ES512 (ECDSA). The number
+ * is that of the hash, SHA-256, SHA-384 or SHA-512.
+ *
+ * TLS 1.3 has only PSS for RSA keys. A callback that fails for PS256 is asked again with RS256 where a
+ * client assertion is wanted.
+ *
+ * @param operation  the question
+ * @return text, borrowed from operation; NULL only for an invalid handle
+ */
+const char *mtlspop_sign_op_algorithm(const mtlspop_sign_op *operation);
+
+/**
+ * The message to sign, for keys that hash it themselves.
+ *
+ * @param operation   the question
+ * @param out_length  receives the number of bytes; may be NULL
+ * @return the bytes, borrowed from operation; NULL only for an invalid handle
+ */
+const uint8_t *mtlspop_sign_op_message(const mtlspop_sign_op *operation, size_t *out_length);
+
+/**
+ * The hash of the message, for keys that sign a hash.
+ *
+ * @param operation   the question
+ * @param out_length  receives the number of bytes: 32, 48 or 64; may be NULL
+ * @return the bytes, borrowed from operation; NULL only for an invalid handle
+ */
+const uint8_t *mtlspop_sign_op_digest(const mtlspop_sign_op *operation, size_t *out_length);
+
+/**
+ * Answers with the signature. It is verified with the public key of the certificate; one that does not
+ * verify fails the call with MTLSPOP_E_KEY_UNAVAILABLE.
+ *
+ * @param operation  the question
+ * @param signature  for RSA as long as the key; for ECDSA in DER (X9.62), not r and s side by side; copied
+ * @param length     the number of its bytes
+ */
+void mtlspop_sign_op_set_signature(mtlspop_sign_op *operation,
+                                   const uint8_t *signature,
+                                   size_t length);
+
+/**
+ * Says why the callback failed; the text becomes part of the call's error message.
+ *
+ * @param operation  the question
+ * @param message    one line for a person, without secrets; copied
+ */
+void mtlspop_sign_op_set_error(mtlspop_sign_op *operation, const char *message);
+
+/* ==== Assertion: what a callback is asked, and its answer ==================================== */
 
 /**
  * Gives a signed assertion, or the app's certificate: reads what it needs from operation, answers with

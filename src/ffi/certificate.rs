@@ -289,7 +289,7 @@ pub unsafe extern "C" fn mtlspop_certificate_not_after(certificate: *const mtlsp
     guard_or(0, || Ok(unix_seconds(unsafe { value(certificate, "certificate") }?.certificate.not_after())))
 }
 
-/// Whether the private key can be exported. It can, unless it lives in hardware.
+/// Whether the private key can be exported. It can, unless it lives elsewhere: in hardware, with a signer.
 ///
 /// @param certificate  the certificate
 /// @return 1 or 0

@@ -27,6 +27,7 @@ mod guard;
 mod handle;
 mod http;
 mod metric;
+mod sign;
 mod text;
 mod token;
 mod token_request;

@@ -14,6 +14,7 @@ static mtlspop_certificate *have_certificate;
 static mtlspop_error *have_error;
 static mtlspop_http_request *have_http_request;
 static mtlspop_http_response *have_http_response;
+static mtlspop_sign_op *have_sign_op;
 static mtlspop_token *have_token;
 static mtlspop_token_request *have_token_request;
 static uint8_t have_bytes[16];
@@ -44,6 +45,13 @@ static int32_t have_assertion_callback(void *userdata, mtlspop_assertion_op *ope
     return 1;
 }
 
+static int32_t have_sign_callback(void *userdata, mtlspop_sign_op *operation)
+{
+    (void)userdata;
+    (void)operation;
+    return 1;
+}
+
 static void have_log_callback(void *userdata, int32_t level, const char *target, const char *message)
 {
     (void)userdata;
@@ -60,7 +68,7 @@ static void have_destroy(void *userdata)
 #include "null_calls.inc"
 
 /* An operation exists only while it is being asked. */
-static int32_t call_in_callback(void *userdata, mtlspop_assertion_op *operation)
+static int32_t call_in_assertion_callback(void *userdata, mtlspop_assertion_op *operation)
 {
     (void)userdata;
     have_assertion_op = operation;
@@ -69,7 +77,17 @@ static int32_t call_in_callback(void *userdata, mtlspop_assertion_op *operation)
     return 1;
 }
 
-static mtlspop_status ask_with_callback(mtlspop_error **out_error)
+static int32_t call_in_sign_callback(void *userdata, mtlspop_sign_op *operation)
+{
+    (void)userdata;
+    have_sign_op = operation;
+    call_sign_op();
+    have_sign_op = NULL;
+    return 1;
+}
+
+/* Asks for a token with a certificate, or with an assertion callback where it is NULL. */
+static mtlspop_status ask_with_callback(const mtlspop_certificate *certificate, mtlspop_error **out_error)
 {
     mtlspop_app_options *options = mtlspop_app_options_new_confidential_client("client");
     mtlspop_token_request *request = mtlspop_token_request_new("https://graph.microsoft.com/.default");
@@ -78,7 +96,10 @@ static mtlspop_status ask_with_callback(mtlspop_error **out_error)
     mtlspop_status status;
 
     mtlspop_app_options_set_authority(options, "https://login.microsoftonline.com/tenant");
-    mtlspop_app_options_set_client_assertion(options, call_in_callback, NULL, NULL);
+    if (certificate)
+        mtlspop_app_options_set_certificate(options, certificate, 0);
+    else
+        mtlspop_app_options_set_client_assertion(options, call_in_assertion_callback, NULL, NULL);
     check(mtlspop_app_new(options, &app, NULL) == MTLSPOP_OK);
     status = mtlspop_app_acquire_token(app, request, &token, out_error);
 
@@ -88,13 +109,26 @@ static mtlspop_status ask_with_callback(mtlspop_error **out_error)
     return status;
 }
 
+static void ask_with_signer(void)
+{
+    const uint8_t *der;
+    size_t length;
+    mtlspop_certificate *elsewhere = NULL;
+
+    der = mtlspop_certificate_der(have_certificate, &length);
+    check(!mtlspop_certificate_new_with_signer(der, length, call_in_sign_callback, NULL, NULL, &elsewhere, NULL));
+    check(ask_with_callback(elsewhere, NULL) != MTLSPOP_OK);
+    mtlspop_certificate_free(elsewhere);
+}
+
 int main(void)
 {
     const char *certificate = getenv("AZURE_CLIENT_CERTIFICATE_PATH");
 
     at("making one handle of each type");
-    check(ask_with_callback(&have_error) != MTLSPOP_OK && have_error);
+    check(ask_with_callback(NULL, &have_error) != MTLSPOP_OK && have_error);
     check(!mtlspop_certificate_new_from_file(certificate, NULL, NULL, &have_certificate, NULL));
+    ask_with_signer();
     check(!mtlspop_certificate_export_private_key_pem(have_certificate, &have_buffer, NULL));
     have_app_options = mtlspop_app_options_new_managed_identity();
     check(!mtlspop_app_new(have_app_options, &have_app, NULL));

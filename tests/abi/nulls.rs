@@ -4,15 +4,17 @@
 
 use crate::prototype::{Parameter, Prototype};
 
-/// The generated half: `call_all()`, and `call_assertion_op()` for what works in a callback only.
+/// The operations, whose functions work only in the callback that is asked with them.
+const OPERATIONS: [&str; 2] = ["assertion_op", "sign_op"];
+
+/// The generated half: `call_all()`, and one like `call_assertion_op()` for each kind of callback.
 pub(crate) fn program(functions: &[Prototype]) -> String {
-    let (in_callback, others): (Vec<_>, Vec<_>) =
-        functions.iter().partition(|f| f.name.starts_with("mtlspop_assertion_op_"));
-    format!(
-        "static void call_all(void)\n{{\n{}}}\n\nstatic void call_assertion_op(void)\n{{\n{}}}\n",
-        others.into_iter().map(calls).collect::<String>(),
-        in_callback.into_iter().map(calls).collect::<String>()
-    )
+    let operation = |function: &Prototype| {
+        OPERATIONS.into_iter().find(|operation| function.name.starts_with(&format!("mtlspop_{operation}_")))
+    };
+    let body = |of| functions.iter().filter(|f| operation(f) == of).map(calls).collect::<String>();
+    let one = |name: &str, of| format!("static void call_{name}(void)\n{{\n{}}}\n\n", body(of));
+    OPERATIONS.into_iter().map(|name| one(name, Some(name))).collect::<String>() + &one("all", None)
 }
 
 /// One call with everything in place, and one for each pointer with NULL in its place.

@@ -111,6 +111,15 @@ fn callbacks() {
     Program::new("callbacks").run(&[], |_| ());
 }
 
+/// Does a key that only the `openssl` command line holds do for handshakes and assertions, with every failure
+/// of its callback told and `destroy` called exactly once?
+#[test]
+fn signer() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().display().to_string();
+    Program::new("signer").run(&[&directory], |_| ());
+}
+
 /// Do both sides of a `fork` work on at once, each on its own connections? Not under valgrind, which takes what
 /// the child leaves alone for leaks.
 #[test]
