@@ -81,6 +81,7 @@ flow() {
 }
 
 user=${USER_ASSIGNED_CLIENT_ID:?devcloud sets it}
+state=${DEVCLOUD_STATE_DIR:?devcloud sets it}
 secret='https://demo.vault.azure.net/secrets/demo?api-version=7.4'
 
 printf '%-34s %-9s %-44s %-44s %s\n' FLOW TYPE 'X5T#S256 OF THE CERTIFICATE' 'CNF IN THE TOKEN' STATUS
@@ -90,6 +91,8 @@ flow 'managed identity, system-assigned' mtls_pop "$examples/managed_identity_po
 flow 'managed identity, user-assigned' mtls_pop "$examples/managed_identity_pop" "$user"
 flow 'SN/I certificate' Bearer "$examples/sni_bearer"
 flow 'SN/I certificate' mtls_pop "$examples/sni_pop"
+flow 'SN/I certificate, key elsewhere' mtls_pop "$examples/external_signer" \
+    "$state/sni-cert.pem" "$state/sni-key.pem"
 flow 'federated credential (FIC)' mtls_pop "$examples/fic_pop"
 
 name='three calls, one token'

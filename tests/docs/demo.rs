@@ -86,7 +86,9 @@ fn demo_notices_what_is_wrong() {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = demo(directory.path(), Path::new("/nowhere"));
-        command.env("DEVCLOUD_CONTROL", "unused").env("USER_ASSIGNED_CLIENT_ID", "unused");
+        for variable in ["DEVCLOUD_CONTROL", "DEVCLOUD_STATE_DIR", "USER_ASSIGNED_CLIENT_ID"] {
+            command.env(variable, "unused");
+        }
         let output = run(&mut command);
         let said = errors(&output);
         assert!(!output.status.success() && said.contains(complaint), "{}", report(&command, &output));
