@@ -34,7 +34,7 @@ fn each_kind_has_its_path_and_signs_its_way() {
         assert_eq!(downgrade.code(), 9002313, "{url} {downgrade:?}");
         let signed = signer.send_rs256(&url);
         assert_eq!(signed.status, 200, "{url} {signed:?}");
-        let signed = signer.send_ps256(&url);
+        let signed = signer.send_ps256(&url, None);
         assert_eq!(signed.status == 200, !only_rs256, "{url} {signed:?}");
     }
 }

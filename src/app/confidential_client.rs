@@ -35,21 +35,20 @@ pub(super) struct Settings {
 
 impl ConfidentialClient {
     pub(super) fn new(settings: Settings, credential: Option<Credential>) -> Result<Self> {
-        let invalid = |code, message| Err(Error::new(ErrorKind::InvalidArgument, code, message));
         if settings.client_id.trim().is_empty() {
-            return invalid("no_client_id", "the client id is empty");
+            return Err(invalid("no_client_id", "the client id is empty"));
         }
         let Some(credential) = credential else {
-            return invalid(
+            return Err(invalid(
                 "Client_Credentials_Required_In_Confidential_Client_Application",
                 "no credential: give the app a certificate, a secret, an assertion callback or a federated token file",
-            );
+            ));
         };
         if settings.send_certificate_over_mtls && !credential.is_certificate() {
-            return invalid(
+            return Err(invalid(
                 "invalid_credential_material",
                 "sending the certificate over mTLS needs a certificate as the credential",
-            );
+            ));
         }
         settings.parameters.check()?;
         Ok(Self { settings, credential, assertions: SignedAssertions::new() })
@@ -80,7 +79,7 @@ impl ConfidentialClient {
         let optional = |value: &Option<String>| value.clone().unwrap_or_default();
         let mut key = key
             .part("client", &self.settings.client_id)
-            .part("environment", &authority.environment())
+            .part("environment", authority.environment())
             .part("tenant", authority.tenant().unwrap_or_default())
             .part("x5t#S256", &certificate)
             .part("fmi_path", &optional(&client.fmi_path))
@@ -160,6 +159,10 @@ impl ConfidentialClient {
             None => Ok(authority),
         }
     }
+}
+
+fn invalid(code: &str, message: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, code, message)
 }
 
 /// One network request for one token.

@@ -57,7 +57,7 @@ struct Core {
 
 enum Identity {
     ManagedIdentity(ManagedIdentity),
-    ConfidentialClient(ConfidentialClient),
+    ConfidentialClient(Box<ConfidentialClient>),
 }
 
 struct Host {

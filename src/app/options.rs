@@ -268,7 +268,7 @@ impl AppOptions {
                     send_certificate_over_mtls: self.send_certificate_over_mtls,
                     parameters: self.parameters,
                 };
-                Identity::ConfidentialClient(ConfidentialClient::new(settings, credential)?)
+                Identity::ConfidentialClient(Box::new(ConfidentialClient::new(settings, credential)?))
             }
         };
         Ok(Parts {

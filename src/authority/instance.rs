@@ -90,7 +90,7 @@ fn read(response: &Response, host: &str) -> Result<Option<String>> {
              authority if it is another provider ({})",
             refused.error_description
         );
-        return Err(Error::new(ErrorKind::Rejected, INVALID_INSTANCE, message)
+        return Err(Error::new(ErrorKind::Rejected, "invalid_instance", message)
             .with_http_status(response.status)
             .with_aadsts(refused.error_codes));
     }

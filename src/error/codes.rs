@@ -45,10 +45,40 @@ const fn service(
 /// In the order of the alphabet.
 pub(super) const CODES: &[Row] = &[
     msal(
+        "B2C_authority_host_mismatch",
+        &[InvalidArgument],
+        "a request names a B2C authority on another host than the app's",
+        "Name one on the same host, or make another app.",
+    ),
+    msal(
         "Client_Credentials_Required_In_Confidential_Client_Application",
         &[InvalidArgument],
         "a confidential client app was given no credential",
         "Set a certificate, a secret or an assertion callback.",
+    ),
+    msal(
+        "authority_host_mismatch",
+        &[InvalidArgument],
+        "a request names an authority of another cloud than the app's",
+        "Name one of the same cloud, or make another app.",
+    ),
+    msal(
+        "authority_override_regional",
+        &[InvalidArgument],
+        "a request names another authority, and the app has a region",
+        "Override only the tenant, or make another app.",
+    ),
+    msal(
+        "authority_type_mismatch",
+        &[InvalidArgument],
+        "a request names an authority of another kind than the app's",
+        "Name one of the same kind, or make another app.",
+    ),
+    msal(
+        "authority_validation_failed",
+        &[InvalidResponse, Rejected],
+        "the configuration of an OIDC authority names another issuer, or an AD FS host does not vouch for itself",
+        "Check the authority's host.",
     ),
     ours(
         "binding_certificate_expired",
@@ -62,11 +92,23 @@ pub(super) const CODES: &[Row] = &[
         "a certificate was loaded from input that holds no private key for it",
         "Give the private key too: a PFX file, or PEM with certificate and key.",
     ),
+    ours(
+        "certificate_expired",
+        &[KeyUnavailable],
+        "the certificate of the credential has expired",
+        "Use a current certificate, and check this host's clock.",
+    ),
     msal(
         "certificate_not_rsa",
         &[KeyUnavailable],
         "a Bearer token was asked for with an EC certificate",
         "Use a certificate with an RSA key, or ask for mtls_pop.",
+    ),
+    ours(
+        "certificate_not_yet_valid",
+        &[KeyUnavailable],
+        "the certificate of the credential is not valid yet",
+        "Check this host's clock, or use the certificate that is valid now.",
     ),
     ours(
         "client_assertion_callback_failed",
@@ -91,6 +133,12 @@ pub(super) const CODES: &[Row] = &[
         &[Rejected, Throttled],
         "the token endpoint refused without an error code",
         "Act on the HTTP status; the host may not be a token endpoint.",
+    ),
+    ours(
+        "instance_discovery_failed",
+        &[InvalidResponse],
+        "Entra's answer about an unknown authority host cannot be read; only in warnings, the host is used as it was given",
+        "Check what answers for login.microsoftonline.com, or switch instance discovery off.",
     ),
     service(
         "interaction_required",
@@ -130,9 +178,15 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "invalid_client_assertion",
-        &[Callback],
-        "the assertion callback reported success but set no assertion",
-        "Set the assertion before the callback returns 0.",
+        &[Callback, KeyUnavailable],
+        "a callback gave no assertion or certificate, or the federated token file holds no token",
+        "Let the callback set it; check AZURE_FEDERATED_TOKEN_FILE and the volume it is on.",
+    ),
+    msal(
+        "invalid_credential_material",
+        &[InvalidArgument],
+        "the certificate is to be presented in TLS for Bearer tokens, and the credential is none",
+        "Use a certificate as the credential, or leave send_certificate_over_mtls off.",
     ),
     service(
         "invalid_grant",
@@ -148,9 +202,9 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "invalid_instance",
-        &[NotSupported],
-        "the host of the authority is not a known Microsoft Entra host",
-        "Use login.microsoftonline.com, or the host of your sovereign cloud.",
+        &[Rejected],
+        "Entra does not know the host of the authority",
+        "Use login.microsoftonline.com or the host of your sovereign cloud; for a private cloud that Entra does not know, switch instance discovery off.",
     ),
     msal(
         "invalid_json_claims_format",
@@ -207,6 +261,12 @@ pub(super) const CODES: &[Row] = &[
         "Give PEM text with CERTIFICATE blocks.",
     ),
     msal(
+        "json_parse_failed",
+        &[InvalidResponse],
+        "the client_info of the token endpoint's answer cannot be read",
+        "Check what answers for the token endpoint: a proxy may have changed it.",
+    ),
+    msal(
         "managed_identity_all_sources_unavailable",
         &[NotSupported],
         "this host's managed identity comes from a source that this version does not speak",
@@ -238,7 +298,7 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "mtls_certificate_not_provided",
-        &[InvalidArgument],
+        &[Callback, InvalidArgument],
         "mtls_pop was asked with a credential that brings no certificate",
         "Use a certificate, or an assertion callback that returns its binding certificate.",
     ),
@@ -273,6 +333,12 @@ pub(super) const CODES: &[Row] = &[
         "the token endpoint answered 404 without an error code",
         "Check authority, tenant and region against the endpoint in the message.",
     ),
+    msal(
+        "oidc_failure",
+        &[InvalidResponse, Network, Timeout],
+        "the OpenID configuration of the authority could not be had or read",
+        "Check the authority: its configuration must be at /.well-known/openid-configuration below it.",
+    ),
     ours(
         "operation_cancelled",
         &[Cancelled],
@@ -293,9 +359,9 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "region_discovery_failed",
-        &[NotSupported],
-        "the region was to be detected, which this version cannot do",
-        "Name the region, for example eastus.",
+        &[InvalidResponse],
+        "the region could not be detected; only in warnings and in the region error of a token, the global endpoint is asked",
+        "Name the region, or set REGION_NAME.",
     ),
     msal(
         "request_throttled",
@@ -327,11 +393,23 @@ pub(super) const CODES: &[Row] = &[
         "the token endpoint answered with a status of 500 or more",
         "Try again later, after the time that the server asks for.",
     ),
+    ours(
+        "sign_callback_failed",
+        &[Callback],
+        "the callback that signs with a key that lives elsewhere reported a failure",
+        "See the text that the callback set.",
+    ),
     service(
         "temporarily_unavailable",
         &[Rejected],
         "the token endpoint is too busy",
         "Try again later, after the time that the server asks for.",
+    ),
+    msal(
+        "tenant_override_non_aad",
+        &[InvalidArgument],
+        "a request names a tenant, and the app's authority has none (AD FS, OIDC)",
+        "Leave the tenant out of the request.",
     ),
     ours(
         "tls_error",

@@ -19,26 +19,12 @@ pub(super) const NEVER_RAISED: &[(&[&str], &str)] = &[
         "one app may ask for Bearer and for bound tokens in any order",
     ),
     (&["min_strength_not_met"], "no minimum strength of the key can be asked for"),
-    (&["invalid_credential_material"], "a certificate is presented in TLS for bound tokens only"),
     (&["encoded_token_too_long"], "how long an assertion may be is for the service to judge"),
     (
         &["Client_Credential_Authentication_Types_Are_Mutually_Exclusive"],
         "the last credential set counts; MSAL does so too, and never raises this either",
     ),
-    (
-        &[
-            "invalid_authority_type",
-            "authority_type_mismatch",
-            "authority_host_mismatch",
-            "B2C_authority_host_mismatch",
-            "authority_override_regional",
-        ],
-        "a request cannot replace the authority of its app",
-    ),
-    (
-        &["authority_validation_failed", "oidc_failure"],
-        "no metadata of authorities is fetched: an unknown host is refused with `invalid_instance`",
-    ),
+    (&["invalid_authority_type"], "each kind of authority is accepted; MSAL does so too"),
     (
         &[
             "invalid-custom-instance-metadata",
@@ -62,7 +48,7 @@ pub(super) const NEVER_RAISED: &[(&[&str], &str)] = &[
         ],
         "the cache holds tokens of apps only, and cannot be switched off",
     ),
-    (&["json_parse_failed", "unknown_error"], "what cannot be read is `non_parsable_oauth_error`"),
+    (&["unknown_error"], "what cannot be read is `non_parsable_oauth_error`"),
 ];
 
 /// Is every code that MSAL has for client credentials explained, as raised or as never raised

@@ -134,6 +134,12 @@ impl Reader<'_> {
                 Some((false, texts)) => texts.clone(),
                 None => Vec::new(),
             },
+            // The code of a callback's operation: an associated constant, read where it is given.
+            Some(Expr::Path(path))
+                if path.path.segments.last().is_some_and(|last| last.ident == "FAILED") =>
+            {
+                return;
+            }
             _ => Vec::new(),
         };
         let place = &self.place;
@@ -156,6 +162,12 @@ impl Reader<'_> {
 }
 
 impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_impl_item_const(&mut self, constant: &'ast syn::ImplItemConst) {
+        if constant.ident == "FAILED" {
+            self.judge(Some(&constant.expr), None);
+        }
+    }
+
     fn visit_item_fn(&mut self, function: &'ast ItemFn) {
         self.inside(&function.sig, |reader| visit::visit_item_fn(reader, function));
     }

@@ -70,12 +70,6 @@ impl<'a> Signer<'a> {
         self.send_to(url, None, Algorithm::RS256, header, &self.payload_for(url))
     }
 
-    /// Sends a PS256 assertion, with `x5t#S256`.
-    pub fn send_ps256(&self, url: &str) -> Reply {
-        let header = json!({ "x5t#S256": Cloud::thumbprint(&self.certificate), "x5c": self.x5c });
-        self.send_to(url, None, Algorithm::PS256, header, &self.payload_for(url))
-    }
-
     fn send_to(
         &self,
         url: &str,
