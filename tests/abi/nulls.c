@@ -14,6 +14,7 @@ static mtlspop_certificate *have_certificate;
 static mtlspop_error *have_error;
 static mtlspop_http_request *have_http_request;
 static mtlspop_http_response *have_http_response;
+static const mtlspop_metric *have_metric;
 static mtlspop_sign_op *have_sign_op;
 static mtlspop_token *have_token;
 static mtlspop_token_request *have_token_request;
@@ -52,6 +53,12 @@ static int32_t have_sign_callback(void *userdata, mtlspop_sign_op *operation)
     return 1;
 }
 
+static void have_metrics_callback(void *userdata, const mtlspop_metric *metric)
+{
+    (void)userdata;
+    (void)metric;
+}
+
 static void have_log_callback(void *userdata, int32_t level, const char *target, const char *message)
 {
     (void)userdata;
@@ -86,6 +93,16 @@ static int32_t call_in_sign_callback(void *userdata, mtlspop_sign_op *operation)
     return 1;
 }
 
+/* Called several times; once is enough. */
+static void call_in_metrics_callback(void *userdata, const mtlspop_metric *metric)
+{
+    (void)userdata;
+    if (have_metric)
+        return;
+    have_metric = metric;
+    call_metric();
+}
+
 /* Asks for a token with a certificate, or with an assertion callback where it is NULL. */
 static mtlspop_status ask_with_callback(const mtlspop_certificate *certificate, mtlspop_error **out_error)
 {
@@ -96,6 +113,7 @@ static mtlspop_status ask_with_callback(const mtlspop_certificate *certificate, 
     mtlspop_status status;
 
     mtlspop_app_options_set_authority(options, "https://login.microsoftonline.com/tenant");
+    mtlspop_app_options_set_metrics(options, call_in_metrics_callback, NULL, NULL);
     if (certificate)
         mtlspop_app_options_set_certificate(options, certificate, 0);
     else
