@@ -135,7 +135,7 @@ typedef struct mtlspop_token_request mtlspop_token_request;
  * The ABI this header describes: major * 65536 + minor. A program works with a library whose
  * mtlspop_abi_version() has the same major and at least this minor number.
  */
-#define MTLSPOP_ABI_VERSION 1
+#define MTLSPOP_ABI_VERSION 2
 
 /**
  * The version of the library that was loaded, for example "0.1.0".
