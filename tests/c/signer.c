@@ -147,8 +147,12 @@ static void tokens_and_calls(const char *chain, const char *key, int bearer)
         mtlspop_token_request_set_mtls_proof_of_possession(request, 0);
         mtlspop_token_free(acquire(app, request));
         CHECK(hsm.calls == 3);
+        /* The assertion is still good; another one takes a signature, here two. */
         hsm.refuses = "PS256";
         mtlspop_token_request_set_force_refresh(request, 1);
+        mtlspop_token_free(acquire(app, request));
+        CHECK(hsm.calls == 3);
+        mtlspop_token_request_set_extra_client_assertion_claims(request, "{\"purpose\": \"test\"}");
         mtlspop_token_free(acquire(app, request));
         CHECK(hsm.calls == 5);
     }
