@@ -117,11 +117,21 @@ typedef struct mtlspop_metric mtlspop_metric;
 /** One signature that is asked for. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_sign_op mtlspop_sign_op;
 
+/** One question to a store. Valid during the callback only; never freed by the caller. */
+typedef struct mtlspop_store_op mtlspop_store_op;
+
 /**
  * A token with the certificate it is bound to: a snapshot that later renewals do not change. Owned by
  * who received it; immutable, so any thread may read it. Wiped when freed.
  */
 typedef struct mtlspop_token mtlspop_token;
+
+/**
+ * A token cache that apps can be given, to share tokens or for limits of its own. Any number of threads
+ * may use one that no thread is changing. It lives as long as an app uses it, also when its handles are
+ * freed.
+ */
+typedef struct mtlspop_token_cache mtlspop_token_cache;
 
 /**
  * A request for a token. Reuse it: a reused request finds a cached token faster. Threads may share
@@ -818,6 +828,165 @@ const char *mtlspop_metric_tag_name(const mtlspop_metric *metric, size_t index);
  */
 const char *mtlspop_metric_tag_value(const mtlspop_metric *metric, size_t index);
 
+/* ==== Token cache: where tokens are kept, and a store behind it ============================== */
+
+/** What a store is asked for: what it has. */
+#define MTLSPOP_STORE_LOAD 0
+/** What a store is asked for: to keep something. */
+#define MTLSPOP_STORE_SAVE 1
+
+/**
+ * A store that several processes can share: keeps bytes under the key of a partition, and gives them back.
+ *
+ * Asked on the thread that asks for a token, inside that call, with no lock held: to load where the memory
+ * has no token, and to load and save around a token request. Returns 0 for success, also where a load found
+ * nothing. Anything else, and the text of mtlspop_store_op_set_error(), is logged as a warning; the call goes
+ * on without the store. It must not ask for tokens. No exception may leave it.
+ */
+typedef int32_t (*mtlspop_store_callback)(void *userdata, mtlspop_store_op *operation);
+
+/**
+ * Makes an empty cache for 50,000 tokens and 256 MiB.
+ *
+ * @return the cache, yours to free; NULL only when memory is exhausted
+ */
+mtlspop_token_cache *mtlspop_token_cache_new(void);
+
+/**
+ * Sets how many tokens it holds at most; the least recently used go first. Before it is given to an app:
+ * a setter makes the handle stand for another, empty cache.
+ *
+ * @param cache        the cache
+ * @param max_entries  the number; with 0 nothing is kept
+ */
+void mtlspop_token_cache_set_max_entries(mtlspop_token_cache *cache,
+                                         size_t max_entries);
+
+/**
+ * Sets how much memory its tokens take at most, about. Before it is given to an app, as above.
+ *
+ * @param cache      the cache
+ * @param max_bytes  the number of bytes; with 0 nothing is kept
+ */
+void mtlspop_token_cache_set_max_bytes(mtlspop_token_cache *cache, size_t max_bytes);
+
+/**
+ * Puts a store behind it, which several processes can share. Before it is given to an app, as above. Tokens
+ * of managed identities are not stored, nor bound tokens whose certificate comes from a callback. An app with
+ * a store replaces tokens early on the caller's thread, unless
+ * mtlspop_app_options_set_background_refresh() says otherwise.
+ *
+ * What is stored holds tokens: protect it. Private keys are never in it; a bound token is found only by an
+ * app that has its certificate.
+ *
+ * @param cache     the cache
+ * @param callback  loads and saves
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_token_cache_set_store(mtlspop_token_cache *cache,
+                                   mtlspop_store_callback callback,
+                                   void *userdata,
+                                   mtlspop_destroy destroy);
+
+/**
+ * How many calls got their token without asking the token service themselves.
+ *
+ * @param cache  the cache
+ * @return the number since the cache was made, -1 for an invalid handle
+ */
+int64_t mtlspop_token_cache_hits(const mtlspop_token_cache *cache);
+
+/**
+ * How many calls asked the token service, or failed.
+ *
+ * @param cache  the cache
+ * @return the number since the cache was made, -1 for an invalid handle
+ */
+int64_t mtlspop_token_cache_misses(const mtlspop_token_cache *cache);
+
+/**
+ * How many tokens went because a limit was reached.
+ *
+ * @param cache  the cache
+ * @return the number since the cache was made, -1 for an invalid handle
+ */
+int64_t mtlspop_token_cache_evictions(const mtlspop_token_cache *cache);
+
+/**
+ * How many tokens it holds, expired ones included.
+ *
+ * @param cache  the cache
+ * @return the number, -1 for an invalid handle
+ */
+int64_t mtlspop_token_cache_entries(const mtlspop_token_cache *cache);
+
+/**
+ * How much memory its tokens take, about.
+ *
+ * @param cache  the cache
+ * @return bytes, -1 for an invalid handle
+ */
+int64_t mtlspop_token_cache_bytes(const mtlspop_token_cache *cache);
+
+/**
+ * Frees a handle of a cache. Apps that use the cache keep it.
+ *
+ * @param cache  the cache; NULL is fine
+ */
+void mtlspop_token_cache_free(mtlspop_token_cache *cache);
+
+/**
+ * What the store is to do.
+ *
+ * @param operation  the question
+ * @return MTLSPOP_STORE_LOAD or MTLSPOP_STORE_SAVE, -1 for an invalid handle
+ */
+int32_t mtlspop_store_op_kind(const mtlspop_store_op *operation);
+
+/**
+ * Under which key: what MSAL calls the suggested cache key. It names client, tenant and, for bound tokens,
+ * the certificate; it is no secret.
+ *
+ * @param operation  the question
+ * @return printable ASCII, borrowed from operation; NULL only for an invalid handle
+ */
+const char *mtlspop_store_op_partition_key(const mtlspop_store_op *operation);
+
+/**
+ * What to save. It holds tokens.
+ *
+ * @param operation   the question
+ * @param out_length  receives the number of bytes; may be NULL
+ * @return bytes, borrowed from operation; none for a load
+ */
+const uint8_t *mtlspop_store_op_data(const mtlspop_store_op *operation, size_t *out_length);
+
+/**
+ * When nothing of what is saved will be worth keeping any more.
+ *
+ * @param operation  the question
+ * @return seconds since 1970-01-01T00:00:00Z; 0 for a load
+ */
+int64_t mtlspop_store_op_expires_on(const mtlspop_store_op *operation);
+
+/**
+ * Answers a load with what was saved. Without it there is nothing.
+ *
+ * @param operation  the question
+ * @param data       the bytes; copied
+ * @param length     their number
+ */
+void mtlspop_store_op_set_data(mtlspop_store_op *operation, const uint8_t *data, size_t length);
+
+/**
+ * Says why the store failed; the text becomes part of a warning.
+ *
+ * @param operation  the question
+ * @param message    one line for a person, without secrets; copied
+ */
+void mtlspop_store_op_set_error(mtlspop_store_op *operation, const char *message);
+
 /* ==== App options: what an app is made from ================================================== */
 
 /** Log level: a call failed. */
@@ -967,6 +1136,16 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
  */
 void mtlspop_app_options_set_background_refresh(mtlspop_app_options *options,
                                                 int32_t on);
+
+/**
+ * Gives the app a token cache, to share tokens with the other apps that are given it, or for its limits and
+ * its store. Without it the app has one of its own.
+ *
+ * @param options  settings for a confidential client
+ * @param cache    the cache; it may be freed afterwards
+ */
+void mtlspop_app_options_set_token_cache(mtlspop_app_options *options,
+                                         const mtlspop_token_cache *cache);
 
 /**
  * Limits how long a connection may take to come about: name look-up, TCP, proxy and TLS together. 10
@@ -1186,6 +1365,15 @@ mtlspop_status mtlspop_app_send(const mtlspop_app *app,
                                 mtlspop_error **out_error);
 
 /**
+ * The cache of the app's tokens, for its statistics or for another app: its own, the one it was given, or,
+ * for a managed identity, the one of the process.
+ *
+ * @param app  the app
+ * @return the cache, yours to free; NULL for an invalid handle
+ */
+mtlspop_token_cache *mtlspop_app_token_cache(const mtlspop_app *app);
+
+/**
  * Frees an app and its connections. Tokens and certificates received from it stay valid.
  *
  * Background work is stopped, and waited for: a second at most, which it exceeds only inside a
@@ -1259,6 +1447,16 @@ void mtlspop_token_request_set_force_refresh(mtlspop_token_request *request, int
  */
 void mtlspop_token_request_set_claims(mtlspop_token_request *request,
                                       const char *claims);
+
+/**
+ * Names a token that an API has rejected, as MSAL's WithAccessTokenSha256ToRefresh does: that one is not
+ * served from the cache, any other is, also with claims. Not together with a forced refresh.
+ *
+ * @param request  the request
+ * @param sha256   the SHA-256 of the token in hexadecimal; "" for none
+ */
+void mtlspop_token_request_set_access_token_hash_to_refresh(mtlspop_token_request *request,
+                                                            const char *sha256);
 
 /**
  * Sets the id under which the call can be found in the service's logs. Without one each call makes

@@ -51,4 +51,4 @@ pub use metrics::{Metric, MetricKind, MetricsFn};
 pub use resource::{HttpRequest, HttpResponse};
 pub use runtime::Cancel;
 pub use secret::{Secret, SecretBytes};
-pub use token::{CacheRefreshReason, TokenType};
+pub use token::{CacheRefreshReason, TokenCache, TokenCacheStatistics, TokenStore, TokenType};

@@ -7,12 +7,13 @@ use url::Url;
 use super::parameters::Parameters;
 use super::{Caches, Core, TokenRequest};
 use crate::authority::{Authority, Endpoint, Region, Resolver};
+use crate::binding::Certificate;
 use crate::credential::{Ask, Credential, Proof, SignedAssertions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Call;
 use crate::token::{
-    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Telemetry, TokenPost, TokenResponse,
-    TokenType, merge_claims, request_token,
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Partition, Telemetry, TokenPost,
+    TokenResponse, TokenType, merge_claims, request_token,
 };
 
 /// An app registration and how it proves itself.
@@ -78,20 +79,38 @@ impl ConfidentialClient {
         };
         let optional = |value: &Option<String>| value.clone().unwrap_or_default();
         let mut key = key
-            .part("client", &self.settings.client_id)
-            .part("environment", authority.environment())
-            .part("tenant", authority.tenant().unwrap_or_default())
-            .part("x5t#S256", &certificate)
-            .part("fmi_path", &optional(&client.fmi_path))
-            .part("credential_fmi_path", &optional(&client.client_assertion_fmi_path))
-            .part("client_claims", &optional(&client.claims_from_client))
-            .part("extra_client_assertion_claims", &optional(&client.extra_client_assertion_claims))
+            .component("client", &self.settings.client_id)
+            .component("environment", authority.environment())
+            .component("tenant", authority.tenant().unwrap_or_default())
+            .component("x5t#S256", &certificate)
+            .component("fmi_path", &optional(&client.fmi_path))
+            .component("credential_fmi_path", &optional(&client.client_assertion_fmi_path))
+            .component("client_claims", &optional(&client.claims_from_client))
+            .component("extra_client_assertion_claims", &optional(&client.extra_client_assertion_claims))
             .scopes(request.scopes());
         key = self.settings.parameters.overlaid(&client.parameters).cache_key(key);
         for (name, value) in &client.cache_partition_keys {
-            key = key.part(&format!("partition {name}"), value);
+            key = key.component(&format!("partition {name}"), value);
         }
         Ok(key)
+    }
+
+    /// Where a store keeps the tokens of `request`, and the certificate that bound ones there must be
+    /// bound to. `None` where that certificate comes from a callback: nobody else could use the token.
+    pub(super) fn partition(
+        &self,
+        key: &KeyBuilder,
+        request: &TokenRequest,
+    ) -> Result<Option<(Partition, Option<Certificate>)>> {
+        let authority = self.authority(request)?;
+        let certificate = match (request.token_type(), self.credential.static_certificate()) {
+            (TokenType::Bearer, _) => None,
+            (TokenType::MtlsPop, None) => return Ok(None),
+            (TokenType::MtlsPop, certificate) => certificate.cloned(),
+        };
+        let key_id = certificate.as_ref().map_or("", Certificate::x5t_s256);
+        let tenant = authority.tenant().unwrap_or_default();
+        Ok(Some((key.partition(key_id, &self.settings.client_id, tenant), certificate)))
     }
 
     /// Asks the token service.
@@ -109,16 +128,25 @@ impl ConfidentialClient {
         let mut endpoint = self.settings.resolver.resolve(&authority, mtls, &core.pool, call)?;
         let scope = request.scopes().join(" ");
         let waits = format!("{}.{}.{scope}.", self.settings.client_id, endpoint.url);
-        caches.throttle.check(&waits, core.clock.now())?;
-        let attempt =
-            Attempt { client: self, core, request, authority: &authority, scope: &scope, reason, call };
+        caches.tokens.throttle().check(&waits, core.clock.now())?;
+        let serialized = caches.tokens.store().is_some();
+        let attempt = Attempt {
+            client: self,
+            core,
+            serialized,
+            request,
+            authority: &authority,
+            scope: &scope,
+            reason,
+            call,
+        };
         let proof = attempt.prove(&endpoint.url)?;
         if proof.certificate.is_some() && !mtls {
             // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
             endpoint = self.settings.resolver.resolve(&authority, true, &core.pool, call)?;
         }
         let answer = attempt.ask(&endpoint, &proof).inspect_err(|error| {
-            caches.throttle.note(&waits, error, core.clock.now());
+            caches.tokens.throttle().note(&waits, error, core.clock.now());
             if error.code() == "invalid_client" {
                 self.assertions.clear();
             }
@@ -169,6 +197,8 @@ fn invalid(code: &str, message: &str) -> Error {
 struct Attempt<'a> {
     client: &'a ConfidentialClient,
     core: &'a Core,
+    /// The token cache has a store.
+    serialized: bool,
     request: &'a TokenRequest,
     authority: &'a Authority,
     scope: &'a str,
@@ -216,6 +246,7 @@ impl Attempt<'_> {
             region: region.used.as_ref().map_or("", Region::as_str),
             region_source: Some(region.source as i32).filter(|number| *number != 0),
             region_outcome: Some(region.outcome as i32).filter(|number| *number != 0),
+            serialized: self.serialized,
             caller: self.client.caller(self.request),
             ..Telemetry::new(Api::AcquireTokenForClient, self.reason, self.request.token_type())
         };

@@ -46,9 +46,9 @@ impl ManagedIdentity {
             Source::Other(name) => name,
         };
         Ok(key
-            .part("client", &self.id.cache_name())
-            .part("environment", host)
-            .part("tenant", "managed_identity")
+            .component("client", &self.id.cache_name())
+            .component("environment", host)
+            .component("tenant", "managed_identity")
             .part("scopes", resource_of(request)?))
     }
 

@@ -18,14 +18,14 @@ use crate::authority::RegionMemory;
 use crate::binding::BindingCache;
 use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
-use crate::http::{Pool, Throttle};
+use crate::http::Pool;
 use crate::log::Logger;
 use crate::metrics::Metrics;
 use crate::resource::{self, HttpRequest, HttpResponse};
-use crate::runtime::{Background, Call, Cancel, PerProcess};
+use crate::runtime::{Background, Call, Cancel, Flights, PerProcess};
 use crate::token::{
-    Api, CacheKey, CacheRefreshReason, Cached, CallerSdk, Freshness, KeyBuilder, TokenCache, TokenResponse,
-    freshness, refresh_time,
+    AccessToken, Api, CacheKey, CacheRefreshReason, Cached, CallerSdk, Freshness, KeyBuilder,
+    StoredPartition, TokenCache, TokenResponse, freshness, refresh_time,
 };
 
 use confidential_client::ConfidentialClient;
@@ -67,8 +67,9 @@ struct Host {
 
 struct Caches {
     tokens: TokenCache,
+    /// The fetches under way for tokens.
+    flights: Flights<Arc<CacheKey>, Arc<AccessToken>>,
     bindings: BindingCache,
-    throttle: Throttle,
 }
 
 impl App {
@@ -78,7 +79,7 @@ impl App {
         let parts = options.check()?;
         let caches = match &parts.identity {
             Identity::ManagedIdentity(_) => HOST.managed_identity.clone(),
-            Identity::ConfidentialClient(_) => Arc::new(PerProcess::new(Caches::new)),
+            Identity::ConfidentialClient(_) => Caches::around(parts.token_cache),
         };
         let core = Core {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -117,19 +118,24 @@ impl App {
         seen.reason = CacheRefreshReason::ForceRefreshOrClaims;
         if !request.bypasses_cache() {
             seen.reason = CacheRefreshReason::NoCachedAccessToken;
-            if let Some(cached) = self.core.caches.get().tokens.get(&key) {
-                match freshness(&cached.token, self.core.clock.now()) {
-                    Freshness::Fresh => {
-                        seen.reason = CacheRefreshReason::NotApplicable;
-                        return Ok(Token::cached(cached.token, request.correlation_id()));
-                    }
-                    Freshness::RefreshDue => return Ok(self.serve_and_refresh(&key, cached, request, seen)),
-                    Freshness::Expired => seen.reason = CacheRefreshReason::Expired,
+            let found = self.core.caches.get().tokens.get(&key, |token| self.core.judge(token, request));
+            match found {
+                Some((cached, Freshness::Fresh)) => {
+                    seen.reason = CacheRefreshReason::NotApplicable;
+                    return Ok(Token::cached(cached.token, request.correlation_id()));
                 }
+                Some((cached, Freshness::RefreshDue)) => {
+                    return Ok(self.serve_and_refresh(&key, cached, request, seen));
+                }
+                Some((_, Freshness::Expired)) => seen.reason = CacheRefreshReason::Expired,
+                None => {}
             }
         }
         let call = self.core.call(request, request.cancel());
-        self.core.fetch_once(&key, request, seen, &call).map_err(|error| {
+        let token = self.core.fetch_once(&key, request, seen, &call);
+        let hit = token.as_ref().is_ok_and(|token| token.source() == TokenSource::Cache);
+        self.core.caches.get().tokens.count(&key, hit);
+        token.map_err(|error| {
             let error = error.with_correlation_id(&call.correlation_id);
             self.core.log.error("app", || format!("no token: {} ({})", error.code(), call.correlation_id));
             error
@@ -147,6 +153,12 @@ impl App {
             Some(request.timeout()),
         );
         resource::send(&self.core.pool, token.authorization(), token.binding_certificate(), request, &call)
+    }
+
+    /// The cache of this app's tokens: its own, the one it was given, or, for managed identities, the
+    /// one of the process.
+    pub fn token_cache(&self) -> TokenCache {
+        self.core.caches.get().tokens.clone()
     }
 
     /// Stops the background work, and lets none begin.
@@ -168,7 +180,7 @@ impl App {
     ) -> Token {
         let correlation_id = request.correlation_id();
         seen.reason = CacheRefreshReason::NotApplicable;
-        if self.core.caches.get().tokens.is_fetching(key) {
+        if self.core.caches.get().flights.is_running(key) {
             return Token::cached(cached.token, correlation_id);
         }
         let Some(claim) = cached.claim_refresh(&self.core.clock) else {
@@ -226,10 +238,21 @@ impl Core {
             key.clone()
         };
         let present = || {
-            let cached = caches.tokens.get(key).filter(|_| !request.bypasses_cache())?;
-            (freshness(&cached.token, self.clock.now()) == Freshness::Fresh).then_some(cached.token)
+            let token = caches.tokens.peek(key).filter(|_| !request.bypasses_cache())?;
+            (self.judge(&token, request) == Freshness::Fresh).then_some(token)
         };
-        let fetched = caches.tokens.fetch_once(&flight, call, present, || {
+        let stored = self.stored(&caches, request, call)?;
+        let mut level = CacheLevel::None;
+        let fetched = caches.flights.run(&flight, call, present, || {
+            if let Some(stored) = stored.as_ref().filter(|_| !request.bypasses_cache()) {
+                for (key, token) in stored.load() {
+                    caches.tokens.put_if_later(&key, token);
+                }
+                if let Some(token) = present() {
+                    level = CacheLevel::L2Cache;
+                    return Ok(token);
+                }
+            }
             let token = Arc::new(match &self.identity {
                 Identity::ManagedIdentity(identity) => {
                     identity.fetch(self, &caches, request, seen.reason, call)?
@@ -239,6 +262,9 @@ impl Core {
                 }
             });
             caches.tokens.put(key, token.clone());
+            if let Some(stored) = &stored {
+                stored.save(key, &token);
+            }
             Ok(token)
         });
         seen.spent(call);
@@ -246,8 +272,42 @@ impl Core {
         if !ours {
             return Ok(Token::cached(token, request.correlation_id()));
         }
-        let metadata = seen.metadata(TokenSource::IdentityProvider, CacheLevel::None, call);
-        Ok(Token::got(token, metadata, call.correlation_id.clone()))
+        let source = match level {
+            CacheLevel::L2Cache => TokenSource::Cache,
+            _ => TokenSource::IdentityProvider,
+        };
+        if source == TokenSource::Cache {
+            seen.reason = CacheRefreshReason::NotApplicable;
+        }
+        Ok(Token::got(token, seen.metadata(source, level, call), call.correlation_id.clone()))
+    }
+
+    /// What a cached token is worth for `request` now.
+    fn judge(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
+        match request.rejects(token) {
+            true => Freshness::Expired,
+            false => freshness(token, self.clock.now()),
+        }
+    }
+
+    /// Where the store of the token cache keeps what `request` asks for, if there is one.
+    fn stored<'a>(
+        &self,
+        caches: &'a Caches,
+        request: &TokenRequest,
+        call: &'a Call,
+    ) -> Result<Option<StoredPartition<'a>>> {
+        let (Some(store), Identity::ConfidentialClient(client)) = (caches.tokens.store(), &self.identity)
+        else {
+            return Ok(None);
+        };
+        let partition = client.partition(&self.cache_key(request)?, request)?;
+        Ok(partition.map(|(partition, certificate)| StoredPartition {
+            store: store.as_ref(),
+            partition,
+            certificate,
+            call,
+        }))
     }
 
     /// The key of `request` in this app's cache. Refuses what cannot work, before the cache is asked.
@@ -255,7 +315,7 @@ impl Core {
         request.check()?;
         let key = KeyBuilder::default()
             .part("type", request.token_type().as_str())
-            .part("capabilities", &self.client_capabilities.join(" "));
+            .component("capabilities", &self.client_capabilities.join(" "));
         match &self.identity {
             Identity::ManagedIdentity(identity) => identity.cache_key(key, request),
             Identity::ConfidentialClient(client) => client.cache_key(self, key, request),
@@ -293,15 +353,20 @@ impl Core {
 }
 
 impl Caches {
-    fn new() -> Self {
-        Self { tokens: TokenCache::new(), bindings: BindingCache::new(), throttle: Throttle::default() }
+    fn new(tokens: TokenCache) -> Self {
+        Self { tokens, flights: Flights::new(), bindings: BindingCache::new() }
+    }
+
+    /// Those that each process makes for itself, around `tokens`.
+    fn around(tokens: TokenCache) -> Arc<PerProcess<Self>> {
+        Arc::new(PerProcess::new(move || Self::new(tokens.clone())))
     }
 }
 
 /// Managed identity and region belong to the host, not to an app object: all apps of a process share
 /// them, as MSAL does. The one global of the library.
 static HOST: Lazy<Host> = Lazy::new(|| Host {
-    managed_identity: Arc::new(PerProcess::new(Caches::new)),
+    managed_identity: Caches::around(TokenCache::new()),
     regions: Arc::new(PerProcess::new(RegionMemory::new)),
 });
 

@@ -20,6 +20,7 @@ use crate::log::Logger;
 use crate::managed_identity::{ManagedIdentityId, detect};
 use crate::metrics::{Metrics, MetricsFn};
 use crate::secret::Secret;
+use crate::token::TokenCache;
 
 /// Settings of an [`App`](super::App). Nothing is checked before [`App::new`](super::App::new).
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub struct AppOptions {
     send_certificate_over_mtls: bool,
     client_capabilities: Vec<String>,
     parameters: Parameters,
+    token_cache: Option<TokenCache>,
     background_refresh: Option<bool>,
     /// A managed identity was named for a confidential client.
     misplaced_id: bool,
@@ -58,6 +60,7 @@ enum AuthorityText {
 pub(super) struct Parts {
     pub(super) identity: Identity,
     pub(super) client_capabilities: Vec<String>,
+    pub(super) token_cache: TokenCache,
     pub(super) pool: Pool,
     pub(super) background_refresh: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -87,6 +90,7 @@ impl AppOptions {
             send_certificate_over_mtls: false,
             client_capabilities: Vec::new(),
             parameters: Parameters::default(),
+            token_cache: None,
             background_refresh: None,
             misplaced_id: false,
             transport: TransportOptions::default(),
@@ -163,6 +167,13 @@ impl AppOptions {
         self
     }
 
+    /// A token cache that is shared with other apps, or has limits or a store of the caller's. Without it
+    /// the app has one of its own; a managed identity uses the one of the process.
+    pub fn with_token_cache(mut self, cache: TokenCache) -> Self {
+        self.token_cache = Some(cache);
+        self
+    }
+
     /// How long a connection may take to come about: name look-up, TCP, proxy and TLS together; 10
     /// seconds by default. IMDS never gets more than 2.
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
@@ -223,7 +234,8 @@ impl AppOptions {
 
     /// Checks everything that can be checked without a request.
     pub(super) fn check(self) -> Result<Parts> {
-        let calls_back = self.credential.as_ref().is_some_and(Credential::calls_back);
+        let stored = self.token_cache.as_ref().is_some_and(|cache| cache.store().is_some());
+        let calls_back = stored || self.credential.as_ref().is_some_and(Credential::calls_back);
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {
                 let misplaced = [
@@ -232,6 +244,7 @@ impl AppOptions {
                     ("Azure region", self.azure_region.is_some()),
                     ("credential", self.credential.is_some()),
                     ("certificate over mTLS", self.send_certificate_over_mtls),
+                    ("token cache", self.token_cache.is_some()),
                     ("extra parameters", !self.parameters.is_empty()),
                 ];
                 if let Some((what, _)) = misplaced.iter().find(|(_, set)| *set) {
@@ -275,6 +288,7 @@ impl AppOptions {
             identity,
             client_capabilities: self.client_capabilities,
             extended_metrics: extended(self.env.as_ref()),
+            token_cache: self.token_cache.unwrap_or_default(),
             pool: Pool::new(self.transport, self.env)?,
             background_refresh: self.background_refresh.unwrap_or(!calls_back),
             clock: self.clock,

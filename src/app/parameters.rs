@@ -98,7 +98,7 @@ impl Parameters {
         let mut parts: Vec<_> = query.chain(body).collect();
         parts.sort_unstable();
         for (place, name, value) in parts {
-            key = key.part(&format!("{place} {name}"), value);
+            key = key.component(&format!("{place} {name}"), value);
         }
         key
     }

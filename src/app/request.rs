@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
 use super::parameters::Parameters;
+use crate::binding::hex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Cancel;
-use crate::token::{CacheKey, TokenType, parse_claims};
+use crate::token::{AccessToken, CacheKey, TokenType, parse_claims};
 
 /// A request for a token. Make one, keep it, and use it for every call: a reused request finds a
 /// cached token faster. It may be shared by threads, but not changed while a call uses it.
@@ -20,6 +22,8 @@ pub struct TokenRequest {
     token_type: TokenType,
     force_refresh: bool,
     claims: Option<String>,
+    /// Hexadecimal SHA-256 of a token that is not to be served.
+    token_hash: Option<String>,
     correlation_id: Option<String>,
     timeout: Option<Duration>,
     cancel: Option<Cancel>,
@@ -58,6 +62,7 @@ impl TokenRequest {
             token_type: TokenType::Bearer,
             force_refresh: false,
             claims: None,
+            token_hash: None,
             correlation_id: None,
             timeout: None,
             cancel: None,
@@ -75,12 +80,19 @@ impl TokenRequest {
     /// Fetches a new token even where a cached one is still good. The binding certificate is kept.
     pub fn with_force_refresh(mut self, on: bool) -> Self {
         self.force_refresh = on;
-        self
+        self.changed()
     }
 
     /// A claims challenge as JSON, as an API sent it. No cached token is served; empty means none.
     pub fn with_claims(mut self, claims: &str) -> Self {
         self.claims = non_empty(claims);
+        self.changed()
+    }
+
+    /// The SHA-256, in hexadecimal, of a token that an API has rejected: that one is not served from the
+    /// cache, any other is, also with claims. Not together with a forced refresh; empty means none.
+    pub fn with_access_token_hash_to_refresh(mut self, sha256: &str) -> Self {
+        self.token_hash = non_empty(sha256);
         self.changed()
     }
 
@@ -197,7 +209,14 @@ impl TokenRequest {
 
     /// Whether a cached token must not be served.
     pub(crate) fn bypasses_cache(&self) -> bool {
-        self.force_refresh || self.claims.is_some()
+        self.force_refresh || (self.claims.is_some() && self.token_hash.is_none())
+    }
+
+    /// Whether `token` is the one that must not be served.
+    pub(super) fn rejects(&self, token: &AccessToken) -> bool {
+        let Some(hash) = &self.token_hash else { return false };
+        let token = &token.authorization.expose()[token.token_offset()..];
+        hex(digest(&SHA256, token.as_bytes()).as_ref()).eq_ignore_ascii_case(hash)
     }
 
     /// Refuses what no service could answer. Checked when the cache key is made.
@@ -207,6 +226,13 @@ impl TokenRequest {
                 ErrorKind::InvalidArgument,
                 "scopes_required_client_credentials",
                 "the request names no scope and no resource: for example https://graph.microsoft.com/.default",
+            ));
+        }
+        if self.force_refresh && self.token_hash.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "force_refresh_and_token_hash_not_compatible",
+                "a forced refresh and the hash of a token to refresh exclude each other: set one of them",
             ));
         }
         for claims in [&self.claims, &self.client.claims_from_client].into_iter().flatten() {
@@ -282,6 +308,7 @@ impl Clone for TokenRequest {
             token_type: self.token_type,
             force_refresh: self.force_refresh,
             claims: self.claims.clone(),
+            token_hash: self.token_hash.clone(),
             correlation_id: self.correlation_id.clone(),
             timeout: self.timeout,
             cancel: self.cancel.clone(),

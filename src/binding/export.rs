@@ -116,7 +116,8 @@ fn unwritable(reason: p12_keystore::error::Error) -> Error {
     Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Upper-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02X}");

@@ -13,6 +13,7 @@ use url::Url;
 pub(crate) use cache::BindingCache;
 pub use certificate::Certificate;
 pub use export::Pkcs12Format;
+pub(crate) use export::hex;
 use export::pkcs12_password;
 pub(crate) use lifetime::{Lifetime, lifetime};
 

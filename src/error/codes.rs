@@ -129,6 +129,12 @@ pub(super) const CODES: &[Row] = &[
         "Check password, format and type of the key; RSA and EC P-256, P-384 and P-521 work.",
     ),
     msal(
+        "force_refresh_and_token_hash_not_compatible",
+        &[InvalidArgument],
+        "a request asks for a forced refresh and names the hash of a token to refresh",
+        "Set one of them.",
+    ),
+    msal(
         "http_status_not_200",
         &[Rejected, Throttled],
         "the token endpoint refused without an error code",
@@ -397,6 +403,12 @@ pub(super) const CODES: &[Row] = &[
         "sign_callback_failed",
         &[Callback],
         "the callback that signs with a key that lives elsewhere reported a failure",
+        "See the text that the callback set.",
+    ),
+    ours(
+        "store_callback_failed",
+        &[Callback],
+        "the callback of a token store reported a failure; only in warnings, the call goes on without the store",
         "See the text that the callback set.",
     ),
     service(

@@ -35,10 +35,6 @@ pub(super) const NEVER_RAISED: &[(&[&str], &str)] = &[
         "the caller cannot give metadata of clouds",
     ),
     (&["experimental_feature"], "nothing needs to be opted into"),
-    (
-        &["force_refresh_and_token_hash_not_compatible"],
-        "a request cannot name the hash of a token to be replaced",
-    ),
     (&["multiple_matching_tokens_detected"], "a token is looked up by one exact key"),
     (
         &[

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::app_options::mtlspop_app_options;
+use super::draft::Draft;
 use super::error::mtlspop_error;
 use super::guard::{guard, guard_or, mtlspop_status};
-use super::handle::{Handle, Out, free, value};
+use super::handle::{Handle, Out, boxed, free, value};
 use super::http::{ResponseValue, mtlspop_http_request, mtlspop_http_response};
 use super::token::{TokenValue, mtlspop_token};
+use super::token_cache::mtlspop_token_cache;
 use super::token_request::mtlspop_token_request;
 use crate::app::App;
 
@@ -120,6 +122,16 @@ pub unsafe extern "C" fn mtlspop_app_send(
             Ok(())
         })
     }
+}
+
+/// The cache of the app's tokens, for its statistics or for another app: its own, the one it was given, or,
+/// for a managed identity, the one of the process.
+///
+/// @param app  the app
+/// @return the cache, yours to free; NULL for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_token_cache(app: *const mtlspop_app) -> *mut mtlspop_token_cache {
+    guard_or(std::ptr::null_mut(), || Ok(boxed(Draft::new(unsafe { value(app, "app") }?.token_cache()))))
 }
 
 /// Frees an app and its connections. Tokens and certificates received from it stay valid.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::callback::{UserData, mtlspop_destroy};
 use super::draft::{Draft, change};
 use super::guard::guard_or;
-use super::handle::{Handle, boxed, free};
+use super::handle::{Handle, boxed, free, value};
 use super::metric::{mtlspop_metrics_callback, sink};
 use super::text::{bytes, c_string, required};
+use super::token_cache::mtlspop_token_cache;
 use super::token_request::timeout;
 use crate::app::AppOptions;
 use crate::error::{Error, Result};
@@ -230,6 +231,20 @@ pub unsafe extern "C" fn mtlspop_app_options_set_background_refresh(
 ) {
     let setter = "mtlspop_app_options_set_background_refresh";
     unsafe { change(options, setter, || Ok(on != 0), AppOptions::with_background_refresh) }
+}
+
+/// Gives the app a token cache, to share tokens with the other apps that are given it, or for its limits and
+/// its store. Without it the app has one of its own.
+///
+/// @param options  settings for a confidential client
+/// @param cache    the cache; it may be freed afterwards
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_token_cache(
+    options: *mut mtlspop_app_options,
+    cache: *const mtlspop_token_cache,
+) {
+    let parse = || Ok(unsafe { value(cache, "cache") }?.settings()?.clone());
+    unsafe { change(options, "mtlspop_app_options_set_token_cache", parse, AppOptions::with_token_cache) }
 }
 
 /// Limits how long a connection may take to come about: name look-up, TCP, proxy and TLS together. 10

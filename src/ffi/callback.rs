@@ -103,8 +103,8 @@ impl<H: Operation> Callback<H> {
     }
 }
 
-/// Frees the operation when the callback is over, however it ended.
-struct Lend<H: Handle>(*mut H);
+/// Frees what was lent to a callback when that is over, however it ended.
+pub(super) struct Lend<H: Handle>(pub(super) *mut H);
 
 impl<H: Handle> Drop for Lend<H> {
     fn drop(&mut self) {

@@ -1,11 +1,10 @@
 //! `mtlspop_metric`: one measurement, lent to the caller's callback.
 
 use std::ffi::{c_char, c_void};
-use std::panic::AssertUnwindSafe;
 
-use super::callback::UserData;
+use super::callback::{Lend, UserData};
 use super::guard::guard_or;
-use super::handle::{Handle, boxed, free, value};
+use super::handle::{Handle, boxed, value};
 use super::text::Lent;
 use crate::error::Result;
 use crate::metrics::{Metric, MetricKind};
@@ -49,19 +48,9 @@ impl Handle for mtlspop_metric {
 /// A C callback as a sink of measurements.
 pub(super) fn sink(function: Function, userdata: UserData) -> impl Fn(&Metric<'_>) + Send + Sync {
     move |metric| {
-        let lent = Borrowed(boxed::<mtlspop_metric>(MetricValue::new(metric)));
+        let lent = Lend(boxed::<mtlspop_metric>(MetricValue::new(metric)));
         // SAFETY: the caller gave the function to be called with this pointer and a measurement.
         unsafe { function(userdata.pointer(), lent.0) };
-    }
-}
-
-/// Frees the measurement when the callback is over.
-struct Borrowed(*mut mtlspop_metric);
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        // SAFETY: made by `boxed` and lent to the callback for the call only.
-        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| unsafe { free(self.0) }));
     }
 }
 

@@ -30,5 +30,6 @@ mod metric;
 mod sign;
 mod text;
 mod token;
+mod token_cache;
 mod token_request;
 mod version;

@@ -84,6 +84,21 @@ pub unsafe extern "C" fn mtlspop_token_request_set_claims(
     unsafe { change(request, "mtlspop_token_request_set_claims", parse, apply) }
 }
 
+/// Names a token that an API has rejected, as MSAL's WithAccessTokenSha256ToRefresh does: that one is not
+/// served from the cache, any other is, also with claims. Not together with a forced refresh.
+///
+/// @param request  the request
+/// @param sha256   the SHA-256 of the token in hexadecimal; "" for none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_access_token_hash_to_refresh(
+    request: *mut mtlspop_token_request,
+    sha256: *const c_char,
+) {
+    let parse = || unsafe { required(sha256, "sha256") };
+    let setter = "mtlspop_token_request_set_access_token_hash_to_refresh";
+    unsafe { change(request, setter, parse, TokenRequest::with_access_token_hash_to_refresh) }
+}
+
 /// Sets the id under which the call can be found in the service's logs. Without one each call makes
 /// its own.
 ///

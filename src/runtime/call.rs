@@ -35,7 +35,6 @@ impl Spent {
         self.http_us.fetch_add(micros(duration), Ordering::Relaxed);
     }
 
-    #[expect(dead_code, reason = "caches are to have stores")]
     pub(crate) fn add_cache(&self, duration: Duration) {
         self.cache_us.fetch_add(micros(duration), Ordering::Relaxed);
     }

@@ -11,4 +11,4 @@ pub(crate) use call::Call;
 pub use cancel::Cancel;
 pub(crate) use cancel::Registration;
 pub(crate) use flight::Flights;
-pub(crate) use fork::PerProcess;
+pub(crate) use fork::{Current, PerProcess};

@@ -1,7 +1,11 @@
-//! What two requests must have in common to share a token.
+//! What two requests must have in common to share a token, and to lie in one partition of a store.
 
 use std::fmt::Write;
 use std::hash::{BuildHasher, Hash, Hasher};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The parts of a key, joined so that no two different lists of parts give the same text, and hashed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,16 +15,34 @@ pub(crate) struct CacheKey {
 }
 
 /// Collects the parts of a [`CacheKey`].
+///
+/// A *component* separates whole partitions: who asks, where, and everything else that must never
+/// mix. A *part* tells apart the tokens within a partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyBuilder {
-    text: String,
+    components: String,
+    parts: String,
+}
+
+/// The tokens that lie in an external store together.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    /// What the store knows it by, see [`KeyBuilder::partition`].
+    pub(crate) key: String,
+    /// How the text of each of its keys starts.
+    prefix: String,
 }
 
 impl KeyBuilder {
-    /// Adds a part under its name. The length in front keeps `a` + `bc` apart from `ab` + `c`.
+    /// Adds a component under its name.
+    pub(crate) fn component(mut self, name: &str, value: &str) -> Self {
+        append(&mut self.components, name, value);
+        self
+    }
+
+    /// Adds a part under its name.
     pub(crate) fn part(mut self, name: &str, value: &str) -> Self {
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "{name}:{}:{value};", value.len());
+        append(&mut self.parts, name, value);
         self
     }
 
@@ -33,12 +55,45 @@ impl KeyBuilder {
     }
 
     pub(crate) fn build(self) -> CacheKey {
-        let hash = foldhash::fast::FixedState::default().hash_one(&self.text);
-        CacheKey { text: self.text.into_boxed_str(), hash }
+        CacheKey::from_text(self.prefix() + &self.parts)
+    }
+
+    /// The partition, named as MSAL names it (confidential_client spec, section 5.1):
+    /// `{key id}{client}_{tenant}_{ext}_AppTokenCache`, the key id being the certificate's `x5t#S256`.
+    ///
+    /// `ext` is the base64url SHA-256 of all components, the cloud included, each with its length in
+    /// front. MSAL.NET hashes names and values run together, so that `a` + `bc` and `ab` + `c` would
+    /// share tokens; and a store that both use sees different names, as it must: so do the bytes.
+    pub(crate) fn partition(&self, key_id: &str, client_id: &str, tenant: &str) -> Partition {
+        let ext = URL_SAFE_NO_PAD.encode(digest(&SHA256, self.components.as_bytes()));
+        Partition { key: format!("{key_id}{client_id}_{tenant}_{ext}_AppTokenCache"), prefix: self.prefix() }
+    }
+
+    /// The components, ended: those of one partition are never the beginning of another's.
+    fn prefix(&self) -> String {
+        format!("{}|", self.components)
+    }
+}
+
+impl Partition {
+    /// Whether the key with this text belongs here.
+    pub(crate) fn holds(&self, key: &str) -> bool {
+        key.starts_with(&self.prefix)
     }
 }
 
 impl CacheKey {
+    /// A key whose text was written down earlier.
+    pub(crate) fn from_text(text: impl Into<Box<str>>) -> Self {
+        let text = text.into();
+        let hash = foldhash::fast::FixedState::default().hash_one(&text);
+        Self { text, hash }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(crate) fn hash_value(&self) -> u64 {
         self.hash
     }
@@ -48,6 +103,12 @@ impl Hash for CacheKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
+}
+
+/// The length in front keeps `a` + `bc` apart from `ab` + `c`.
+fn append(text: &mut String, name: &str, value: &str) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{name}:{}:{value};", value.len());
 }
 
 #[cfg(test)]
@@ -74,5 +135,38 @@ mod tests {
         assert_ne!(honest, crafted);
         let shifted = KeyBuilder::default().part("a", "xb").part("b", "").build();
         assert_ne!(honest, shifted);
+        let component = KeyBuilder::default().component("a", "x").part("b", "y").build();
+        assert_ne!(honest, component);
+    }
+
+    /// Is a partition named as section 5.1 says, by everything that keeps partitions apart, and by nothing else?
+    #[test]
+    fn partitions_have_their_names() {
+        let builder = |cloud, extra: &[(&str, &str)]| {
+            let builder = KeyBuilder::default().component("cloud", cloud).part("scopes", "any");
+            extra.iter().fold(builder, |builder, (name, value)| builder.component(name, value))
+        };
+        let name = |builder: &KeyBuilder| builder.partition("thumbprint", "client", "tenant").key;
+        let plain = name(&builder("public", &[]));
+        // printf 'cloud:6:public;' | openssl dgst -sha256 -binary | basenc --base64url
+        assert_eq!(
+            plain,
+            "thumbprintclient_tenant__d671l-j71tKWyaF4r3DT37Oc-3UYsn3TKrTYeumw9s_AppTokenCache"
+        );
+        assert_eq!(plain, name(&builder("public", &[]).part("more", "parts")));
+        assert_ne!(plain, name(&builder("us", &[])));
+        assert_ne!(plain, name(&builder("public", &[("x", "y")])));
+        assert_ne!(name(&builder("public", &[("a", "bc")])), name(&builder("public", &[("ab", "c")])));
+    }
+
+    /// Does a partition hold its own keys only, also where another one has more components?
+    #[test]
+    fn partitions_hold_their_own_keys() {
+        let small = KeyBuilder::default().component("client", "a");
+        let large = small.clone().component("path", "b");
+        let (key, other) = (small.clone().part("s", "1").build(), large.clone().part("s", "1").build());
+        let (small, large) = (small.partition("", "a", ""), large.partition("", "a", ""));
+        assert!(small.holds(key.text()) && large.holds(other.text()));
+        assert!(!small.holds(other.text()) && !large.holds(key.text()));
     }
 }

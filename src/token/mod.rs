@@ -6,19 +6,24 @@ mod claims;
 mod endpoint;
 mod refresh;
 mod response;
+mod shard;
+mod store;
 mod telemetry;
 
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::secret::Secret;
 
-pub(crate) use cache::{Cached, TokenCache};
-pub(crate) use cache_key::{CacheKey, KeyBuilder};
+pub use cache::{TokenCache, TokenCacheStatistics};
+pub(crate) use cache_key::{CacheKey, KeyBuilder, Partition};
 pub(crate) use claims::{merge_claims, parse_claims};
 pub(crate) use endpoint::{TokenPost, request_token};
 pub use refresh::CacheRefreshReason;
 pub(crate) use refresh::{Freshness, freshness, refresh_time};
 pub(crate) use response::{TokenResponse, parse_error};
+pub(crate) use shard::Cached;
+pub(crate) use store::StoredPartition;
+pub use store::TokenStore;
 pub(crate) use telemetry::{Api, CallerSdk, Telemetry};
 
 /// How a token must be presented.
@@ -70,5 +75,39 @@ impl TokenType {
             Self::Bearer => "Bearer",
             Self::MtlsPop => "mtls_pop",
         }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use std::sync::Arc;
+
+    use super::{AccessToken, CacheKey, KeyBuilder, TokenType};
+    use crate::authority::RegionDetails;
+    use crate::secret::Secret;
+
+    /// The key of a token with this name.
+    pub(super) fn key(name: &str) -> Arc<CacheKey> {
+        Arc::new(KeyBuilder::default().part("name", name).build())
+    }
+
+    /// A Bearer token that has expired long ago.
+    pub(super) fn bearer(text: &str) -> AccessToken {
+        AccessToken {
+            authorization: AccessToken::authorization(TokenType::Bearer, &Secret::new(text)),
+            token_type: TokenType::Bearer,
+            expires_on: 0,
+            refresh_on: None,
+            scopes: vec![],
+            tenant: None,
+            endpoint: String::new(),
+            region: RegionDetails::default(),
+            response_parameters: vec![],
+            certificate: None,
+        }
+    }
+
+    pub(super) fn token(text: &str) -> Arc<AccessToken> {
+        Arc::new(bearer(text))
     }
 }

@@ -47,7 +47,7 @@ impl CacheRefreshReason {
 }
 
 /// A token is not served in its last five minutes (confidential_client spec, section 5.3).
-const MARGIN: i64 = 5 * 60;
+pub(super) const MARGIN: i64 = 5 * 60;
 /// An expiry further away than this is a corrupt entry (same place).
 const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
 /// Half the width of the window over which refreshes of many hosts are spread (section 5.6).
@@ -80,23 +80,10 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::authority::RegionDetails;
-    use crate::secret::Secret;
-    use crate::token::TokenType;
+    use crate::token::test::bearer;
 
     fn token(expires_on: i64, refresh_on: Option<i64>) -> AccessToken {
-        AccessToken {
-            authorization: Secret::new("t"),
-            token_type: TokenType::Bearer,
-            expires_on,
-            refresh_on,
-            scopes: vec![],
-            tenant: None,
-            endpoint: String::new(),
-            region: RegionDetails::default(),
-            response_parameters: vec![],
-            certificate: None,
-        }
+        AccessToken { expires_on, refresh_on, ..bearer("t") }
     }
 
     /// The limits of section 5.3, second by second.

@@ -16,7 +16,9 @@ static mtlspop_http_request *have_http_request;
 static mtlspop_http_response *have_http_response;
 static const mtlspop_metric *have_metric;
 static mtlspop_sign_op *have_sign_op;
+static mtlspop_store_op *have_store_op;
 static mtlspop_token *have_token;
+static mtlspop_token_cache *have_token_cache;
 static mtlspop_token_request *have_token_request;
 static uint8_t have_bytes[16];
 static size_t have_length;
@@ -47,6 +49,13 @@ static int32_t have_assertion_callback(void *userdata, mtlspop_assertion_op *ope
 }
 
 static int32_t have_sign_callback(void *userdata, mtlspop_sign_op *operation)
+{
+    (void)userdata;
+    (void)operation;
+    return 1;
+}
+
+static int32_t have_store_callback(void *userdata, mtlspop_store_op *operation)
 {
     (void)userdata;
     (void)operation;
@@ -93,6 +102,15 @@ static int32_t call_in_sign_callback(void *userdata, mtlspop_sign_op *operation)
     return 1;
 }
 
+static int32_t call_in_store_callback(void *userdata, mtlspop_store_op *operation)
+{
+    (void)userdata;
+    have_store_op = operation;
+    call_store_op();
+    have_store_op = NULL;
+    return 1;
+}
+
 /* Called several times; once is enough. */
 static void call_in_metrics_callback(void *userdata, const mtlspop_metric *metric)
 {
@@ -108,12 +126,16 @@ static mtlspop_status ask_with_callback(const mtlspop_certificate *certificate, 
 {
     mtlspop_app_options *options = mtlspop_app_options_new_confidential_client("client");
     mtlspop_token_request *request = mtlspop_token_request_new("https://graph.microsoft.com/.default");
+    mtlspop_token_cache *cache = mtlspop_token_cache_new();
     mtlspop_app *app = NULL;
     mtlspop_token *token = NULL;
     mtlspop_status status;
 
     mtlspop_app_options_set_authority(options, "https://login.microsoftonline.com/tenant");
     mtlspop_app_options_set_metrics(options, call_in_metrics_callback, NULL, NULL);
+    mtlspop_token_cache_set_store(cache, call_in_store_callback, NULL, NULL);
+    mtlspop_app_options_set_token_cache(options, cache);
+    mtlspop_token_cache_free(cache);
     if (certificate)
         mtlspop_app_options_set_certificate(options, certificate, 0);
     else
@@ -152,6 +174,7 @@ int main(void)
     check(!mtlspop_app_new(have_app_options, &have_app, NULL));
     have_token_request = mtlspop_token_request_new("https://graph.microsoft.com/");
     check(!mtlspop_app_acquire_token(have_app, have_token_request, &have_token, NULL));
+    have_token_cache = mtlspop_app_token_cache(have_app);
     have_cancel = mtlspop_cancel_new();
     have_http_request = mtlspop_http_request_new("GET", "https://graph.microsoft.com/v1.0/me");
     check(!mtlspop_app_send(have_app, have_token, have_http_request, &have_http_response, NULL));
@@ -161,6 +184,7 @@ int main(void)
     mtlspop_http_response_free(have_http_response);
     mtlspop_http_request_free(have_http_request);
     mtlspop_cancel_free(have_cancel);
+    mtlspop_token_cache_free(have_token_cache);
     mtlspop_token_free(have_token);
     mtlspop_token_request_free(have_token_request);
     mtlspop_app_free(have_app);
