@@ -15,6 +15,8 @@ use crate::{attest, sts};
 
 /// Clients tell IMDS from an impostor by this.
 pub(crate) const SERVER: &str = "IMDS/150.870.65.1854";
+/// Versions of the compute metadata, newest first.
+const COMPUTE_VERSIONS: [&str; 2] = ["2023-07-01", "2021-02-01"];
 /// Tokens of IMDS last a day.
 const TOKEN_LIFETIME: i64 = 24 * 3600;
 
@@ -130,10 +132,10 @@ fn issue_credential(world: &World, request: &Request<'_>) -> Result<Answer, Answ
 }
 
 fn compute(_: &World, request: &Request<'_>) -> Result<Answer, Answer> {
-    if request.query().get("api-version") != Some("2021-02-01") {
+    if !request.query().get("api-version").is_some_and(|version| COMPUTE_VERSIONS.contains(&version)) {
         let body = json!({
             "error": "Bad request. api-version is invalid or was not specified in the request. For more information refer to aka.ms/azureimds",
-            "newest-versions": ["2021-02-01"],
+            "newest-versions": COMPUTE_VERSIONS,
         });
         return Err(Answer::json(400, &body));
     }

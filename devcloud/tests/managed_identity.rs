@@ -72,6 +72,28 @@ fn one_identity_has_three_names_and_strangers_have_none() {
     assert_eq!(bare.status, 400);
 }
 
+/// Can a client that is refused learn a version of the compute metadata that is served?
+#[test]
+fn compute_metadata_names_the_versions_that_it_has() {
+    let cloud = start();
+    let compute = |query: &str| imds(&cloud, &format!("instance/compute{query}"), None);
+    for query in ["", "?api-version=2020-09-01", "?format=json"] {
+        let refused = compute(query);
+        let versions = json!(["2023-07-01", "2021-02-01"]);
+        assert_eq!((refused.status, &refused.json()["newest-versions"]), (400, &versions), "{query}");
+        assert!(refused.json()["error"].is_string());
+    }
+    let first = "?api-version=2021-02-01";
+    cloud.fault(Fault::status("compute", 400)).unwrap();
+    assert_eq!(compute(first).status, 400);
+    assert_eq!(compute("").json()["newest-versions"][0], "2023-07-01");
+    assert_eq!(compute("?api-version=2023-07-01").json()["location"], LOCATION);
+
+    cloud.fault(Fault::set("compute", json!({ "location": "East US 2" }))).unwrap();
+    assert_eq!(compute(first).json()["location"], "East US 2");
+    assert_eq!(compute(first).json()["location"], LOCATION);
+}
+
 #[test]
 fn attestation_must_be_ours_and_about_the_key_in_the_csr() {
     let cloud = Cloud::start(Options { require_attestation: true, ..Options::default() }).unwrap();
