@@ -182,11 +182,15 @@ fn an_unregistered_key_needs_x5c() {
 fn bearer_over_mutual_tls_wants_one_certificate_in_both_places() {
     let cloud = start();
     let signer = Signer::new(&cloud);
-    let x5c = json!({ "x5c": signer.x5c });
-    let send =
-        |certificate: &std::path::Path| signer.send(MTLS, Some(certificate), &x5c, &signer.payload(MTLS));
-    assert_eq!(send(&cloud.files().sni()).json()["token_type"], "Bearer");
-    assert_eq!(send(&cloud.files().sni_rotated()).code(), 9002313);
+    let (sni, rotated) = (cloud.files().sni(), cloud.files().sni_rotated());
+    for host in [MTLS, "mtlsauth.microsoft.com", "mtlsauth.microsoftonline.us", "mtlsauth.devcloud.test"] {
+        let url = endpoint(host);
+        let issued = signer.send_ps256(&url, Some(&sni));
+        assert_eq!(issued.json()["token_type"], "Bearer", "{host} {issued:?}");
+        assert!(claims(&issued.token())["cnf"].is_null(), "{host}: a Bearer token is bound to nothing");
+        assert_eq!(call(&cloud, &graph("/v1.0/me"), "Bearer", &issued.token(), None).status, 200);
+        assert_eq!(signer.send_ps256(&url, Some(&rotated)).code(), 9002313, "{host}");
+    }
 }
 
 #[test]
@@ -229,16 +233,38 @@ fn a_federated_assertion_is_verified_and_stays_bound() {
     }
 }
 
+/// May a managed identity or an application be the first leg of two, for either kind of token?
 #[test]
-fn a_managed_identity_may_be_the_first_leg() {
+fn a_bound_token_is_an_assertion_on_connections_of_its_certificate() {
     let cloud = start();
-    let certificate = binding(&cloud, SYSTEM_ASSIGNED_CLIENT_ID);
     let exchange = ("scope", "api://AzureADTokenExchange/.default");
-    let first =
-        token(&cloud, MTLS, Some(&certificate), &[("client_id", SYSTEM_ASSIGNED_CLIENT_ID), exchange, POP])
-            .token();
-    let form = [("client_id", APP_B_CLIENT_ID), GRAPH_SCOPE, POP];
-    let assertion = [("client_assertion_type", JWT_POP), ("client_assertion", first.as_str())];
-    let second = token(&cloud, MTLS, Some(&certificate), &[&form[..], &assertion].concat()).token();
-    assert_eq!(call(&cloud, &graph("/v1.0/me"), "mtls_pop", &second, Some(&certificate)).status, 200);
+    for (client_id, certificate) in [
+        (SYSTEM_ASSIGNED_CLIENT_ID, binding(&cloud, SYSTEM_ASSIGNED_CLIENT_ID)),
+        (USER_ASSIGNED_CLIENT_ID, binding(&cloud, USER_ASSIGNED_CLIENT_ID)),
+        (APP_A_CLIENT_ID, cloud.files().sni()),
+    ] {
+        let first = token(&cloud, MTLS, Some(&certificate), &[("client_id", client_id), exchange, POP]);
+        assert_eq!(first.json()["token_type"], "mtls_pop", "{client_id} {first:?}");
+        let first = first.token();
+        let second = |host: &str, certificate, kind: &str, more: &[(&str, &str)]| {
+            let assertion = [("client_assertion_type", kind), ("client_assertion", first.as_str())];
+            let client = [("client_id", APP_B_CLIENT_ID), GRAPH_SCOPE];
+            token(&cloud, host, certificate, &[&client[..], &assertion, more].concat())
+        };
+        for (kind, more) in [("mtls_pop", &[POP][..]), ("Bearer", &[])] {
+            let issued = second(MTLS, Some(&certificate), JWT_POP, more);
+            assert_eq!(issued.json()["token_type"], kind, "{client_id} {issued:?}");
+            let called = call(&cloud, &graph("/v1.0/me"), kind, &issued.token(), Some(&certificate));
+            assert_eq!(called.status, 200, "{client_id} {called:?}");
+        }
+        let other = cloud.files().fic_binding();
+        for (code, refused) in [
+            (500181, second(MTLS, Some(&other), JWT_POP, &[POP])),
+            (9002313, second(MTLS, Some(&certificate), JWT_BEARER, &[POP])),
+            (9002313, second(MTLS, Some(&certificate), JWT_BEARER, &[])),
+            (9002313, second(LOGIN, None, JWT_BEARER, &[])),
+        ] {
+            assert_eq!(refused.code(), code, "{client_id} {refused:?}");
+        }
+    }
 }

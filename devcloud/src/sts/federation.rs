@@ -65,18 +65,20 @@ fn judge_dates(world: &World, token: &Token) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A bound assertion is worth something only on a connection of its certificate.
+/// A bound assertion is worth something only as jwt-pop, and on a connection of its certificate.
 fn judge_binding(token: &Token, binding: Option<&Binding<'_>>, pop: bool) -> Result<(), Refusal> {
     match (token.bound_to(), binding) {
-        (Some(bound_to), Some(binding)) if bound_to == binding.thumbprint => Ok(()),
-        (Some(bound_to), Some(binding)) => {
+        (Some(bound_to), Some(binding)) if pop => {
+            if bound_to == binding.thumbprint {
+                return Ok(());
+            }
             let text = format!(
                 "The assertion is bound to the certificate {bound_to}, the TLS connection has {}.",
                 binding.thumbprint
             );
             Err(Refusal::new("invalid_client", 500181, text))
         }
-        (Some(_), None) => Err(malformed(
+        (Some(_), _) => Err(malformed(
             "The assertion is bound to a certificate; it needs the mtlsauth endpoint and jwt-pop.",
         )),
         (None, _) if pop => Err(malformed("A client_assertion of type jwt-pop must have cnf with x5t#S256.")),
