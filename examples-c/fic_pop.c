@@ -41,10 +41,10 @@ int main(int argc, char **argv)
 
     if (example_help(argc, argv, "\nAZURE_TENANT_ID, FIC_CLIENT_ID or AZURE_CLIENT_ID, AZURE_REGION (east us), API_URL,\n"
             "FIC_CERTIFICATE_PATH or AZURE_CLIENT_CERTIFICATE_PATH (without password), and an assertion bound to it in\n"
-            "AZURE_FEDERATED_TOKEN_FILE. AKS workload identity sets that to an unbound token, which would be sent\n"
-            "as jwt-pop and refused by Entra: name a file with a bound one."))
+            "FIC_ASSERTION_PATH. The token in AKS workload identity's AZURE_FEDERATED_TOKEN_FILE is unbound: sent as\n"
+            "jwt-pop it would be refused by Entra."))
         return EXIT_SUCCESS;
-    workload.assertion_path = example_need("AZURE_FEDERATED_TOKEN_FILE", NULL);
+    workload.assertion_path = example_need("FIC_ASSERTION_PATH", NULL);
     if (mtlspop_certificate_new_from_file(
             example_need("FIC_CERTIFICATE_PATH", "AZURE_CLIENT_CERTIFICATE_PATH"), NULL, NULL,
             &workload.certificate, &error))

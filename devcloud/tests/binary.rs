@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 fn devcloud() -> Command {
@@ -43,6 +45,7 @@ fn the_ready_line_has_everything_and_sigterm_ends_it_well() {
         "AZURE_REGION",
         "FIC_CLIENT_ID",
         "FIC_CERTIFICATE_PATH",
+        "FIC_ASSERTION_PATH",
         "AZURE_FEDERATED_TOKEN_FILE",
         "USER_ASSIGNED_CLIENT_ID",
         "USER_ASSIGNED_OBJECT_ID",
@@ -87,6 +90,22 @@ fn start_leaves_a_cloud_that_mints_assertions_until_stop() {
             .unwrap(),
     );
     assert_eq!(minted.trim().split('.').count(), 3);
+    // The file of Kubernetes has one that is bound to nothing; a new one may take its place.
+    let file = || std::fs::read_to_string(env["AZURE_FEDERATED_TOKEN_FILE"]).unwrap();
+    let payload = |token: &str| {
+        let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&bytes).unwrap()
+    };
+    let before = payload(&file());
+    let script = format!("'{}' assertion > \"$AZURE_FEDERATED_TOKEN_FILE\"", env!("CARGO_BIN_EXE_devcloud"));
+    text(Command::new("sh").args(["-c", &script]).envs(&env).output().unwrap());
+    let after = payload(&file());
+    assert_ne!(before["jti"], after["jti"]);
+    assert_eq!((&before["sub"], &before["cnf"]), (&after["sub"], &after["cnf"]));
+    assert!(before["cnf"].is_null());
+    let bound = std::fs::read_to_string(env["FIC_ASSERTION_PATH"]).unwrap();
+    assert!(payload(&bound)["cnf"].is_object());
+
     let curl = |path: &str, body: &[&str]| {
         let url = format!("{}{path}", env["DEVCLOUD_CONTROL"]);
         let output =

@@ -77,12 +77,9 @@ static inline mtlspop_app *certificate_app(void)
 static inline int32_t federated_assertion(void *userdata, mtlspop_assertion_op *operation)
 {
     int bound = strcmp(mtlspop_assertion_op_token_type(operation), "mtls_pop") == 0;
-    char unbound_path[1024];
-    char *assertion;
+    char *assertion = read_line(env(bound ? "FIC_ASSERTION_PATH" : "AZURE_FEDERATED_TOKEN_FILE"));
 
     (void)userdata;
-    snprintf(unbound_path, sizeof unbound_path, "%s/fic-assertion-unbound.jwt", env("DEVCLOUD_STATE_DIR"));
-    assertion = read_line(bound ? env("AZURE_FEDERATED_TOKEN_FILE") : unbound_path);
     mtlspop_assertion_op_set_assertion(operation, assertion);
     free(assertion);
     if (bound) {
