@@ -11,3 +11,4 @@ mod region;
 mod resource;
 mod signer;
 mod support;
+mod token_cache;

@@ -128,7 +128,7 @@ fn version_fallback() {
     assert_eq!(origin(&token(options(&world).with_azure_region(DETECT))).1, Some("eastus"));
     let queries: Vec<_> =
         world.cloud.requests_to(Service::Imds).iter().map(|asked| asked.query.clone()).collect();
-    assert_eq!(queries, ["api-version=2021-02-01", "", "api-version=2021-02-01"]);
+    assert_eq!(queries, ["api-version=2021-02-01", "", "api-version=2023-07-01"]);
 }
 
 /// IMDS is down: do two seconds suffice for it, is the global endpoint asked then, and is IMDS left in
