@@ -5,6 +5,7 @@
 mod authority;
 mod cache;
 mod confidential_client;
+mod isolation;
 mod managed_identity;
 mod refresh;
 mod region;
