@@ -160,6 +160,11 @@ impl Cloud {
         self.counters().get(name).copied().unwrap_or_default()
     }
 
+    /// How many connections are open now whose client certificate has this `x5t#S256`.
+    pub fn open_connections(&self, x5t_s256: &str) -> u64 {
+        self.world.open.with(x5t_s256)
+    }
+
     /// Forgets requests, counters and faults. The clock stays where it is.
     pub fn reset(&self) {
         self.world.reset();

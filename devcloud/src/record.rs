@@ -1,4 +1,4 @@
-//! What was received: the request log and the counters.
+//! What was received: the request log and the counters; and what is open now.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,6 +58,41 @@ impl ReceivedRequest {
     /// A header field by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// The connections that are open now and have a client certificate, counted by its `x5t#S256`.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    connections: Mutex<BTreeMap<String, u64>>,
+}
+
+/// One of them, for as long as it is held.
+pub(crate) struct OpenConnection<'a> {
+    open: &'a Open,
+    certificate: String,
+}
+
+impl Open {
+    pub(crate) fn enter(&self, certificate: String) -> OpenConnection<'_> {
+        *self.lock().entry(certificate.clone()).or_default() += 1;
+        OpenConnection { open: self, certificate }
+    }
+
+    pub(crate) fn with(&self, certificate: &str) -> u64 {
+        self.lock().get(certificate).copied().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.open.lock().get_mut(&self.certificate) {
+            *count -= 1;
+        }
     }
 }
 

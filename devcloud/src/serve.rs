@@ -28,6 +28,8 @@ pub(crate) async fn connection<S>(world: Arc<World>, connection: Connection, str
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let certificate = connection.client_certificates.first().map(|certificate| thumbprint(certificate));
+    let _open = certificate.map(|certificate| world.open.enter(certificate));
     let connection = Arc::new(connection);
     let service = service_fn(|request| {
         let (world, connection) = (world.clone(), connection.clone());

@@ -17,7 +17,7 @@ use crate::fault::{Fault, Faults};
 use crate::jwt::{Keys, SigningKey};
 use crate::oidc::{self, Assertion};
 use crate::pki::{self, Pki};
-use crate::record::{Log, ReceivedRequest};
+use crate::record::{Log, Open, ReceivedRequest};
 use crate::trust::Trust;
 
 pub(crate) struct World {
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) log: Log,
     pub(crate) faults: Faults,
     connections: AtomicU64,
+    pub(crate) open: Open,
 }
 
 impl World {
@@ -56,6 +57,7 @@ impl World {
             log: Log::default(),
             faults: Faults::default(),
             connections: AtomicU64::new(0),
+            open: Open::default(),
         })
     }
 

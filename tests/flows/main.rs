@@ -10,6 +10,7 @@ mod managed_identity;
 mod refresh;
 mod region;
 mod resource;
+mod rotation;
 mod signer;
 mod support;
 mod token_cache;
