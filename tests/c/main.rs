@@ -145,6 +145,12 @@ fn fork() {
     assert_eq!(child.handshake.as_deref(), Some("Full"), "the child resumes no TLS session of its parent");
 }
 
+/// Do apps share a cache, and processes a store?
+#[test]
+fn token_cache() {
+    Program::new("token_cache").run(&[], |cloud| assert_eq!(cloud.counter("token"), 5));
+}
+
 /// Are frees that the header forbids found out: left alone in release builds, an abort with a message in
 /// debug builds? Best effort, so it cannot be run with what finds them better.
 #[test]
