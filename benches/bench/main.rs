@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code, clippy::expect_used, clippy::print_stdout)]
 
+mod growth;
+
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
 use std::hint::black_box;
@@ -25,6 +27,7 @@ fn main() {
     cache_hits(&cloud);
     cold_sni(&cloud);
     cold_managed_identity(&cloud);
+    growth::look_ups(&cloud);
 }
 
 fn cache_hits(cloud: &Cloud) {
