@@ -45,6 +45,11 @@ impl ConfidentialClient {
                 "no credential: give the app a certificate, a secret, an assertion callback or a federated token file",
             ));
         };
+        if let Credential::Secret(secret) = &credential
+            && secret.expose().trim().is_empty()
+        {
+            return Err(Error::argument("the client secret is empty"));
+        }
         if settings.send_certificate_over_mtls && !credential.is_certificate() {
             return Err(invalid(
                 "invalid_credential_material",
