@@ -5,6 +5,7 @@
 mod authority;
 mod cache;
 mod confidential_client;
+mod credentials;
 mod isolation;
 mod managed_identity;
 mod refresh;
@@ -14,3 +15,4 @@ mod rotation;
 mod signer;
 mod support;
 mod token_cache;
+mod wire;

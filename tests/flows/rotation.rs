@@ -60,7 +60,7 @@ fn request(resource: &str, bound: bool) -> TokenRequest {
 /// Every request that the threads make, in turns that differ from thread to thread.
 fn turn(thread: usize, round: usize) -> (&'static str, bool, bool) {
     let number = thread * 7 + round;
-    (RESOURCES[number % 3], number % 2 == 0, number % 5 == 0)
+    (RESOURCES[number % 3], number.is_multiple_of(2), number.is_multiple_of(5))
 }
 
 fn use_token(app: &App, token: &Token) {

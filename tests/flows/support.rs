@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use devcloud::{Cloud, Options, directory};
+use devcloud::{Cloud, Options, ReceivedRequest, directory};
 use mtlspop::{
     App, AppOptions, AssertionProvider, AssertionRequest, Cancel, Certificate, Clock, Credential,
     ManagedIdentityId, Result, Secret, SignedAssertion, Token, TokenRequest,
@@ -64,6 +64,13 @@ impl World {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self { cloud: Cloud::start(Options::default()).unwrap(), clock: Arc::default(), number }
+    }
+
+    /// What the token service was asked last.
+    pub fn last_token_request(&self) -> ReceivedRequest {
+        let mut requests = self.cloud.requests();
+        requests.retain(|request| request.operation.as_deref() == Some("token"));
+        requests.pop().expect("a token request")
     }
 
     /// Moves both clocks, so that the cloud agrees about what has expired.
