@@ -146,4 +146,21 @@ static inline int example_result(const char *flow, const mtlspop_token *token,
     return EXIT_FAILURE;
 }
 
+/* Calls the API with a token and prints the result; an error is left to the caller to print. */
+static inline int example_call(const char *flow, const mtlspop_app *app, const mtlspop_token *token,
+                               mtlspop_error **error)
+{
+    mtlspop_certificate *binding = mtlspop_token_binding_certificate(token); /* NULL for Bearer */
+    mtlspop_http_request *call = mtlspop_http_request_new("GET", example_url());
+    mtlspop_http_response *response = NULL;
+    int result = EXIT_FAILURE;
+
+    if (mtlspop_app_send(app, token, call, &response, error) == MTLSPOP_OK)
+        result = example_result(flow, token, binding, response);
+    mtlspop_http_response_free(response);
+    mtlspop_http_request_free(call);
+    mtlspop_certificate_free(binding);
+    return result;
+}
+
 #endif

@@ -62,7 +62,7 @@ run() {
     name=$1
     count=$2
     shift 2
-    [ -x "$1" ] || fail "$name: $1 is missing"
+    command -v "$1" >/dev/null || fail "$name: $1 is missing"
     "$@" >"$work/out" 2>"$work/err" || fail "$name: failed with status $?: $(cat "$work/err")"
     lines=$(cat "$work/out")
     [ -n "$lines" ] || fail "$name: printed nothing"
@@ -94,6 +94,12 @@ flow 'SN/I certificate' mtls_pop "$examples/sni_pop"
 flow 'SN/I certificate, key elsewhere' mtls_pop "$examples/external_signer" \
     "$state/sni-cert.pem" "$state/sni-key.pem"
 flow 'federated credential (FIC)' mtls_pop "$examples/fic_pop"
+flow 'FIC, leg 1 managed identity' mtls_pop "$examples/fic_two_legs"
+flow 'FIC, leg 1 managed identity' Bearer "$examples/fic_two_legs" --bearer
+flow 'FIC, leg 1 SN/I certificate' mtls_pop "$examples/fic_two_legs" certificate
+flow 'FIC, leg 1 SN/I certificate' Bearer "$examples/fic_two_legs" certificate --bearer
+flow 'Kubernetes workload identity' Bearer env AZURE_CLIENT_ID="${FIC_CLIENT_ID:?devcloud sets it}" \
+    "$examples/workload_identity"
 
 name='three calls, one token'
 run "$name" 3 "$examples/call_graph"

@@ -68,6 +68,8 @@ fn demo_notices_what_is_wrong() {
             "the API answered '401', not 200",
         ),
         ("fic_pop", cached.clone(), "expected a token from identity_provider"),
+        ("fic_two_legs", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
+        ("workload_identity", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
         ("call_graph", bound.repeat(3), "expected a token from cache"),
         ("call_graph", bound.clone(), "printed 1 results, not 3"),
     ];
@@ -77,6 +79,8 @@ fn demo_notices_what_is_wrong() {
             let name = source.file_stem().unwrap().to_str().unwrap();
             let right = match name {
                 "call_graph" => format!("{bound}{cached}{cached}"),
+                "workload_identity" => bearer.clone(),
+                "fic_two_legs" => format!("case $* in *--bearer) {bearer};; *) {bound};; esac\n"),
                 name if name.ends_with("bearer") => bearer.clone(),
                 _ => bound.clone(),
             };
@@ -86,7 +90,8 @@ fn demo_notices_what_is_wrong() {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = demo(directory.path(), Path::new("/nowhere"));
-        for variable in ["DEVCLOUD_CONTROL", "DEVCLOUD_STATE_DIR", "USER_ASSIGNED_CLIENT_ID"] {
+        for variable in ["DEVCLOUD_CONTROL", "DEVCLOUD_STATE_DIR", "USER_ASSIGNED_CLIENT_ID", "FIC_CLIENT_ID"]
+        {
             command.env(variable, "unused");
         }
         let output = run(&mut command);
