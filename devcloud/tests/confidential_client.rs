@@ -146,13 +146,33 @@ fn a_client_assertion_is_read_to_the_letter() {
         (50027, json!({}), with(payload(), "exp", json!(now + 3600))),
         (50027, json!({}), without(payload(), "jti")),
         (700024, json!({}), with(with(payload(), "nbf", json!(now - 1200)), "exp", json!(now - 600))),
-        (700023, json!({}), with(payload(), "aud", json!(endpoint("login.microsoftonline.com")))),
+        (700023, json!({}), with(payload(), "aud", json!(endpoint("westus.login.microsoft.com")))),
+        (700023, json!({}), without(payload(), "aud")),
+        (50027, json!({}), without(payload(), "nbf")),
         (700021, json!({}), with(payload(), "sub", json!("other"))),
         (70021, json!({}), with(payload(), "iss", json!("other"))),
     ] {
         let refused = send(header.clone(), payload.clone());
         assert_eq!(refused.code(), code, "{header} {payload} {refused:?}");
     }
+}
+
+/// Is an assertion taken as MSAL for Python writes it, with all that RFC 7515 and 7519 leave open?
+#[test]
+fn a_client_assertion_of_msal_for_python() {
+    let cloud = start();
+    let signer = Signer::with(&cloud, &cloud.files().sni_rotated());
+    let (first, rest) = signer.x5c[0].split_at(64);
+    let thumbprint = format!("{}=", signer.thumbprint());
+    let header = json!({ "x5c": [format!("{first}\n{rest}")], "x5t#S256": thumbprint });
+    let mut payload = signer.payload(LOGIN);
+    let now = cloud.now() as f64 + 0.25;
+    payload["aud"] = json!(endpoint("login.microsoftonline.com"));
+    payload["iat"] = json!(now);
+    payload["exp"] = json!(now + 600.0);
+    payload.as_object_mut().unwrap().remove("nbf");
+    let answer = signer.send(LOGIN, None, &header, &payload);
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 /// May a client keep its assertion until it expires, and say more in it than it must?

@@ -78,6 +78,8 @@ fn signing_certificates(
 ) -> Result<Vec<CertificateDer<'static>>, Refusal> {
     let named = token.header[style.member]
         .as_str()
+        // MSAL for Python pads it.
+        .map(|text| text.trim_end_matches('='))
         .ok_or_else(|| malformed_assertion(format!("{} is missing in the header", style.member)))?;
     if !token.header["x5c"].is_null() {
         let chain = x5c(&token.header["x5c"]).map_err(malformed_assertion)?;
@@ -101,7 +103,8 @@ fn signing_certificates(
     Err(Refusal::new("invalid_client", 700027, text))
 }
 
-/// RFC 7515, 4.1.6: an array of base64 (not base64url) certificates, the signing one first.
+/// RFC 7515, 4.1.6: an array of base64 (not base64url) certificates, the signing one first. MSAL for Python
+/// leaves the line breaks of PEM in them.
 fn x5c(header: &Value) -> Result<Vec<CertificateDer<'static>>, String> {
     let texts =
         header.as_array().filter(|texts| !texts.is_empty()).ok_or("x5c must be an array of certificates")?;
@@ -109,7 +112,9 @@ fn x5c(header: &Value) -> Result<Vec<CertificateDer<'static>>, String> {
         .iter()
         .map(|text| {
             let text = text.as_str().ok_or("x5c must consist of strings")?;
-            let der = STANDARD.decode(text).map_err(|error| format!("x5c is not base64: {error}"))?;
+            let der = STANDARD
+                .decode(text.replace('\n', ""))
+                .map_err(|error| format!("x5c is not base64: {error}"))?;
             Ok(CertificateDer::from(der))
         })
         .collect()
@@ -122,7 +127,10 @@ fn judge_claims(world: &World, asked: &TokenRequest<'_>, token: &Token) -> Resul
         let text = "Client assertion application identifier doesn't match 'client_id' parameter: iss and sub must both be it.";
         return Err(Refusal::new("invalid_client", 700021, text));
     }
-    if token.text("aud") != Some(asked.endpoint) {
+    let is_ours = |audience: &str| {
+        audience == asked.endpoint || central(asked.endpoint).is_some_and(|central| audience == central)
+    };
+    if !token.text("aud").is_some_and(is_ours) {
         let text = format!(
             "Client assertion audience claim does not match Realm issuer: it is {}, it must be {}.",
             token.claims["aud"], asked.endpoint
@@ -134,7 +142,8 @@ fn judge_claims(world: &World, asked: &TokenRequest<'_>, token: &Token) -> Resul
             malformed_assertion(format!("{claim} must be a number, it is {}", token.claims[claim]))
         })
     };
-    let (from, to, now) = (date("nbf")?, date("exp")?, world.clock.now());
+    let start = if token.claims["nbf"].is_null() { "iat" } else { "nbf" };
+    let (from, to, now) = (date(start)?, date("exp")?, world.clock.now());
     if now + SKEW < from || now - SKEW > to {
         let text = format!(
             "Client assertion is not within its valid time range. Current time: {}, assertion valid from {}, expiry \
@@ -152,6 +161,12 @@ fn judge_claims(world: &World, asked: &TokenRequest<'_>, token: &Token) -> Resul
         )));
     }
     token.text("jti").map(|_| ()).ok_or_else(|| malformed_assertion("jti is missing or no string".to_owned()))
+}
+
+/// The endpoint without its region: MSAL for Python names that one wherever it asks.
+fn central(endpoint: &str) -> Option<String> {
+    let (_, path) = endpoint.split_once(".login.microsoft.com/")?;
+    Some(format!("https://login.microsoftonline.com/{path}"))
 }
 
 fn not_verified(reason: &str, leaf: &CertificateDer<'_>) -> Refusal {

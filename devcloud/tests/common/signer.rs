@@ -38,6 +38,10 @@ impl<'a> Signer<'a> {
         }
     }
 
+    pub fn thumbprint(&self) -> String {
+        Cloud::thumbprint(&self.certificate)
+    }
+
     pub fn payload(&self, host: &str) -> Value {
         self.payload_for(&endpoint(host))
     }
@@ -52,14 +56,14 @@ impl<'a> Signer<'a> {
 
     /// Sends a PS256 assertion. `header` is merged into its header; it may break it.
     pub fn send(&self, host: &str, certificate: Option<&Path>, header: &Value, payload: &Value) -> Reply {
-        let mut whole = json!({ "x5t#S256": Cloud::thumbprint(&self.certificate) });
+        let mut whole = json!({ "x5t#S256": self.thumbprint() });
         whole.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
         self.send_to(&endpoint(host), certificate, Algorithm::PS256, whole, payload)
     }
 
     /// Sends a PS256 assertion with `x5c` to any URL.
     pub fn send_ps256(&self, url: &str, certificate: Option<&Path>) -> Reply {
-        let header = json!({ "x5t#S256": Cloud::thumbprint(&self.certificate), "x5c": self.x5c });
+        let header = json!({ "x5t#S256": self.thumbprint(), "x5c": self.x5c });
         self.send_to(url, certificate, Algorithm::PS256, header, &self.payload_for(url))
     }
 
