@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build header errors demo test bench clean prerequisites
+.PHONY: help build header errors interop demo test bench clean prerequisites
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -17,6 +17,9 @@ header: ## write include/mtlspop.h and abi/symbols.txt from src/ffi
 
 errors: ## write docs/ERRORS.md from the tables in src/error
 	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current
+
+interop: ## write docs/MSAL_PYTHON.md from the table in tests/interop
+	MTLSPOP_UPDATE=1 cargo test --test interop -- document_is_current
 
 demo: ## run every example against devcloud
 	@scripts/prerequisites.sh demo

@@ -30,6 +30,10 @@ missing=
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
+# Debian has what `python3 -m venv` needs in a package of its own.
+if [ "${1:-tests}" = tests ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    missing="$missing python3 python3-venv"
+fi
 # gcc comes without the headers of libc.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 [ -n "$missing" ] || exit 0
