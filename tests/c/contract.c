@@ -162,15 +162,135 @@ static void options(void)
             "mtlspop_app_options_set_proxy: proxy is not valid UTF-8");
 }
 
+/* What an app with a credential of its own cannot be told. */
+static void credentials(void)
+{
+    mtlspop_app_options *options = with_secret(AUTHORITY);
+
+    mtlspop_app_options_set_send_certificate_over_mtls(options, 1);
+    app_row("secret over mTLS", options, MTLSPOP_E_INVALID_ARGUMENT, "needs a certificate");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_certificate_provider(options, NULL, NULL, NULL, 1);
+    app_row("certificate provider NULL", options, MTLSPOP_E_INVALID_ARGUMENT,
+            "mtlspop_app_options_set_certificate_provider: callback is NULL");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_metrics(options, NULL, NULL, NULL);
+    app_row("metrics callback NULL", options, MTLSPOP_E_INVALID_ARGUMENT,
+            "mtlspop_app_options_set_metrics: callback is NULL");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_federated_token_file(options, "\xff");
+    app_row("token file not UTF-8", options, MTLSPOP_E_INVALID_ARGUMENT, "path is not valid UTF-8");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_client_capabilities(options, NULL);
+    app_row("capabilities NULL", options, MTLSPOP_E_INVALID_ARGUMENT, "capabilities is NULL");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_extra_query_parameter(options, "", "x", 0);
+    app_row("query parameter of the app without name", options, MTLSPOP_E_INVALID_ARGUMENT, "no name");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_connect_timeout_ms(options, 0);
+    app_row("connect timeout 0", options, MTLSPOP_E_INVALID_ARGUMENT, "milliseconds is 0");
+
+    options = with_secret(AUTHORITY);
+    mtlspop_app_options_set_connect_timeout_ms(options, -1);
+    app_row("connect timeout negative", options, MTLSPOP_E_INVALID_ARGUMENT, "milliseconds is -1");
+}
+
+/* A token cannot be had from the file. */
+static void token_file_row(const char *name, const char *path, int bound, mtlspop_status expected, const char *part)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_confidential_client(env("FIC_CLIENT_ID"));
+    mtlspop_app *app;
+
+    mtlspop_app_options_set_authority(options, AUTHORITY);
+    mtlspop_app_options_set_federated_token_file(options, path);
+    app = app_of(options);
+    token_row(name, app, graph_request(bound), expected, part);
+    mtlspop_app_free(app);
+}
+
+static void token_files(void)
+{
+    token_file_row("token file missing", "/nowhere/token", 0, MTLSPOP_E_KEY_UNAVAILABLE, "/nowhere/token");
+    token_file_row("token file empty", "/dev/null", 0, MTLSPOP_E_KEY_UNAVAILABLE, "is empty");
+    token_file_row("token file without a JWT", in_state("ca.pem"), 0, MTLSPOP_E_KEY_UNAVAILABLE, "holds no JWT");
+    token_file_row("token file for PoP", NULL, 1, MTLSPOP_E_INVALID_ARGUMENT, "brings no certificate");
+}
+
+/* A request with one bad value of a setter that takes a text. */
+static void text_row(const char *name, const mtlspop_app *app,
+                     void (*set)(mtlspop_token_request *, const char *), const char *text, const char *part)
+{
+    mtlspop_token_request *request = graph_request(0);
+    set(request, text);
+    token_row(name, app, request, MTLSPOP_E_INVALID_ARGUMENT, part);
+}
+
+/* The same for a name and a value. */
+static void pair_row(const char *name, const mtlspop_app *app,
+                     void (*set)(mtlspop_token_request *, const char *, const char *), const char *key,
+                     const char *value, const char *part)
+{
+    mtlspop_token_request *request = graph_request(0);
+    set(request, key, value);
+    token_row(name, app, request, MTLSPOP_E_INVALID_ARGUMENT, part);
+}
+
+static void set_query(mtlspop_token_request *request, const char *name, const char *value)
+{
+    mtlspop_token_request_set_extra_query_parameter(request, name, value, 1);
+}
+
+static void request_texts(const mtlspop_app *app, const mtlspop_app *managed)
+{
+    text_row("tenant NULL", app, mtlspop_token_request_set_tenant_id, NULL, "tenant_id is NULL");
+    text_row("tenant with a slash", app, mtlspop_token_request_set_tenant_id, "a/b", "tenant");
+    text_row("tenant for a managed identity", managed, mtlspop_token_request_set_tenant_id, "a", "takes no tenant");
+    text_row("authority not UTF-8", app, mtlspop_token_request_set_authority, "\xff", "authority is not valid UTF-8");
+    text_row("authority of another type", app, mtlspop_token_request_set_authority, "https://adfs.devcloud.test/adfs",
+             "of another type");
+    text_row("authority of another cloud", app, mtlspop_token_request_set_authority,
+             "https://login.microsoftonline.us/devcloud.onmicrosoft.com", "in another cloud");
+    text_row("FMI path NULL", app, mtlspop_token_request_set_fmi_path, NULL, "path is NULL");
+    text_row("FMI path empty", app, mtlspop_token_request_set_fmi_path, "", "FMI path is empty");
+    text_row("FMI path of the assertion empty", app, mtlspop_token_request_set_client_assertion_fmi_path, " ",
+             "FMI path is empty");
+    text_row("claims of the client not JSON", app, mtlspop_token_request_set_claims_from_client, "{", "JSON");
+    text_row("claims of the client no object", app, mtlspop_token_request_set_claims_from_client, "[]", "JSON object");
+    text_row("claims for an assertion not JSON", app, mtlspop_token_request_set_extra_client_assertion_claims, "{",
+             "JSON");
+    text_row("claims for an assertion, reserved", app, mtlspop_token_request_set_extra_client_assertion_claims,
+             "{\"iss\":1}", "iss");
+    pair_row("query parameter NULL", app, set_query, NULL, "x", "name is NULL");
+    pair_row("query parameter without name", app, set_query, " ", "x", "no name");
+    pair_row("body parameter of the library", app, mtlspop_token_request_set_extra_body_parameter, "token_type",
+             "Bearer", "token_type is set by the library");
+    pair_row("body parameter not UTF-8", app, mtlspop_token_request_set_extra_body_parameter, "x", "\xff",
+             "value is not valid UTF-8");
+    pair_row("header of the library", app, mtlspop_token_request_set_extra_http_header, "Content-Type", "x",
+             "Content-Type is set by the library");
+    pair_row("header with a line break", app, mtlspop_token_request_set_extra_http_header, "x", "a\r\nb", "header");
+    pair_row("partition key without name", app, mtlspop_token_request_set_cache_partition_key, "", "x", "no name");
+    pair_row("partition key NULL", app, mtlspop_token_request_set_cache_partition_key, "x", NULL, "value is NULL");
+}
+
 static void requests(void)
 {
     mtlspop_app *secret = app_of(with_secret(AUTHORITY));
     mtlspop_app *common =
         with_certificate("https://login.microsoftonline.com/common", env("AZURE_CLIENT_CERTIFICATE_PATH"));
+    mtlspop_app *certificate = with_certificate(AUTHORITY, env("AZURE_CLIENT_CERTIFICATE_PATH"));
+    mtlspop_app *managed = managed_identity_app();
     mtlspop_app *ec = with_certificate(AUTHORITY, in_state("sni-ec.pem"));
     mtlspop_token_request *request;
 
     handles(secret);
+    request_texts(certificate, managed);
     token_row("PoP with a secret", secret, graph_request(1), MTLSPOP_E_INVALID_ARGUMENT, "certificate");
     token_row("PoP at common", common, graph_request(1), MTLSPOP_E_INVALID_ARGUMENT, "tenant");
     token_row("Bearer with an EC key", ec, graph_request(0), MTLSPOP_E_KEY_UNAVAILABLE, "RSA");
@@ -188,6 +308,8 @@ static void requests(void)
     token_row("the service refuses the secret", secret, graph_request(0), MTLSPOP_E_REJECTED, "AADSTS7000215");
 
     mtlspop_app_free(ec);
+    mtlspop_app_free(managed);
+    mtlspop_app_free(certificate);
     mtlspop_app_free(common);
     mtlspop_app_free(secret);
 }
@@ -252,6 +374,8 @@ int main(void)
 {
     printf("case | status | code | message\n");
     options();
+    credentials();
+    token_files();
     requests();
     certificates();
     http();

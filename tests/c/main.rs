@@ -11,6 +11,8 @@ mod network;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use devcloud::{Cloud, Fault, Options, ReceivedRequest, Service};
 use serde_json::json;
 use support::{Build, compile, hermetic, report, root, run, succeed, valgrind};
@@ -62,6 +64,13 @@ fn cloud() -> Cloud {
     Cloud::start(Options::default()).unwrap()
 }
 
+/// Whether the payload of the client assertion holds the text.
+fn assertion_says(request: &ReceivedRequest, text: &str) -> bool {
+    let assertion = request.form("client_assertion").unwrap_or_default();
+    let payload = assertion.split('.').nth(1).unwrap_or_default();
+    String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap().contains(text)
+}
+
 /// Does every mistake of a caller get a status and a sentence that say what to do?
 #[test]
 fn contract() {
@@ -79,6 +88,42 @@ fn flows() {
             assert_eq!(counters.get(operation), Some(&count), "{operation} in {counters:?}");
         }
     });
+}
+
+/// Does everything a confidential client can be told reach the wire, and what came of it the caller
+/// (confidential_client spec, sections 3.6, 3.7, 4.5, 6.3, 8 and 9)?
+#[test]
+fn clients() {
+    let program = Program::new("clients");
+    let cloud = cloud();
+    for build in [Build::Sanitized, Build::Plain] {
+        cloud.reset();
+        cloud.fault(Fault { times: 10, ..Fault::status("compute", 404) }).unwrap();
+        println!("{}", succeed(&mut program.command(build, &cloud)));
+
+        let requests = cloud.requests();
+        let tokens: Vec<_> =
+            requests.iter().filter(|request| request.operation.as_deref() == Some("token")).collect();
+        let count =
+            |sent: &dyn Fn(&ReceivedRequest) -> bool| tokens.iter().filter(|request| sent(request)).count();
+        let form = |name: &'static str, value: &'static str| {
+            count(&|request| request.form(name).as_deref() == Some(value))
+        };
+        let query = |name: &'static str, value: &'static str| {
+            count(&|request| request.query(name).as_deref() == Some(value))
+        };
+        assert_eq!(tokens.len(), 17, "{tokens:#?}");
+        assert_eq!(query("of_app", "1"), 7, "one for the tenant, six with additions");
+        assert_eq!((query("slice", "a b"), query("dc", "x")), (5, 5));
+        assert_eq!(count(&|request| request.header("x-demo") == Some("header")), 5);
+        assert_eq!(form("demo", "body"), 4);
+        assert_eq!(form("claims", r#"{"demo":1}"#), 3);
+        assert_eq!(form("claims", r#"{"access_token":{"xms_cc":{"values":["cp1","cp2"]}}}"#), 3);
+        assert_eq!(form("fmi_path", "some/workload"), 1);
+        assert_eq!(count(&|request| assertion_says(request, r#""demo":2"#)), 2);
+        assert_eq!(count(&|request| request.client_certificate.is_some()), 1, "Bearer over mTLS");
+        assert!(!format!("{tokens:?}").contains("contoso"), "a partition key is not sent");
+    }
 }
 
 /// Do 50 threads on a cold app share one request?
