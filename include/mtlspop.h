@@ -1128,8 +1128,9 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
 
 /**
  * Sets whether the app replaces tokens early on a thread of its own. On by default, except for apps
- * with callbacks, which would then be called on that thread. With it off, one caller past the refresh
- * time fetches the new token and gets the old one if that fails.
+ * whose credential is a callback or has a signer, or whose token cache has a store: they would then be
+ * called on that thread, as log and metrics callbacks are in any case. With it off, one caller past the
+ * refresh time fetches the new token and gets the old one if that fails.
  *
  * @param options  settings
  * @param on       1 or 0
