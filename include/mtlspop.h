@@ -949,7 +949,7 @@ int32_t mtlspop_store_op_kind(const mtlspop_store_op *operation);
  * the certificate; it is no secret.
  *
  * @param operation  the question
- * @return printable ASCII, borrowed from operation; NULL only for an invalid handle
+ * @return one line, borrowed from operation; NULL only for an invalid handle
  */
 const char *mtlspop_store_op_partition_key(const mtlspop_store_op *operation);
 
@@ -958,7 +958,7 @@ const char *mtlspop_store_op_partition_key(const mtlspop_store_op *operation);
  *
  * @param operation   the question
  * @param out_length  receives the number of bytes; may be NULL
- * @return bytes, borrowed from operation; none for a load
+ * @return bytes, borrowed from operation; NULL for a load
  */
 const uint8_t *mtlspop_store_op_data(const mtlspop_store_op *operation, size_t *out_length);
 
@@ -1478,12 +1478,13 @@ void mtlspop_token_request_set_correlation_id(mtlspop_token_request *request,
 void mtlspop_token_request_set_tenant_id(mtlspop_token_request *request, const char *tenant_id);
 
 /**
- * Asks another authority of the same kind and cloud than the app's. Not for apps with a region.
+ * Asks another authority of the same kind and cloud than the app's. With a region only on the app's own host.
  *
  * @param request  the request
  * @param authority  an https URL with a tenant
  */
-void mtlspop_token_request_set_authority(mtlspop_token_request *request, const char *authority);
+void mtlspop_token_request_set_authority(mtlspop_token_request *request,
+                                         const char *authority);
 
 /**
  * Sets whether an assertion that is signed for this request carries the certificate chain, whatever the

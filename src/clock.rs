@@ -43,6 +43,14 @@ pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
     }
 }
 
+/// A point in time for a person: the date as HTTP writes it, seconds where it has none.
+pub(crate) fn date_text(time: SystemTime) -> String {
+    match time < UNIX_EPOCH {
+        true => format!("{} seconds after 1970", unix_seconds(time)),
+        false => httpdate::fmt_http_date(time),
+    }
+}
+
 /// The time `seconds` after 1970-01-01T00:00:00Z, as far as the host can represent it.
 pub(crate) fn from_unix_seconds(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());

@@ -79,6 +79,10 @@ impl ConfidentialClient {
         }
         let certificate = match self.credential.static_certificate() {
             _ if !bound => String::new(),
+            // The token brings its certificate: a key that can be exported is not for an app whose own cannot.
+            Some(certificate) if certificate.key().calls_back() => {
+                format!("{} with a key elsewhere", certificate.x5t_s256())
+            }
             Some(certificate) => certificate.x5t_s256().to_owned(),
             None => format!("of app {}", core.number),
         };
@@ -132,8 +136,8 @@ impl ConfidentialClient {
         let mtls = bound || self.settings.send_certificate_over_mtls;
         let mut endpoint = self.settings.resolver.resolve(&authority, mtls, &core.pool, call)?;
         let scope = request.scopes().join(" ");
-        let waits = format!("{}.{}.{scope}.", self.settings.client_id, endpoint.url);
-        caches.tokens.throttle().check(&waits, core.clock.now())?;
+        let waits = |endpoint: &Endpoint| format!("{}.{}.{scope}.", self.settings.client_id, endpoint.url);
+        caches.tokens.throttle().check(&waits(&endpoint), core.clock.now())?;
         let serialized = caches.tokens.store().is_some();
         let attempt = Attempt {
             client: self,
@@ -149,9 +153,10 @@ impl ConfidentialClient {
         if proof.certificate.is_some() && !mtls {
             // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
             endpoint = self.settings.resolver.resolve(&authority, true, &core.pool, call)?;
+            caches.tokens.throttle().check(&waits(&endpoint), core.clock.now())?;
         }
         let answer = attempt.ask(&endpoint, &proof).inspect_err(|error| {
-            caches.tokens.throttle().note(&waits, error, core.clock.now());
+            caches.tokens.throttle().note(&waits(&endpoint), error, core.clock.now());
             if error.code() == "invalid_client" {
                 self.assertions.clear();
             }
@@ -183,7 +188,7 @@ impl ConfidentialClient {
         let client = request.client();
         let authority = match &client.authority {
             Some(other) => {
-                Cow::Owned(own.overridden_by(&Authority::parse(other)?, self.settings.resolver.has_region())?)
+                Cow::Owned(own.overridden_by(&own.parse_other(other)?, self.settings.resolver.has_region())?)
             }
             None => Cow::Borrowed(own),
         };

@@ -234,6 +234,8 @@ impl Core {
         let flight = if request.bypasses_cache() {
             let claims = request.claims().unwrap_or_default();
             Arc::new(self.cache_key(request)?.part("bypass", claims).build())
+        } else if let Some(hash) = request.token_hash() {
+            Arc::new(self.cache_key(request)?.part("rejected", hash).build())
         } else {
             key.clone()
         };
@@ -243,6 +245,7 @@ impl Core {
         };
         let stored = self.stored(&caches, request, call)?;
         let mut level = CacheLevel::None;
+        let mut held = None;
         let fetched = caches.flights.run(&flight, call, present, || {
             if let Some(stored) = stored.as_ref().filter(|_| !request.bypasses_cache()) {
                 for (key, token) in stored.load() {
@@ -252,15 +255,31 @@ impl Core {
                     level = CacheLevel::L2Cache;
                     return Ok(token);
                 }
+                // Due for replacement, but good if that fails. Who comes to replace one has one already.
+                if seen.reason != CacheRefreshReason::ProactivelyRefreshed {
+                    held = caches
+                        .tokens
+                        .peek(key)
+                        .filter(|token| self.judge(token, request) != Freshness::Expired);
+                }
             }
-            let token = Arc::new(match &self.identity {
+            let fetched = match &self.identity {
                 Identity::ManagedIdentity(identity) => {
-                    identity.fetch(self, &caches, request, seen.reason, call)?
+                    identity.fetch(self, &caches, request, seen.reason, call)
                 }
                 Identity::ConfidentialClient(client) => {
-                    client.fetch(self, &caches, request, seen.reason, call)?
+                    client.fetch(self, &caches, request, seen.reason, call)
                 }
-            });
+            };
+            let token = match (fetched, held.take()) {
+                (Ok(token), _) => Arc::new(token),
+                (Err(error), Some(held)) => {
+                    self.refresh_failed(&error, call);
+                    level = CacheLevel::L2Cache;
+                    return Ok(held);
+                }
+                (Err(error), None) => return Err(error),
+            };
             caches.tokens.put(key, token.clone());
             if let Some(stored) = &stored {
                 stored.save(key, &token);
@@ -284,7 +303,8 @@ impl Core {
 
     /// What a cached token is worth for `request` now.
     fn judge(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
-        match request.rejects(token) {
+        // The key says the type already; a store is not trusted with it.
+        match request.rejects(token) || token.token_type != request.token_type() {
             true => Freshness::Expired,
             false => freshness(token, self.clock.now()),
         }

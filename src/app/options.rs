@@ -152,8 +152,8 @@ impl AppOptions {
 
     /// What the app can handle, as `xms_cc`: `cp1` says that it answers claims challenges of APIs.
     pub fn with_client_capabilities<S: AsRef<str>>(mut self, capabilities: &[S]) -> Self {
-        let mut list: Vec<String> = capabilities.iter().map(|text| text.as_ref().trim().to_owned()).collect();
-        list.retain(|text| !text.is_empty());
+        let names = capabilities.iter().flat_map(|text| text.as_ref().split_whitespace());
+        let mut list: Vec<String> = names.map(str::to_owned).collect();
         list.sort_unstable();
         list.dedup();
         self.client_capabilities = list;

@@ -212,6 +212,11 @@ impl TokenRequest {
         self.force_refresh || (self.claims.is_some() && self.token_hash.is_none())
     }
 
+    /// The hash of the token that must not be served.
+    pub(super) fn token_hash(&self) -> Option<&str> {
+        self.token_hash.as_deref()
+    }
+
     /// Whether `token` is the one that must not be served.
     pub(super) fn rejects(&self, token: &AccessToken) -> bool {
         let Some(hash) = &self.token_hash else { return false };
@@ -233,6 +238,15 @@ impl TokenRequest {
                 ErrorKind::InvalidArgument,
                 "force_refresh_and_token_hash_not_compatible",
                 "a forced refresh and the hash of a token to refresh exclude each other: set one of them",
+            ));
+        }
+        if self
+            .token_hash
+            .as_ref()
+            .is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            return Err(Error::argument(
+                "the hash of the token to refresh is not the 64 hexadecimal digits of a SHA-256",
             ));
         }
         for claims in [&self.claims, &self.client.claims_from_client].into_iter().flatten() {

@@ -91,6 +91,14 @@ impl Authority {
         authority
     }
 
+    /// Reads an authority that a request names in the place of this one.
+    pub(crate) fn parse_other(&self, text: &str) -> Result<Self> {
+        match self.kind {
+            AuthorityKind::Generic => Self::parse_oidc(text),
+            _ => Self::parse(text),
+        }
+    }
+
     /// `https://{host}/{tenant}/`, as given (not the regional or mTLS host).
     pub(crate) fn canonical(&self) -> String {
         format!("https://{}{}/{}", self.host, self.port, self.path)

@@ -94,7 +94,7 @@ fn question<'a>(ask: &'a Ask<'a>, call: &'a Call) -> AssertionRequest<'a> {
         client_id: ask.client_id,
         tenant_id: ask.tenant,
         authority: ask.authority,
-        token_endpoint: ask.token_endpoint.as_str(),
+        token_endpoint: ask.audience(),
         token_type: ask.token_type,
         claims: ask.claims,
         client_capabilities: ask.client_capabilities,

@@ -57,7 +57,7 @@ pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, cal
     let extra = extra_claims(ask.extra_assertion_claims)?;
     let now = unix_seconds(call.clock.now());
     let payload = part(&Payload {
-        aud: ask.token_endpoint.as_str(),
+        aud: ask.audience(),
         iss: ask.client_id,
         sub: ask.client_id,
         nbf: now,
@@ -71,6 +71,9 @@ pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, cal
     }
     let jwt = sign_as(PS256, certificate, send_x5c, &payload).or_else(|error| {
         call.check()?;
+        if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {
+            return Err(error);
+        }
         call.log.warn("credential", || {
             format!("the key did not sign the client assertion as PS256, trying RS256: {error}")
         });

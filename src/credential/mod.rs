@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use url::Url;
+use url::{Position, Url};
 
 use crate::binding::Certificate;
+use crate::clock::date_text;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Call;
@@ -69,6 +70,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) over_mtls: bool,
     /// The request's own wish for `x5c`, where it has one.
     pub(crate) send_x5c: Option<bool>,
+}
+
+impl Ask<'_> {
+    /// The endpoint as assertions name it: without a query.
+    pub(crate) fn audience(&self) -> &str {
+        &self.token_endpoint[..Position::AfterPath]
+    }
 }
 
 /// What the credential gives: form fields, and the certificate for TLS.
@@ -213,7 +221,7 @@ fn require_valid(certificate: &Certificate, now: SystemTime) -> Result<()> {
         "the certificate {:?} (x5t#S256 {}) {what} {}; use a current one, and check this host's clock",
         certificate.subject(),
         certificate.x5t_s256(),
-        httpdate::fmt_http_date(when)
+        date_text(when)
     );
     Err(Error::new(ErrorKind::KeyUnavailable, code, message))
 }

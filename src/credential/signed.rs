@@ -49,7 +49,7 @@ impl SignedAssertions {
         let key = Key {
             sha256: *certificate.sha256(),
             send_x5c,
-            audience: ask.token_endpoint.as_str().to_owned(),
+            audience: ask.audience().to_owned(),
             extra_claims: ask.extra_assertion_claims.map(str::to_owned),
         };
         let now = unix_seconds(call.clock.now());

@@ -4,6 +4,8 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use zeroize::Zeroizing;
+
 use super::callback::{Asked, Callback, Operation, UserData, answer, mtlspop_destroy, set_error};
 use super::draft::{Draft, change};
 use super::guard::guard_or;
@@ -43,7 +45,7 @@ pub(super) struct Question {
     kind: i32,
     partition_key: String,
     partition_key_text: Lent,
-    data: Vec<u8>,
+    data: Zeroizing<Vec<u8>>,
     expires_on: i64,
 }
 
@@ -54,28 +56,29 @@ impl Handle for mtlspop_token_cache {
 }
 
 impl Handle for mtlspop_store_op {
-    type Value = Asked<Question, Option<Vec<u8>>>;
+    type Value = Asked<Question, Option<Zeroizing<Vec<u8>>>>;
     const NAME: &'static str = "store_op";
     const TAG: u64 = 0x6d74_6c73_5354_4f50;
 }
 
 impl Operation for mtlspop_store_op {
     type Question = Question;
-    type Answer = Option<Vec<u8>>;
+    type Answer = Option<Zeroizing<Vec<u8>>>;
     const CALLBACK: &'static str = "store";
     const FAILED: &'static str = "store_callback_failed";
 }
 
 impl Question {
     fn new(kind: i32, partition_key: &str, data: &[u8], expires_on: i64) -> Self {
-        let (partition_key, data) = (partition_key.to_owned(), data.to_vec());
+        let (partition_key, data) = (partition_key.to_owned(), Zeroizing::new(data.to_vec()));
         Self { kind, partition_key, partition_key_text: Lent::default(), data, expires_on }
     }
 }
 
 impl TokenStore for Callback<mtlspop_store_op> {
     fn load(&self, partition_key: &str) -> Result<Option<Vec<u8>>> {
-        self.ask(Question::new(MTLSPOP_STORE_LOAD, partition_key, &[], 0))
+        let answer = self.ask(Question::new(MTLSPOP_STORE_LOAD, partition_key, &[], 0))?;
+        Ok(answer.map(|mut data| std::mem::take(&mut *data)))
     }
 
     fn save(&self, partition_key: &str, data: &[u8], suggested_expiry: SystemTime) -> Result<()> {
@@ -213,7 +216,7 @@ pub unsafe extern "C" fn mtlspop_store_op_kind(operation: *const mtlspop_store_o
 /// the certificate; it is no secret.
 ///
 /// @param operation  the question
-/// @return printable ASCII, borrowed from operation; NULL only for an invalid handle
+/// @return one line, borrowed from operation; NULL only for an invalid handle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_store_op_partition_key(operation: *const mtlspop_store_op) -> *const c_char {
     guard_or(std::ptr::null(), || {
@@ -226,7 +229,7 @@ pub unsafe extern "C" fn mtlspop_store_op_partition_key(operation: *const mtlspo
 ///
 /// @param operation   the question
 /// @param out_length  receives the number of bytes; may be NULL
-/// @return bytes, borrowed from operation; none for a load
+/// @return bytes, borrowed from operation; NULL for a load
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_store_op_data(
     operation: *const mtlspop_store_op,
@@ -234,7 +237,10 @@ pub unsafe extern "C" fn mtlspop_store_op_data(
 ) -> *const u8 {
     unsafe {
         no_length(out_length);
-        guard_or(std::ptr::null(), || Ok(lend(&value(operation, "operation")?.question.data, out_length)))
+        guard_or(std::ptr::null(), || match value(operation, "operation")?.question.data.as_slice() {
+            [] => Ok(std::ptr::null()),
+            data => Ok(lend(data, out_length)),
+        })
     }
 }
 
@@ -263,7 +269,9 @@ pub unsafe extern "C" fn mtlspop_store_op_set_data(
         false => unsafe { bytes(data, length, "data") },
     };
     unsafe {
-        answer(operation, "mtlspop_store_op_set_data", parse, |answer, data| *answer = Some(data.to_vec()));
+        answer(operation, "mtlspop_store_op_set_data", parse, |answer, data| {
+            *answer = Some(Zeroizing::new(data.to_vec()))
+        });
     }
 }
 

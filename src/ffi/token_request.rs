@@ -131,7 +131,7 @@ pub unsafe extern "C" fn mtlspop_token_request_set_tenant_id(
     unsafe { change(request, setter, parse, TokenRequest::with_tenant_id) }
 }
 
-/// Asks another authority of the same kind and cloud than the app's. Not for apps with a region.
+/// Asks another authority of the same kind and cloud than the app's. With a region only on the app's own host.
 ///
 /// @param request  the request
 /// @param authority  an https URL with a tenant

@@ -10,6 +10,7 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 use super::exchange::Exchange;
 use super::socket::OpenError;
 use crate::binding::Certificate;
+use crate::clock::date_text;
 use crate::error::{Error, ErrorKind, TransportFailure};
 
 /// Who was spoken to.
@@ -164,7 +165,7 @@ fn client_certificate(alert: AlertDescription, presented: &Presented, peer: &Pee
     let message = format!(
         "the {peer} did not accept our certificate (TLS alert {alert:?}; x5t#S256 {}, valid until {})",
         presented.x5t_s256,
-        httpdate::fmt_http_date(presented.not_after),
+        date_text(presented.not_after),
     );
     Error::new(ErrorKind::Network, "client_certificate_rejected", message)
         .with_transport(TransportFailure::ClientCertificate)

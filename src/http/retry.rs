@@ -9,7 +9,7 @@ use crate::runtime::Call;
 
 /// Whose rules apply: the whole table of the two specs, also for what is not asked yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "probes, regions and further sources are to come"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "probes and further sources are to come"))]
 pub(crate) enum Policy {
     /// Token endpoints, OpenID configuration, WebFinger.
     Sts,

@@ -11,9 +11,9 @@ use crate::runtime::{Current, PerProcess};
 /// Where tokens are kept. Cheap to clone: clones are one cache.
 ///
 /// Each confidential client has one of its own, unless [`AppOptions::with_token_cache`] gives it one
-/// that it shares with others. Tokens of different clients, tenants, clouds, scopes, types and
-/// certificates never mix, whoever shares the cache. What was used least recently goes first when a
-/// limit is reached. After a `fork` the child starts with an empty one.
+/// that it shares with others. Tokens of different clients, tenants, clouds, scopes and types never
+/// mix, nor bound ones of different certificates; Bearer tokens are shared by the apps of one client id,
+/// whatever they prove themselves with. What was used least recently goes first when a limit is reached. After a `fork` the child starts with an empty one.
 ///
 /// [`AppOptions::with_token_cache`]: crate::AppOptions::with_token_cache
 #[derive(Clone)]
@@ -39,7 +39,7 @@ struct Settings {
 pub struct TokenCacheStatistics {
     /// Calls that got their token without asking the token service themselves.
     pub hits: u64,
-    /// The other calls: those that asked the token service, and those that failed.
+    /// Calls that asked the token service, whatever came of it.
     pub misses: u64,
     /// Tokens that went because a limit was reached.
     pub evictions: u64,

@@ -48,7 +48,7 @@ impl KeyBuilder {
 
     /// Adds scopes; neither order nor case nor repetition matters to the service, so not here either.
     pub(crate) fn scopes(self, scopes: &[String]) -> Self {
-        let mut sorted: Vec<String> = scopes.iter().map(|scope| scope.to_lowercase()).collect();
+        let mut sorted: Vec<String> = scopes.iter().map(|scope| scope.to_ascii_lowercase()).collect();
         sorted.sort_unstable();
         sorted.dedup();
         self.part("scopes", &sorted.join(" "))
@@ -105,10 +105,10 @@ impl Hash for CacheKey {
     }
 }
 
-/// The length in front keeps `a` + `bc` apart from `ab` + `c`.
+/// Names may be the caller's, too: the lengths in front keep `a` + `bc` apart from `ab` + `c`.
 fn append(text: &mut String, name: &str, value: &str) {
     // Writing to a String cannot fail.
-    let _ = write!(text, "{name}:{}:{value};", value.len());
+    let _ = write!(text, "{}:{name}:{}:{value};", name.len(), value.len());
 }
 
 #[cfg(test)]
@@ -133,6 +133,8 @@ mod tests {
         let honest = KeyBuilder::default().part("a", "x").part("b", "y").build();
         let crafted = KeyBuilder::default().part("a", "x;b:1:y").build();
         assert_ne!(honest, crafted);
+        let named = KeyBuilder::default().part("a:1:x;1:b", "y").build();
+        assert_ne!(honest, named);
         let shifted = KeyBuilder::default().part("a", "xb").part("b", "").build();
         assert_ne!(honest, shifted);
         let component = KeyBuilder::default().component("a", "x").part("b", "y").build();
@@ -148,10 +150,10 @@ mod tests {
         };
         let name = |builder: &KeyBuilder| builder.partition("thumbprint", "client", "tenant").key;
         let plain = name(&builder("public", &[]));
-        // printf 'cloud:6:public;' | openssl dgst -sha256 -binary | basenc --base64url
+        // printf '5:cloud:6:public;' | openssl dgst -sha256 -binary | basenc --base64url
         assert_eq!(
             plain,
-            "thumbprintclient_tenant__d671l-j71tKWyaF4r3DT37Oc-3UYsn3TKrTYeumw9s_AppTokenCache"
+            "thumbprintclient_tenant_6Xg9_tZlOlDmCe2Y6VblwmXK2Z8mvs10Iu3a8KK1BJQ_AppTokenCache"
         );
         assert_eq!(plain, name(&builder("public", &[]).part("more", "parts")));
         assert_ne!(plain, name(&builder("us", &[])));

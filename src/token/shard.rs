@@ -33,7 +33,7 @@ pub(crate) struct Cached {
 const REFRESH_PAUSE: i64 = 30;
 /// What an entry costs besides its texts: the structures, their places in list and table, and what
 /// the allocator adds.
-const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<CacheKey>() + 192;
+const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<CacheKey>() + 240;
 
 impl Shard {
     pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {

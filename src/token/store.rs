@@ -91,7 +91,7 @@ impl StoredPartition<'_> {
             return;
         }
         // Long enough from the start, so that no copy of a token is left behind by growing.
-        let length = tokens.iter().map(|entry| 2048 + entry.key.len() + entry.token.len()).sum();
+        let length = tokens.iter().map(Entry::length).sum();
         let mut data = Zeroizing::new(Vec::with_capacity(length));
         if serde_json::to_writer(&mut *data, &Content { version: VERSION, tokens }).is_err() {
             return;
@@ -157,13 +157,22 @@ impl Entry {
         }
     }
 
+    /// No less than its length in JSON.
+    fn length(&self) -> usize {
+        let lists =
+            self.scopes.iter().chain(self.response_parameters.iter().flat_map(|(name, value)| [name, value]));
+        let lists: usize = lists.map(|text| 6 * text.len() + 8).sum();
+        1024 + 6 * (self.key.len() + self.endpoint.len()) + self.token.len() + lists
+    }
+
     /// The token, unless it is bound to a certificate that is not at hand.
     fn into_token(self, own: Option<&Certificate>) -> Option<AccessToken> {
         let token_type = [TokenType::Bearer, TokenType::MtlsPop]
             .into_iter()
             .find(|token_type| token_type.as_str() == self.token_type)?;
         let certificate = match (token_type, self.x5t_s256) {
-            (TokenType::Bearer, None) => None,
+            // In a partition of bound tokens a Bearer token would be less than what is asked for.
+            (TokenType::Bearer, None) if own.is_none() => None,
             (TokenType::MtlsPop, Some(x5t_s256)) => {
                 Some(own.filter(|own| own.x5t_s256() == x5t_s256)?.clone())
             }
@@ -298,6 +307,20 @@ mod tests {
             store.save(&partition.partition.key, &content, SystemTime::now()).unwrap();
             assert_eq!(partition.load().len(), usize::from(believed));
         }
+    }
+
+    /// Is a Bearer token in a partition of bound ones not believed, so that no request for one is answered
+    /// with the other?
+    #[test]
+    fn no_bearer_among_bound_tokens() {
+        let (store, call) = (Map::default(), call());
+        let mut partition = stored(&store, "a", &call);
+        partition.save(&key("a", "s"), &lasting("one", 1000));
+        assert_eq!(partition.load().len(), 1);
+        let own = rcgen::generate_simple_self_signed(vec!["own.test".into()]).unwrap();
+        let pem = own.cert.pem() + &own.signing_key.serialize_pem();
+        partition.certificate = Some(Certificate::from_pem(pem.as_bytes(), None, None).unwrap());
+        assert!(partition.load().is_empty());
     }
 
     /// Is everything else that may lie there passed over, and overwritten by the next token?

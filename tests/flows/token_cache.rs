@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use devcloud::directory;
+use devcloud::{Fault, directory};
 use mtlspop::{
     App, AppOptions, CacheLevel, CacheRefreshReason, Certificate, Credential, Error, ErrorKind,
     ManagedIdentityId, Result, TokenCache, TokenSource, TokenStore,
 };
+use serde_json::json;
 
 use crate::support::{GRAPH_SCOPE, World, assert_bound, bearer, pop};
 
@@ -193,8 +194,28 @@ fn a_rejected_token_is_replaced_once() {
     let again = app.acquire_token(&request).unwrap();
     assert_eq!((again.source(), again.access_token()), (TokenSource::Cache, next.access_token()));
     assert_eq!(world.cloud.counter("token"), 2);
+    let error =
+        app.acquire_token(&bearer(GRAPH_SCOPE).with_access_token_hash_to_refresh("aGFzaA==")).unwrap_err();
+    assert!(error.message().contains("hexadecimal"), "{error}");
     let error = app.acquire_token(&request.with_force_refresh(true)).unwrap_err();
     assert_eq!(error.code(), "force_refresh_and_token_hash_not_compatible");
+}
+
+/// A stored token that is due for replacement: is it served where the service is down (design, decision 4)?
+#[test]
+fn a_stored_token_outlives_an_outage() {
+    let world = World::new();
+    let store = Arc::new(Store::default());
+    let cache = || TokenCache::new().with_store(store.clone());
+    world.cloud.fault(Fault::set("token", json!({"refresh_in": 600}))).unwrap();
+    let stored = app(&world, &cache()).acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
+    world.advance(Duration::from_secs(1000));
+    world.cloud.fault(Fault { times: 2, ..Fault::status("token", 503) }).unwrap();
+    let token = app(&world, &cache()).acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
+    assert_eq!(token.access_token(), stored.access_token());
+    assert_eq!(token.metadata().cache_level, CacheLevel::L2Cache);
+    let token = app(&world, &cache()).acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
+    assert_eq!(token.source(), TokenSource::IdentityProvider);
 }
 
 /// Is what has expired fetched anew although the store still has it, and the reason told?
