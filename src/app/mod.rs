@@ -273,12 +273,12 @@ impl Core {
             };
             let token = match (fetched, held.take()) {
                 (Ok(token), _) => Arc::new(token),
-                (Err(error), Some(held)) => {
+                (Err(error), Some(held)) if !call.cancel.is_cancelled() => {
                     self.refresh_failed(&error, call);
                     level = CacheLevel::L2Cache;
                     return Ok(held);
                 }
-                (Err(error), None) => return Err(error),
+                (Err(error), _) => return Err(error),
             };
             caches.tokens.put(key, token.clone());
             if let Some(stored) = &stored {
