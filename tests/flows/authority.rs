@@ -313,3 +313,39 @@ fn adfs_out_of_order() {
     assert_eq!(world.cloud.counter("token"), 0);
     app.acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
 }
+
+/// The tenant of a request (section 1.4): is it the effective one, for the token, for the rule that PoP needs
+/// a tenant, and for the cache; and are placeholders in it ignored?
+#[test]
+fn tenant_of_a_request() {
+    let world = World::new();
+    let common = || options(&world).with_authority("https://login.microsoftonline.com/common");
+    let app = App::new(common().with_credential(world.sni_credential())).unwrap();
+    let code = |request: &TokenRequest| app.acquire_token(request).unwrap_err().code().to_owned();
+    assert_eq!(code(&pop(GRAPH_SCOPE)), "missing_tenanted_authority");
+    assert_eq!(code(&pop(GRAPH_SCOPE).with_tenant_id("organizations")), "missing_tenanted_authority");
+    assert_eq!(code(&pop(GRAPH_SCOPE).with_tenant_id("a/b")), "invalid_argument");
+    assert_eq!(world.cloud.requests().len(), 0);
+    for tenant in [directory::TENANT_ID, directory::OTHER_TENANT_ID] {
+        let token = app.acquire_token(&pop(GRAPH_SCOPE).with_tenant_id(tenant)).unwrap();
+        assert_eq!(token.tenant_id(), Some(tenant));
+        assert_eq!(crate::support::claims(&token)["tid"], tenant);
+    }
+
+    // The same by another authority of the cloud: only without a region, and only of the cloud.
+    let own = options(&world).with_authority(&authority("login.microsoftonline.com"));
+    let app = App::new(own.with_credential(world.sni_credential())).unwrap();
+    let other = |host: &str| {
+        bearer(GRAPH_SCOPE).with_authority(&format!("https://{host}/{}", directory::OTHER_TENANT_ID))
+    };
+    let token = app.acquire_token(&other("login.windows.net")).unwrap();
+    assert_eq!(token.tenant_id(), Some(directory::OTHER_TENANT_ID));
+    let refused = |request| app.acquire_token(&request).unwrap_err().code().to_owned();
+    assert_eq!(refused(other("login.microsoftonline.us")), "authority_host_mismatch");
+    assert_eq!(
+        refused(bearer(GRAPH_SCOPE).with_authority("https://d.example/dstsv2/t")),
+        "authority_type_mismatch"
+    );
+    let regional = world.sni().acquire_token(&other("login.windows.net")).unwrap_err();
+    assert_eq!(regional.code(), "authority_override_regional");
+}
