@@ -32,8 +32,6 @@ int main(int argc, char **argv)
     mtlspop_certificate *certificate = NULL;
     mtlspop_token_request *request = NULL;
     mtlspop_token *token = NULL;
-    mtlspop_http_request *call = NULL;
-    mtlspop_http_response *response = NULL;
     mtlspop_error *error = NULL;
     static uint8_t chain[65536];
     size_t length;
@@ -59,15 +57,10 @@ int main(int argc, char **argv)
     mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
     if (mtlspop_app_new(options, &app, &error) || mtlspop_app_acquire_token(app, request, &token, &error))
         goto done;
-    call = mtlspop_http_request_new("GET", example_url());
-    if (mtlspop_app_send(app, token, call, &response, &error))
-        goto done;
-    result = example_result("external_signer", token, certificate, response);
+    result = example_call("external_signer", app, token, &error);
 
 done:
     example_error(error);
-    mtlspop_http_response_free(response);
-    mtlspop_http_request_free(call);
     mtlspop_token_free(token);
     mtlspop_token_request_free(request);
     mtlspop_app_free(app);
