@@ -78,7 +78,7 @@ impl AssertionProvider for Callback<mtlspop_assertion_op> {
 
 impl CertificateProvider for Callback<mtlspop_assertion_op> {
     fn certificate(&self, request: &AssertionRequest<'_>) -> Result<Certificate> {
-        let answer = self.ask(Question::new(request))?;
+        let answer = self.ask_as("certificate", Question::new(request))?;
         answer.certificate.ok_or_else(|| {
             let message = "the certificate callback returned 0 but set no certificate";
             match request.token_type {

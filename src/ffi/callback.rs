@@ -86,6 +86,11 @@ impl<H: Operation> Callback<H> {
 
     /// Asks, and gives what the callback answered if it reported success.
     pub(super) fn ask(&self, question: H::Question) -> Result<H::Answer> {
+        self.ask_as(H::CALLBACK, question)
+    }
+
+    /// The same where the callback goes by another name.
+    pub(super) fn ask_as(&self, name: &str, question: H::Question) -> Result<H::Answer> {
         let operation = Lend(boxed::<H>(Asked { question, reply: RefCell::default() }));
         // SAFETY: the caller gave the function to be called with this pointer and an operation.
         let status = unsafe { (self.function)(self.userdata.pointer(), operation.0) };
@@ -96,7 +101,7 @@ impl<H: Operation> Callback<H> {
         }
         if status != 0 {
             let text = reply.error.unwrap_or_else(|| format!("it returned {status} and set no error text"));
-            let message = format!("the {} callback failed: {text}", H::CALLBACK);
+            let message = format!("the {name} callback failed: {text}");
             return Err(Error::new(ErrorKind::Callback, H::FAILED, message));
         }
         Ok(reply.answer)
