@@ -54,7 +54,7 @@ pub(super) const CODES: &[Row] = &[
         "Client_Credentials_Required_In_Confidential_Client_Application",
         &[InvalidArgument],
         "a confidential client app was given no credential",
-        "Set a certificate, a secret or an assertion callback.",
+        "Set a certificate, a secret, an assertion callback or a federated token file.",
     ),
     msal(
         "authority_host_mismatch",
