@@ -180,12 +180,13 @@ impl App {
     ) -> Token {
         let correlation_id = request.correlation_id();
         seen.reason = CacheRefreshReason::NotApplicable;
-        if self.core.caches.get().flights.is_running(key) {
-            return Token::cached(cached.token, correlation_id);
-        }
+        // The claim comes first: it takes no lock, and in an outage each hit comes here.
         let Some(claim) = cached.claim_refresh(&self.core.clock) else {
             return Token::cached(cached.token, correlation_id);
         };
+        if self.core.caches.get().flights.is_running(key) {
+            return Token::cached(cached.token, correlation_id);
+        }
         seen.reason = CacheRefreshReason::ProactivelyRefreshed;
         let Some(background) = &self.background else {
             let call = self.core.call(request, request.cancel());
