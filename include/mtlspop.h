@@ -1027,33 +1027,6 @@ mtlspop_app_options *mtlspop_app_options_new_managed_identity(void);
 mtlspop_app_options *mtlspop_app_options_new_confidential_client(const char *client_id);
 
 /**
- * Names a user-assigned managed identity by its client id.
- *
- * @param options    settings for a managed identity
- * @param client_id  the identity's client id
- */
-void mtlspop_app_options_set_user_assigned_client_id(mtlspop_app_options *options,
-                                                     const char *client_id);
-
-/**
- * Names a user-assigned managed identity by its object (principal) id.
- *
- * @param options    settings for a managed identity
- * @param object_id  the identity's object id
- */
-void mtlspop_app_options_set_user_assigned_object_id(mtlspop_app_options *options,
-                                                     const char *object_id);
-
-/**
- * Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
- *
- * @param options      settings for a managed identity
- * @param resource_id  the identity's resource id
- */
-void mtlspop_app_options_set_user_assigned_resource_id(mtlspop_app_options *options,
-                                                       const char *resource_id);
-
-/**
  * Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>", or the authority of an AD FS,
  * dSTS, B2C or CIAM. Of the authority setters, the last one counts.
  *
@@ -1222,6 +1195,32 @@ void mtlspop_app_options_set_metrics(mtlspop_app_options *options,
  * @param options  the settings; NULL is fine
  */
 void mtlspop_app_options_free(mtlspop_app_options *options);
+/**
+ * Names a user-assigned managed identity by its client id.
+ *
+ * @param options    settings for a managed identity
+ * @param client_id  the identity's client id
+ */
+void mtlspop_app_options_set_user_assigned_client_id(mtlspop_app_options *options,
+                                                     const char *client_id);
+
+/**
+ * Names a user-assigned managed identity by its object (principal) id.
+ *
+ * @param options    settings for a managed identity
+ * @param object_id  the identity's object id
+ */
+void mtlspop_app_options_set_user_assigned_object_id(mtlspop_app_options *options,
+                                                     const char *object_id);
+
+/**
+ * Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
+ *
+ * @param options      settings for a managed identity
+ * @param resource_id  the identity's resource id
+ */
+void mtlspop_app_options_set_user_assigned_resource_id(mtlspop_app_options *options,
+                                                       const char *resource_id);
 
 /**
  * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.

@@ -46,7 +46,7 @@ pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{SignRequest, Signer};
 pub use log::{LogFn, LogLevel, Logger};
-pub use managed_identity::ManagedIdentityId;
+pub use managed_identity::{ManagedIdentityId, ManagedIdentitySource};
 pub use metrics::{Metric, MetricKind, MetricsFn};
 pub use resource::{HttpRequest, HttpResponse};
 pub use runtime::Cancel;

@@ -43,7 +43,7 @@ impl ManagedIdentity {
         request.check_for_managed_identity()?;
         let host = match &self.source {
             Source::Imds(imds) => imds.cache_name(),
-            Source::Other(name) => name,
+            Source::Other(kind) => kind.name(),
         };
         Ok(key
             .component("client", &self.id.cache_name())
@@ -75,18 +75,20 @@ impl ManagedIdentity {
             (Source::Imds(imds), TokenType::MtlsPop) => {
                 self.fetch_bound(core, caches, imds, request, reason, call)
             }
-            (Source::Other(name), TokenType::MtlsPop) => Err(Error::new(
+            (other, TokenType::MtlsPop) => Err(Error::new(
                 ErrorKind::NotSupported,
                 "mtls_pop_not_supported_for_environment",
                 format!(
-                    "this host's managed identity comes from {name}, which issues no bound tokens; ask for Bearer"
+                    "this host's managed identity comes from {}, which issues no bound tokens; ask for Bearer",
+                    other.kind().name()
                 ),
             )),
-            (Source::Other(name), TokenType::Bearer) => Err(Error::new(
+            (other, TokenType::Bearer) => Err(Error::new(
                 ErrorKind::NotSupported,
                 "managed_identity_all_sources_unavailable",
                 format!(
-                    "this host's managed identity comes from {name}, which this version does not speak; it speaks IMDS"
+                    "this host's managed identity comes from {}, which this version does not speak; it speaks IMDS",
+                    other.kind().name()
                 ),
             )),
         }

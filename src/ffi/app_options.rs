@@ -77,42 +77,6 @@ pub unsafe extern "C" fn mtlspop_app_options_new_confidential_client(
     })
 }
 
-/// Names a user-assigned managed identity by its client id.
-///
-/// @param options    settings for a managed identity
-/// @param client_id  the identity's client id
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_client_id(
-    options: *mut mtlspop_app_options,
-    client_id: *const c_char,
-) {
-    unsafe { user_assigned(options, client_id, "client_id", ManagedIdentityId::ClientId) }
-}
-
-/// Names a user-assigned managed identity by its object (principal) id.
-///
-/// @param options    settings for a managed identity
-/// @param object_id  the identity's object id
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_object_id(
-    options: *mut mtlspop_app_options,
-    object_id: *const c_char,
-) {
-    unsafe { user_assigned(options, object_id, "object_id", ManagedIdentityId::ObjectId) }
-}
-
-/// Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
-///
-/// @param options      settings for a managed identity
-/// @param resource_id  the identity's resource id
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_resource_id(
-    options: *mut mtlspop_app_options,
-    resource_id: *const c_char,
-) {
-    unsafe { user_assigned(options, resource_id, "resource_id", ManagedIdentityId::ResourceId) }
-}
-
 /// Sets who issues tokens: "https://login.microsoftonline.com/<tenant id>", or the authority of an AD FS,
 /// dSTS, B2C or CIAM. Of the authority setters, the last one counts.
 ///
@@ -368,17 +332,6 @@ pub unsafe extern "C" fn mtlspop_app_options_free(options: *mut mtlspop_app_opti
         unsafe { free(options) };
         Ok(())
     });
-}
-
-unsafe fn user_assigned(
-    options: *mut mtlspop_app_options,
-    id: *const c_char,
-    parameter: &str,
-    kind: fn(String) -> ManagedIdentityId,
-) {
-    let parse = || Ok(kind(unsafe { required(id, parameter) }?.to_owned()));
-    let setter = format!("mtlspop_app_options_set_user_assigned_{parameter}");
-    unsafe { change(options, &setter, parse, AppOptions::with_managed_identity_id) }
 }
 
 fn call_log(

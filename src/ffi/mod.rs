@@ -15,6 +15,7 @@
 
 mod app;
 mod app_credential;
+mod app_managed_identity;
 mod app_options;
 mod assertion;
 mod buffer;

@@ -4,6 +4,7 @@ pub(crate) mod imds_v1;
 pub(crate) mod imds_v2;
 mod source;
 
+pub use source::ManagedIdentitySource;
 pub(crate) use source::{Source, detect};
 
 /// Which managed identity of the host is meant.
