@@ -39,7 +39,7 @@ mod token;
 
 pub use app::{App, AppOptions, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
 pub use authority::RegionOutcome;
-pub use binding::{Certificate, Pkcs12Format};
+pub use binding::{BindingStore, Certificate, Pkcs12Format, StoreSecretFn};
 pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};

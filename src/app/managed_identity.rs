@@ -1,16 +1,16 @@
 //! Tokens for a managed identity: IMDSv1 for Bearer, a certificate from IMDSv2 for PoP (managed_identity spec).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use super::binding_certificate::{BindingCertificates, worth_replacing};
 use super::{Caches, Core, TokenRequest};
 use crate::authority::RegionDetails;
-use crate::binding::{Binding, Lifetime, lifetime};
-use crate::clock::unix_seconds;
-use crate::error::{Error, ErrorKind, Result, TransportFailure};
+use crate::binding::Binding;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Imds;
-use crate::managed_identity::{ManagedIdentityId, Source, imds_v1, imds_v2};
-use crate::runtime::Call;
+use crate::managed_identity::{ManagedIdentityId, Source, imds_v1};
+use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
     AccessToken, Api, CacheRefreshReason, KeyBuilder, Telemetry, TokenPost, TokenType, merge_claims,
     request_token,
@@ -112,7 +112,8 @@ impl ManagedIdentity {
         })
     }
 
-    /// Sections 5.10 and 5.11: the token over mTLS; a certificate that is rejected is replaced once.
+    /// Sections 5.10 and 5.11: the token over mTLS. A certificate that is rejected is replaced, as often as
+    /// the design's table says.
     fn fetch_bound(
         &self,
         core: &Core,
@@ -123,26 +124,83 @@ impl ManagedIdentity {
         call: &Call,
     ) -> Result<AccessToken> {
         let scope = format!("{}/.default", resource_of(request)?.trim_end_matches('/'));
-        let ask = |binding: &Binding| self.ask(core, binding, &scope, request, reason, call);
-        let binding = self.binding(core, caches, imds, None, call)?;
-        let error = match ask(&binding) {
-            Err(error) => error,
-            token => return token,
+        let throttle = caches.tokens.throttle();
+        let ask = |binding: &Binding| {
+            let waits = format!("{}.{}.{scope}.", binding.client_id, binding.endpoint);
+            throttle.check(&waits, core.clock.now())?;
+            self.ask(core, binding, &scope, request, reason, call)
+                .inspect_err(|error| throttle.note(&waits, error, core.clock.now()))
         };
-        if !blames_certificate(&error, &binding, core.clock.now()) {
-            return Err(error);
+        let certificates = self.certificates(core, caches, imds);
+        let mut binding = certificates.current(call)?;
+        let mut rejected: Vec<Arc<Binding>> = Vec::new();
+        let mut claim: Option<Claim> = None;
+        loop {
+            let error = match ask(&binding) {
+                Err(error) => error,
+                Ok(token) => {
+                    // Only now is it clear that it was the certificate: until then its tokens stay in use.
+                    for rejected in rejected {
+                        caches.tokens.remove_bound_to(rejected.certificate.x5t_s256());
+                    }
+                    if let Some(claim) = claim {
+                        claim.done();
+                    }
+                    return Ok(token);
+                }
+            };
+            if rejected.len() as u32 >= worth_replacing(&error, &binding, core.clock.now()) {
+                return Err(error);
+            }
+            if rejected.is_empty() {
+                claim = match certificates.claim_replacement() {
+                    Claimed::Yours(claim) => Some(claim),
+                    // All get the one that the other gets.
+                    Claimed::Taken => None,
+                    Claimed::Paused => return Err(error),
+                };
+            } else if call.sleep(BACK_OFF).is_err() {
+                call.check()?;
+                return Err(error);
+            }
+            core.log.warn("managed_identity", || {
+                format!("the binding certificate may have been rejected ({}), getting another", error.code())
+            });
+            let next = match certificates.replace(&binding, call) {
+                Ok(next) => next,
+                Err(minting) => {
+                    return Err(error.context(&format!("no other certificate either ({minting})")));
+                }
+            };
+            rejected.push(std::mem::replace(&mut binding, next));
         }
-        core.log.warn("managed_identity", || {
-            format!("the binding certificate may have been rejected ({}), getting a new one", error.code())
-        });
-        let next = match self.binding(core, caches, imds, Some(&binding), call) {
-            Ok(next) => next,
-            Err(minting) => return Err(error.context(&format!("no new certificate either ({minting})"))),
-        };
-        let token = ask(&next)?;
-        // Only now is it clear that it was the certificate: until then its tokens stay in use.
-        caches.tokens.remove_bound_to(binding.certificate.x5t_s256());
-        Ok(token)
+    }
+
+    /// Whether the certificate that `request` was answered with should be renewed while nobody waits.
+    pub(super) fn is_renewal_due(&self, core: &Core, caches: &Caches, request: &TokenRequest) -> bool {
+        match (&self.source, request.token_type()) {
+            (Source::Imds(imds), TokenType::MtlsPop) => {
+                self.certificates(core, caches, imds).is_renewal_due()
+            }
+            _ => false,
+        }
+    }
+
+    /// Renews it.
+    pub(super) fn renew(&self, core: &Core, caches: &Caches, call: &Call) -> Result<()> {
+        match &self.source {
+            Source::Imds(imds) => self.certificates(core, caches, imds).renew(call),
+            Source::Other(_) => Ok(()),
+        }
+    }
+
+    fn certificates<'a>(
+        &'a self,
+        core: &'a Core,
+        caches: &'a Caches,
+        imds: &'a Imds,
+    ) -> BindingCertificates<'a> {
+        BindingCertificates { core, caches, imds, id: &self.id }
     }
 
     /// The token leg (section 5.10).
@@ -189,87 +247,10 @@ impl ManagedIdentity {
             certificate: Some(binding.certificate.clone()),
         })
     }
-
-    /// The certificate of this identity: the one in use, unless that is `rejected`, or a new one.
-    fn binding(
-        &self,
-        core: &Core,
-        caches: &Caches,
-        imds: &Imds,
-        rejected: Option<&Arc<Binding>>,
-        call: &Call,
-    ) -> Result<Arc<Binding>> {
-        let name = format!("{} {}", imds.cache_name(), self.id.cache_name());
-        let known = |binding: Option<Arc<Binding>>, wanted: Lifetime| {
-            binding
-                .filter(|b| rejected.is_none_or(|rejected| !Arc::ptr_eq(b, rejected)))
-                .filter(|b| lifetime(&b.certificate, core.clock.now()) == wanted)
-        };
-        let usable = |binding| known(binding, Lifetime::Fresh);
-        if let Some(binding) = usable(caches.bindings.of_name(&name)) {
-            return Ok(binding);
-        }
-        let ending = known(caches.bindings.of_name(&name), Lifetime::RenewFirst);
-        let renewal = match &ending {
-            // Another caller is trying, or has just failed.
-            Some(ending) if !caches.bindings.claim_renewal(unix_seconds(core.clock.now())) => {
-                return Ok(ending.clone());
-            }
-            // A host that does not answer must leave time for the certificate in use.
-            Some(_) => call.limited(call.remaining().map_or(RENEWAL_TIME, |left| RENEWAL_TIME.min(left / 2))),
-            None => call.clone(),
-        };
-        let minted = caches.bindings.name_once(
-            &name,
-            &renewal,
-            || usable(caches.bindings.of_name(&name)),
-            || {
-                let client = core.pool.direct()?;
-                let metadata = imds_v2::platform_metadata(imds, &client, &self.id, &renewal)?;
-                let identity = format!("{} {}", imds.cache_name(), metadata.client_id);
-                caches.bindings.name(&name, &identity);
-                let present = || usable(caches.bindings.of_identity(&identity));
-                caches.bindings.mint_once(&identity, &renewal, present, || {
-                    let again = rejected.is_some();
-                    let minted =
-                        Arc::new(imds_v2::mint(imds, &client, &self.id, &metadata, again, &renewal)?);
-                    caches.bindings.put(&identity, minted.clone());
-                    Ok(minted)
-                })
-            },
-        );
-        match (minted, ending) {
-            (Err(error), Some(ending)) if call.check().is_ok() => {
-                core.log.warn("managed_identity", || {
-                    format!(
-                        "renewal failed ({}), the certificate in use has less than a day left",
-                        error.code()
-                    )
-                });
-                Ok(ending)
-            }
-            (minted, _) => minted,
-        }
-    }
 }
 
-/// What a renewal may take while there still is a certificate to use.
-const RENEWAL_TIME: Duration = Duration::from_secs(30);
-
-/// A certificate is not suspected in its first minutes: a service that resets every connection would
-/// otherwise cost a new key and certificate for each call.
-const ABOVE_SUSPICION: Duration = Duration::from_secs(5 * 60);
-
-/// Whether another certificate may help: the service said so, TLS did, or the connection broke after
-/// the certificate had been sent.
-fn blames_certificate(error: &Error, binding: &Binding, now: SystemTime) -> bool {
-    let age = now.duration_since(binding.minted).unwrap_or_default();
-    match error.transport() {
-        Some(TransportFailure::ClientCertificate) => true,
-        Some(TransportFailure::Reset) => age >= ABOVE_SUSPICION,
-        _ => error.code().eq_ignore_ascii_case("invalid_client"),
-    }
-}
+/// Before yet another certificate is tried.
+const BACK_OFF: Duration = Duration::from_secs(2);
 
 /// The one resource of a request, without the `/.default` that scopes end in (section 2.3).
 fn resource_of(request: &TokenRequest) -> Result<&str> {

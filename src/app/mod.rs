@@ -1,5 +1,6 @@
 //! An app and its one flow: look into the cache, otherwise fetch once for all who wait.
 
+mod binding_certificate;
 mod confidential_client;
 mod managed_identity;
 mod measure;
@@ -15,7 +16,7 @@ use once_cell::sync::Lazy;
 use uuid::Uuid;
 
 use crate::authority::RegionMemory;
-use crate::binding::BindingCache;
+use crate::binding::{BindingCache, BindingStore};
 use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
 use crate::http::Pool;
@@ -48,6 +49,10 @@ struct Core {
     identity: Identity,
     caches: Arc<PerProcess<Caches>>,
     client_capabilities: Vec<String>,
+    /// Where the certificates of managed identities outlive the process.
+    binding_store: Option<Arc<BindingStore>>,
+    /// Whether the app has a thread for work that is nobody's call.
+    has_background: bool,
     pool: Pool,
     clock: Arc<dyn Clock>,
     log: Logger,
@@ -86,6 +91,8 @@ impl App {
             identity: parts.identity,
             caches,
             client_capabilities: parts.client_capabilities,
+            binding_store: parts.binding_store,
+            has_background: parts.background_refresh,
             pool: parts.pool,
             clock: parts.clock,
             log: parts.log,
@@ -135,6 +142,9 @@ impl App {
         let token = self.core.fetch_once(&key, request, seen, &call);
         let hit = token.as_ref().is_ok_and(|token| token.source() == TokenSource::Cache);
         self.core.caches.get().tokens.count(&key, hit);
+        if token.is_ok() {
+            self.renew_certificate(request);
+        }
         token.map_err(|error| {
             let error = error.with_correlation_id(&call.correlation_id);
             self.core.log.error("app", || format!("no token: {} ({})", error.code(), call.correlation_id));
@@ -199,7 +209,7 @@ impl App {
         background.spawn(move |cancel| {
             // The caller has its token: only the app may stop this, not the caller's flag or timeout.
             let request = request.with_timeout(None);
-            let call = core.call(&request, cancel);
+            let call = core.call(&request, cancel.clone());
             let started = core.clock.monotonic();
             let mut seen = Seen { reason: CacheRefreshReason::ProactivelyRefreshed, ..Seen::default() };
             let outcome = core.fetch_once(&key, &request, &mut seen, &call);
@@ -207,15 +217,46 @@ impl App {
             if core.metrics.is_on() {
                 core.measure(&core.subject(&request), &outcome, &seen, started);
             }
-            if let Err(error) = outcome {
-                core.refresh_failed(&error, &call);
+            match outcome {
+                Ok(_) => core.renew_certificate(&request, cancel),
+                Err(error) => core.refresh_failed(&error, &call),
             }
         });
         Token::cached(cached.token, correlation_id)
     }
 }
 
+impl App {
+    /// Has the certificate behind an answer to `request` renewed by the app's thread, where it is due.
+    fn renew_certificate(&self, request: &TokenRequest) {
+        let Some(background) = &self.background else { return };
+        if self.core.is_renewal_due(request) {
+            let (core, request) = (self.core.clone(), request.clone());
+            background.spawn(move |cancel| core.renew_certificate(&request, cancel));
+        }
+    }
+}
+
 impl Core {
+    fn is_renewal_due(&self, request: &TokenRequest) -> bool {
+        match &self.identity {
+            Identity::ManagedIdentity(identity) => identity.is_renewal_due(self, &self.caches.get(), request),
+            Identity::ConfidentialClient(_) => false,
+        }
+    }
+
+    /// Renews the certificate behind `request` on a thread that nobody waits for.
+    fn renew_certificate(&self, request: &TokenRequest, cancel: Cancel) {
+        let Identity::ManagedIdentity(identity) = &self.identity else { return };
+        if self.is_renewal_due(request) {
+            let call =
+                Call::new(self.clock.clone(), cancel, self.log.clone(), Uuid::new_v4().to_string(), None);
+            if let Err(error) = identity.renew(self, &self.caches.get(), &call) {
+                self.log.warn("app", || format!("a certificate was not renewed: {}", error.code()));
+            }
+        }
+    }
+
     fn call(&self, request: &TokenRequest, cancel: Cancel) -> Call {
         let id = request.correlation_id().map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         Call::new(self.clock.clone(), cancel, self.log.clone(), id, request.timeout())

@@ -11,6 +11,7 @@ use super::measure::extended;
 use super::parameters::Parameters;
 use super::{HOST, Identity};
 use crate::authority::{Authority, RegionSetting, Resolver};
+use crate::binding::BindingStore;
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
@@ -35,6 +36,7 @@ pub struct AppOptions {
     parameters: Parameters,
     token_cache: Option<TokenCache>,
     background_refresh: Option<bool>,
+    binding_store: Option<BindingStore>,
     /// A managed identity was named for a confidential client.
     misplaced_id: bool,
     transport: TransportOptions,
@@ -63,6 +65,7 @@ pub(super) struct Parts {
     pub(super) token_cache: TokenCache,
     pub(super) pool: Pool,
     pub(super) background_refresh: bool,
+    pub(super) binding_store: Option<Arc<BindingStore>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Logger,
     pub(super) metrics: Metrics,
@@ -92,6 +95,7 @@ impl AppOptions {
             parameters: Parameters::default(),
             token_cache: None,
             background_refresh: None,
+            binding_store: None,
             misplaced_id: false,
             transport: TransportOptions::default(),
             clock: Arc::new(SystemClock),
@@ -174,6 +178,13 @@ impl AppOptions {
         self
     }
 
+    /// Where the binding certificates of a managed identity are kept on disk with their keys, so that the
+    /// next start of the program, and other processes with this store, need no new ones. Off without it.
+    pub fn with_binding_store(mut self, store: BindingStore) -> Self {
+        self.binding_store = Some(store);
+        self
+    }
+
     /// How long a connection may take to come about: name look-up, TCP, proxy and TLS together; 10
     /// seconds by default. IMDS never gets more than 2.
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
@@ -235,6 +246,7 @@ impl AppOptions {
     /// Checks everything that can be checked without a request.
     pub(super) fn check(self) -> Result<Parts> {
         let stored = self.token_cache.as_ref().is_some_and(|cache| cache.store().is_some());
+        let stored = stored || self.binding_store.as_ref().is_some_and(BindingStore::calls_back);
         let calls_back = stored || self.credential.as_ref().is_some_and(Credential::calls_back);
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {
@@ -252,11 +264,19 @@ impl AppOptions {
                         "a managed identity app takes no {what}: the host decides; use a confidential client app"
                     )));
                 }
+                if let Some(store) = &self.binding_store {
+                    store.check(&self.log)?;
+                }
                 Identity::ManagedIdentity(ManagedIdentity::new(id, detect(self.env.as_ref())?)?)
             }
             Kind::ConfidentialClient { .. } if self.misplaced_id => {
                 return Err(Error::argument(
                     "a confidential client app takes no user-assigned managed identity; its client id is its own",
+                ));
+            }
+            Kind::ConfidentialClient { .. } if self.binding_store.is_some() => {
+                return Err(Error::argument(
+                    "a confidential client app takes no binding store: its certificate is its credential",
                 ));
             }
             Kind::ConfidentialClient { client_id } => {
@@ -291,6 +311,7 @@ impl AppOptions {
             token_cache: self.token_cache.unwrap_or_default(),
             pool: Pool::new(self.transport, self.env)?,
             background_refresh: self.background_refresh.unwrap_or(!calls_back),
+            binding_store: self.binding_store.map(Arc::new),
             clock: self.clock,
             log: self.log,
             metrics: self.metrics,

@@ -1,12 +1,14 @@
 //! Issued certificates in memory: one per identity, whatever name the identity was asked for by.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Binding;
+use crate::clock::Clock;
 use crate::error::Result;
-use crate::runtime::{Call, Flights};
+use crate::key::PrivateKey;
+use crate::runtime::{Call, Claim, Claimed, Claims, Flights};
 
 /// Shared by all managed identity apps of a process.
 pub(crate) struct BindingCache {
@@ -15,39 +17,53 @@ pub(crate) struct BindingCache {
     naming: Flights<String, Arc<Binding>>,
     /// Minting for an identity.
     minting: Flights<String, Arc<Binding>>,
-    /// Unix seconds before which no certificate that still works is tried to be replaced.
-    no_renewal_before: AtomicI64,
 }
-
-/// Seconds between two tries to replace a certificate that still works.
-const RENEWAL_PAUSE: i64 = 30;
 
 #[derive(Default)]
 struct State {
     /// From the name the caller gave to the identity.
     identities: HashMap<String, String>,
-    bindings: HashMap<String, Arc<Binding>>,
+    known: HashMap<String, Known>,
+    /// Names that the store in a directory has.
+    stored_names: HashSet<(String, Box<Path>)>,
 }
+
+/// What there is for one identity.
+#[derive(Default)]
+struct Known {
+    binding: Option<Arc<Binding>>,
+    /// A key that no certificate could be had for yet; the next try goes on with it.
+    waiting_key: Option<Arc<dyn PrivateKey>>,
+    renewal: Claims,
+    replacement: Claims,
+    /// The directories of the stores that have `binding`.
+    stored_in: Vec<Box<Path>>,
+}
+
+/// Seconds between two tries to renew a certificate that still works.
+const RENEWAL_PAUSE: i64 = 30;
+/// Seconds in which no other certificate is tried after new ones have been rejected as well.
+const REPLACEMENT_PAUSE: i64 = 60;
 
 impl BindingCache {
     pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::default(),
-            naming: Flights::new(),
-            minting: Flights::new(),
-            no_renewal_before: AtomicI64::new(i64::MIN),
-        }
+        Self { state: Mutex::default(), naming: Flights::new(), minting: Flights::new() }
     }
 
     /// The certificate of the identity that `name` is known to mean, fresh or not.
     pub(crate) fn of_name(&self, name: &str) -> Option<Arc<Binding>> {
         let state = self.lock();
-        state.bindings.get(state.identities.get(name)?).cloned()
+        state.known.get(state.identities.get(name)?)?.binding.clone()
     }
 
     /// The certificate of `identity`, fresh or not.
     pub(crate) fn of_identity(&self, identity: &str) -> Option<Arc<Binding>> {
-        self.lock().bindings.get(identity).cloned()
+        self.lock().known.get(identity)?.binding.clone()
+    }
+
+    /// The identity that `name` is known to mean.
+    pub(crate) fn identity(&self, name: &str) -> Option<String> {
+        self.lock().identities.get(name).cloned()
     }
 
     /// Remembers that `name` means `identity`.
@@ -57,19 +73,53 @@ impl BindingCache {
 
     /// Keeps `binding` for `identity`, in place of what was there.
     pub(crate) fn put(&self, identity: &str, binding: Arc<Binding>) {
-        let replaced = self.lock().bindings.insert(identity.to_owned(), binding);
+        let replaced = self.with(identity, |known| {
+            known.stored_in.clear();
+            (known.waiting_key.take(), known.binding.replace(binding))
+        });
         drop(replaced);
     }
 
-    /// Claims the next renewal for the caller; `false` where one was tried a moment ago.
-    pub(crate) fn claim_renewal(&self, now: i64) -> bool {
-        let before = self.no_renewal_before.load(Ordering::Relaxed);
-        let next = now + RENEWAL_PAUSE;
-        now >= before
-            && self
-                .no_renewal_before
-                .compare_exchange(before, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+    /// The key to ask for the next certificate of `identity` with: the one of a try that failed, or a
+    /// new one.
+    pub(crate) fn next_key(
+        &self,
+        identity: &str,
+        make: impl FnOnce() -> Result<Arc<dyn PrivateKey>>,
+    ) -> Result<Arc<dyn PrivateKey>> {
+        if let Some(key) = self.with(identity, |known| known.waiting_key.clone()) {
+            return Ok(key);
+        }
+        let made = make()?;
+        self.with(identity, |known| known.waiting_key = Some(made.clone()));
+        Ok(made)
+    }
+
+    /// Claims the renewal of what `name` means; `None` where another caller is at it or has just failed.
+    pub(crate) fn claim_renewal(&self, name: &str, clock: &Arc<dyn Clock>) -> Option<Claim> {
+        self.of_known(name, |known| known.renewal.clone())?.claim(clock, RENEWAL_PAUSE)
+    }
+
+    /// The same for putting another certificate in the place of one that was rejected.
+    pub(crate) fn claim_replacement(&self, name: &str, clock: &Arc<dyn Clock>) -> Claimed {
+        let claims = self.of_known(name, |known| known.replacement.clone()).unwrap_or_default();
+        claims.ask(clock, REPLACEMENT_PAUSE)
+    }
+
+    /// Notes that the store in `directory` has the certificate of `identity`. `false` where it was known.
+    pub(crate) fn note_stored(&self, identity: &str, directory: &Path) -> bool {
+        self.with(identity, |known| {
+            let new = !known.stored_in.iter().any(|stored| **stored == *directory);
+            if new {
+                known.stored_in.push(directory.into());
+            }
+            new
+        })
+    }
+
+    /// Notes that the store in `directory` has `name`. `false` where it was known.
+    pub(crate) fn note_name_stored(&self, name: &str, directory: &Path) -> bool {
+        self.lock().stored_names.insert((name.to_owned(), directory.into()))
     }
 
     /// Resolves `name` once, however many callers ask at the same time.
@@ -92,6 +142,15 @@ impl BindingCache {
         mint: impl FnOnce() -> Result<Arc<Binding>>,
     ) -> Result<Arc<Binding>> {
         Ok(self.minting.run(&identity.to_owned(), call, present, mint)?.0)
+    }
+
+    fn of_known<T>(&self, name: &str, get: impl FnOnce(&Known) -> T) -> Option<T> {
+        let state = self.lock();
+        Some(get(state.known.get(state.identities.get(name)?)?))
+    }
+
+    fn with<T>(&self, identity: &str, use_it: impl FnOnce(&mut Known) -> T) -> T {
+        use_it(self.lock().known.entry(identity.to_owned()).or_default())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

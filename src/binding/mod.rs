@@ -5,6 +5,7 @@ mod certificate;
 mod export;
 mod lifetime;
 mod load;
+mod store;
 
 use std::time::SystemTime;
 
@@ -15,7 +16,8 @@ pub use certificate::Certificate;
 pub use export::Pkcs12Format;
 pub(crate) use export::hex;
 use export::pkcs12_password;
-pub(crate) use lifetime::{Lifetime, lifetime};
+pub(crate) use lifetime::{Lifetime, lifetime, renewal_time};
+pub use store::{BindingStore, StoreSecretFn};
 
 /// An issued certificate with what belongs to it. They travel together and never change.
 #[derive(Debug)]
@@ -28,4 +30,13 @@ pub(crate) struct Binding {
     pub(crate) tenant_id: String,
     /// When it was issued to us, by our clock.
     pub(crate) minted: SystemTime,
+    /// When to get the next one, although this one is good for longer.
+    pub(crate) renew_on: SystemTime,
+}
+
+impl Binding {
+    /// Whether it is the same certificate: bindings that were read from a store are other values.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.certificate.sha256() == other.certificate.sha256()
+    }
 }

@@ -3,6 +3,7 @@
 mod background;
 mod call;
 mod cancel;
+mod claim;
 mod flight;
 mod fork;
 
@@ -10,5 +11,6 @@ pub(crate) use background::Background;
 pub(crate) use call::Call;
 pub use cancel::Cancel;
 pub(crate) use cancel::Registration;
+pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
 pub(crate) use fork::{Current, PerProcess};

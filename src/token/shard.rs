@@ -2,12 +2,12 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use lru::LruCache;
 
 use super::{AccessToken, CacheKey};
-use crate::clock::{Clock, unix_seconds};
+use crate::clock::Clock;
+use crate::runtime::{Claim, Claims};
 
 /// Tokens by key, within limits, and what became of those who asked for them.
 pub(super) struct Shard {
@@ -25,8 +25,7 @@ pub(super) struct Shard {
 #[derive(Clone)]
 pub(crate) struct Cached {
     pub(crate) token: Arc<AccessToken>,
-    /// Unix seconds before which no further early refresh is tried, after one has failed.
-    quiet_until: Arc<AtomicI64>,
+    refresh: Claims,
 }
 
 /// Seconds after an early refresh that failed in which no other one is tried.
@@ -62,7 +61,7 @@ impl Shard {
     /// back what has to go, to be dropped without the lock: a last reference closes connections.
     pub(super) fn put(&mut self, key: &Arc<CacheKey>, token: Arc<AccessToken>) -> Vec<Cached> {
         let mut gone: Vec<Cached> = self.remove(key).into_iter().collect();
-        let cached = Cached { token, quiet_until: Arc::default() };
+        let cached = Cached { token, refresh: Claims::default() };
         let cost = cost(key, &cached.token);
         if self.max_entries == 0 || cost > self.max_bytes {
             self.evictions += 1;
@@ -126,27 +125,8 @@ fn cost(key: &CacheKey, token: &AccessToken) -> usize {
 impl Cached {
     /// Claims the early refresh for the caller, until the claim is dropped and for [`REFRESH_PAUSE`]
     /// after that: a service that is down is not asked again by every hit, and no two wait in a queue.
-    pub(crate) fn claim_refresh(&self, clock: &Arc<dyn Clock>) -> Option<RefreshClaim> {
-        let now = unix_seconds(clock.now());
-        let quiet_until = self.quiet_until.load(Ordering::Relaxed);
-        let claimed = now >= quiet_until
-            && self
-                .quiet_until
-                .compare_exchange(quiet_until, i64::MAX, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        claimed.then(|| RefreshClaim { quiet_until: self.quiet_until.clone(), clock: clock.clone() })
-    }
-}
-
-/// The right to refresh a token early.
-pub(crate) struct RefreshClaim {
-    quiet_until: Arc<AtomicI64>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Drop for RefreshClaim {
-    fn drop(&mut self) {
-        self.quiet_until.store(unix_seconds(self.clock.now()) + REFRESH_PAUSE, Ordering::Relaxed);
+    pub(crate) fn claim_refresh(&self, clock: &Arc<dyn Clock>) -> Option<Claim> {
+        self.refresh.claim(clock, REFRESH_PAUSE)
     }
 }
 
@@ -173,27 +153,8 @@ impl Hasher for KeyHasher {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant, SystemTime};
-
     use super::*;
-    use crate::clock::from_unix_seconds;
-    use crate::runtime::Cancel;
     use crate::token::test::{key, token};
-
-    #[derive(Debug)]
-    struct StoppedClock(AtomicI64);
-
-    impl Clock for StoppedClock {
-        fn now(&self) -> SystemTime {
-            from_unix_seconds(self.0.load(Ordering::SeqCst))
-        }
-
-        fn monotonic(&self) -> Instant {
-            Instant::now()
-        }
-
-        fn sleep(&self, _: Duration, _: &Cancel) {}
-    }
 
     /// Is what was used last kept, and what goes given back for the caller to drop?
     #[test]
@@ -231,24 +192,5 @@ mod tests {
         assert_eq!((shard.entries(), shard.bytes()), (1, one));
         assert_eq!(shard.remove_where(|_| true).len(), 1);
         assert_eq!((shard.entries(), shard.bytes()), (0, 0));
-    }
-
-    /// After a failed early refresh, does only one hit per pause try again?
-    #[test]
-    fn failed_refresh_is_not_hammered() {
-        let mut shard = Shard::new(1, usize::MAX);
-        shard.put(&key("a"), token("a"));
-        let cached = shard.get(&key("a")).unwrap().clone();
-        let clock = Arc::new(StoppedClock(AtomicI64::new(100)));
-        let claim = || cached.claim_refresh(&(clock.clone() as Arc<dyn Clock>));
-        let at = |seconds| clock.0.store(seconds, Ordering::SeqCst);
-        let first = claim().expect("nobody has it");
-        at(1000);
-        assert!(claim().is_none(), "it is still being tried, however long that takes");
-        drop(first);
-        at(1029);
-        assert!(claim().is_none());
-        at(1030);
-        assert!(claim().is_some());
     }
 }

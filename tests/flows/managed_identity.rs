@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use devcloud::{Close, Fault, ReceivedRequest, Service, directory};
-use mtlspop::{App, ErrorKind, ManagedIdentityId, TokenSource};
+use mtlspop::{App, Clock, ErrorKind, ManagedIdentityId, TokenSource};
 use serde_json::json;
 
 use crate::support::{GRAPH, World, assert_bound, authority, bearer, claims, pop};
@@ -189,11 +189,74 @@ fn rejected_certificate_is_replaced_once() {
         assert_eq!(issued[0].query("bypass_cache"), None);
         assert_eq!(issued[1].query("bypass_cache").as_deref(), Some("true"));
     }
+}
+
+/// How many other certificates are tried where the token service goes on saying no: two with back-off where it
+/// asks for another by AADSTS number or says nothing, one where it says something else, none for other errors
+/// (the design's table, row "re-mint")? And is IMDS then left alone for a minute?
+#[test]
+fn rejections_are_bounded() {
+    let numbered = |number: u32| {
+        format!(r#"{{"error":"invalid_client","error_description":"no","error_codes":[{number}]}}"#)
+    };
+    let rows = [
+        (numbered(1_000_610), "invalid_client", 2),
+        (numbered(1_000_614), "invalid_client", 2),
+        (r#"{"error":"unauthorized_client","error_codes":[1000612]}"#.into(), "unauthorized_client", 2),
+        (r#"{"error":"Invalid_Client"}"#.into(), "Invalid_Client", 2),
+        (numbered(1_000_615), "invalid_client", 1),
+        (numbered(700_027), "invalid_client", 1),
+        (r#"{"error":"unauthorized_client"}"#.into(), "unauthorized_client", 0),
+        (r#"{"error":"invalid_scope"}"#.into(), "invalid_scope", 0),
+    ];
+    for (body, code, others) in rows {
+        let world = World::new();
+        world
+            .cloud
+            .fault(Fault { times: 99, body: Some(body.clone()), ..Fault::status("token", 401) })
+            .unwrap();
+        let app = world.managed_identity(SYSTEM);
+        assert_eq!(app.acquire_token(&pop(GRAPH)).unwrap_err().code(), code, "{body}");
+        assert_eq!(calls(&world), [0, 1 + others, 1 + others, 1 + others], "{body}");
+        let slept = world.clock.now().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        assert_eq!(slept > Duration::from_secs(1), others == 2, "{body}: back-off {slept:?}");
+        app.acquire_token(&pop(GRAPH)).unwrap_err();
+        let more = if others == 0 { 0 } else { others };
+        assert_eq!(world.cloud.counter("issuecredential"), 1 + more, "{body}: not by the next call");
+        world.advance(Duration::from_secs(61));
+        app.acquire_token(&pop(GRAPH)).unwrap_err();
+        assert_eq!(world.cloud.counter("issuecredential"), 1 + 2 * others, "{body}: but after a minute");
+    }
+}
+
+/// Many threads whose certificate is rejected at once: do they get one new certificate between them, and each
+/// a token?
+#[test]
+fn threads_share_the_replacement() {
     let world = World::new();
-    world.cloud.fault(Fault { times: 9, ..invalid_client() }).unwrap();
-    let error = world.managed_identity(SYSTEM).acquire_token(&pop(GRAPH)).unwrap_err();
-    assert_eq!((error.code(), error.aadsts_codes()), ("invalid_client", [1_000_610].as_slice()));
-    assert_eq!(world.cloud.counter("issuecredential"), 2, "not again and again");
+    let app = world.managed_identity(SYSTEM);
+    let first = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
+    let body = r#"{"error":"invalid_client"}"#.to_owned();
+    // All have asked before the first is answered.
+    let rejected = Fault { times: 8, body: Some(body), delay_ms: 500, ..Fault::status("token", 401) };
+    world.cloud.fault(rejected).unwrap();
+    let start = std::sync::Barrier::new(8);
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (app, start, first) = (&app, &start, &first);
+            scope.spawn(move || {
+                let claims = format!(r#"{{"access_token":{{"acrs":{{"values":["c{n}"]}}}}}}"#);
+                let request = pop(GRAPH).with_claims(&claims);
+                start.wait();
+                let error = match app.acquire_token(&request) {
+                    Ok(token) => return assert_ne!(&assert_bound(&token), first),
+                    Err(error) => error,
+                };
+                panic!("{n}: {error:?}");
+            });
+        }
+    });
+    assert!(world.cloud.counter("issuecredential") <= 3, "{:?}", calls(&world));
 }
 
 /// A token service that resets every connection: do living tokens stay in use, and is IMDS not asked for a

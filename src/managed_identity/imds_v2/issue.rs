@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use uuid::Uuid;
 
-use crate::binding::{Binding, Certificate};
+use crate::binding::{Binding, Certificate, renewal_time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Imds, Policy, Request, send_with_retry};
 use crate::key::PrivateKey;
@@ -77,7 +78,9 @@ fn bind(answer: Answer, key: Arc<dyn PrivateKey>, minted: SystemTime) -> Result<
     let der = STANDARD.decode(base64).map_err(|_| invalid("IMDS issued a certificate that is not Base64"))?;
     let certificate = Certificate::new(vec![der], key)
         .map_err(|e| invalid(&format!("IMDS issued a certificate that cannot be used: {e}")))?;
-    Ok(Binding { certificate, endpoint: endpoint(&base, &tenant_id)?, client_id, tenant_id, minted })
+    let renew_on = renewal_time(&certificate, Uuid::new_v4().as_fields().0);
+    let endpoint = endpoint(&base, &tenant_id)?;
+    Ok(Binding { certificate, endpoint, client_id, tenant_id, minted, renew_on })
 }
 
 /// Section 5.8, and never anything but https: the certificate will be presented there.

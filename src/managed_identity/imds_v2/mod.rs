@@ -10,25 +10,25 @@ use super::ManagedIdentityId;
 use crate::binding::Binding;
 use crate::error::Result;
 use crate::http::{Client, Imds};
-use crate::key::{PrivateKey, SoftwareKey};
+use crate::key::PrivateKey;
 use crate::runtime::Call;
 
 pub(crate) use metadata::{Metadata, platform_metadata};
 
 const API_VERSION: (&str, &str) = ("cred-api-version", "2.0");
 
-/// Makes a key and has IMDS issue a certificate for it. `again` asks IMDS not to answer from its
+/// Has IMDS issue a certificate for `key`. `again` asks IMDS not to answer from its
 /// cache, after the certificate it issued before was rejected.
 pub(crate) fn mint(
     imds: &Imds,
     client: &Client,
     id: &ManagedIdentityId,
     metadata: &Metadata,
+    key: Arc<dyn PrivateKey>,
     again: bool,
     call: &Call,
 ) -> Result<Binding> {
     call.log.info("managed_identity", || "asking IMDSv2 for a binding certificate".to_owned());
-    let key: Arc<dyn PrivateKey> = Arc::new(SoftwareKey::generate_rsa_2048()?);
     let csr =
         csr::certificate_request(key.as_ref(), &metadata.client_id, &metadata.tenant_id, &metadata.cu_id)?;
     issue::issue_credential(imds, client, id, &csr, key, again, call)

@@ -1,0 +1,244 @@
+//! The life of a managed identity's certificate: found in memory or in a store, minted, renewed, replaced.
+//!
+//! The rules are rows of the design's table: one certificate for an identity whatever its name, renewed at
+//! half of its life, never used to its very end, replaced where the token service rejects it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Caches, Core};
+use crate::binding::{Binding, Lifetime, lifetime};
+use crate::error::{Error, ErrorKind, Result, TransportFailure};
+use crate::http::Imds;
+use crate::key::{PrivateKey, SoftwareKey};
+use crate::managed_identity::{ManagedIdentityId, imds_v2};
+use crate::runtime::{Call, Claimed};
+
+/// What is needed to look after the certificate of one identity.
+pub(super) struct BindingCertificates<'a> {
+    pub(super) core: &'a Core,
+    pub(super) caches: &'a Caches,
+    pub(super) imds: &'a Imds,
+    pub(super) id: &'a ManagedIdentityId,
+}
+
+/// Why another certificate than the one in use is wanted.
+enum Wanted<'a> {
+    Any,
+    /// This one is good, but has had its time.
+    After(&'a Binding),
+    /// This one was rejected.
+    InPlaceOf(&'a Binding),
+}
+
+/// What a renewal may take while a caller waits and there still is a certificate to use.
+const RENEWAL_TIME: Duration = Duration::from_secs(30);
+/// What it may take where nobody waits: IMDS that is being updated is back within 70 s.
+const BACKGROUND_RENEWAL_TIME: Duration = Duration::from_secs(120);
+/// A certificate is not suspected in its first minutes: a service that resets every connection would
+/// otherwise cost a new key and certificate for each call.
+const ABOVE_SUSPICION: Duration = Duration::from_secs(5 * 60);
+/// The AADSTS numbers by which the token service asks for another certificate.
+const ANOTHER_CERTIFICATE: std::ops::RangeInclusive<u32> = 1_000_610..=1_000_614;
+
+impl BindingCertificates<'_> {
+    /// The certificate to ask for tokens with now: the one in use, that of the store, or a new one.
+    pub(super) fn current(&self, call: &Call) -> Result<Arc<Binding>> {
+        let known =
+            self.caches.bindings.of_name(&self.name()).filter(|known| !self.is(known, Lifetime::Over));
+        let Some(binding) = known.or_else(|| self.stored(call)) else {
+            return self.obtain(&Wanted::Any, call);
+        };
+        self.keep_in_store(&binding, call);
+        match lifetime(&binding, self.core.clock.now()) {
+            Lifetime::Fresh => Ok(binding),
+            // The app renews it when this call has its token.
+            Lifetime::RenewalDue if self.core.has_background => Ok(binding),
+            _ => Ok(self.renewed(&binding, RENEWAL_TIME, call)?.unwrap_or(binding)),
+        }
+    }
+
+    /// Another certificate in the place of one that was rejected.
+    pub(super) fn replace(&self, rejected: &Binding, call: &Call) -> Result<Arc<Binding>> {
+        self.obtain(&Wanted::InPlaceOf(rejected), call)
+    }
+
+    /// Claims the replacement of one that was rejected.
+    pub(super) fn claim_replacement(&self) -> Claimed {
+        self.caches.bindings.claim_replacement(&self.name(), &self.core.clock)
+    }
+
+    /// Whether there is a certificate that should be renewed while nobody waits for it.
+    pub(super) fn is_renewal_due(&self) -> bool {
+        let known = self.caches.bindings.of_name(&self.name());
+        known.is_some_and(|known| self.is(&known, Lifetime::RenewalDue))
+    }
+
+    /// Renews it.
+    pub(super) fn renew(&self, call: &Call) -> Result<()> {
+        let known = self.caches.bindings.of_name(&self.name());
+        match known.filter(|known| self.is(known, Lifetime::RenewalDue)) {
+            Some(binding) => self.renewed(&binding, BACKGROUND_RENEWAL_TIME, call).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The one after `binding`; `None` where it cannot be had now, and `binding` goes on being used.
+    fn renewed(&self, binding: &Binding, limit: Duration, call: &Call) -> Result<Option<Arc<Binding>>> {
+        // Another caller is trying, or has just failed.
+        let Some(claim) = self.caches.bindings.claim_renewal(&self.name(), &self.core.clock) else {
+            return Ok(None);
+        };
+        // A host that does not answer must leave time for the certificate in use.
+        let limited = call.limited(call.remaining().map_or(limit, |left| limit.min(left / 2)));
+        match self.obtain(&Wanted::After(binding), &limited) {
+            Ok(renewed) => {
+                claim.done();
+                Ok(Some(renewed))
+            }
+            Err(error) => {
+                call.check()?;
+                self.core.log.warn("managed_identity", || {
+                    format!(
+                        "the certificate could not be renewed and stays in use: {} ({error})",
+                        error.code()
+                    )
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// A certificate as `wanted`, from whoever has it first: another thread, another process, IMDS.
+    fn obtain(&self, wanted: &Wanted<'_>, call: &Call) -> Result<Arc<Binding>> {
+        let (name, bindings) = (self.name(), &self.caches.bindings);
+        let acceptable = |binding: &Arc<Binding>| self.accepts(binding, wanted);
+        let present = || bindings.of_name(&name).filter(acceptable);
+        bindings
+            .name_once(&name, call, present, || {
+                if let Some(binding) = self.stored(call).filter(acceptable) {
+                    return Ok(binding);
+                }
+                let client = self.core.pool.direct()?;
+                let metadata = imds_v2::platform_metadata(self.imds, &client, self.id, call)?;
+                let identity = self.identity(&metadata.client_id);
+                bindings.name(&name, &identity);
+                let present = || bindings.of_identity(&identity).filter(acceptable);
+                bindings.mint_once(&identity, call, present, || {
+                    let store = self.core.binding_store.as_deref();
+                    let _lock = store.map(|store| store.lock(&identity, call)).transpose()?;
+                    // Another process may have been first.
+                    if let Some(binding) = self.stored_for(&identity, call).filter(acceptable) {
+                        return Ok(binding);
+                    }
+                    let again = matches!(wanted, Wanted::InPlaceOf(_));
+                    if let Some(store) = store.filter(|_| again) {
+                        store.remove(&identity, &call.log);
+                    }
+                    let key = bindings.next_key(&identity, new_key)?;
+                    let minted = imds_v2::mint(self.imds, &client, self.id, &metadata, key, again, call)?;
+                    if self.is(&minted, Lifetime::Over) {
+                        return Err(over());
+                    }
+                    let minted = Arc::new(minted);
+                    bindings.put(&identity, minted.clone());
+                    if let Some(store) = store {
+                        store.save(&identity, &minted, &call.log);
+                        bindings.note_stored(&identity, store.directory());
+                    }
+                    Ok(minted)
+                })
+            })
+            .inspect(|binding| self.keep_in_store(binding, call))
+    }
+
+    fn accepts(&self, binding: &Binding, wanted: &Wanted<'_>) -> bool {
+        match wanted {
+            Wanted::Any => !self.is(binding, Lifetime::Over),
+            Wanted::After(old) => !binding.is(old) && self.is(binding, Lifetime::Fresh),
+            Wanted::InPlaceOf(rejected) => !binding.is(rejected) && !self.is(binding, Lifetime::Over),
+        }
+    }
+
+    /// What the store has for this name.
+    fn stored(&self, call: &Call) -> Option<Arc<Binding>> {
+        let store = self.core.binding_store.as_deref()?;
+        let name = self.name();
+        let known = self.caches.bindings.identity(&name);
+        let identity = known.or_else(|| store.identity(&name, &call.log))?;
+        let binding = self.stored_for(&identity, call)?;
+        self.caches.bindings.name(&name, &identity);
+        Some(binding)
+    }
+
+    fn stored_for(&self, identity: &str, call: &Call) -> Option<Arc<Binding>> {
+        let store = self.core.binding_store.as_deref()?;
+        let stored = Arc::new(store.load(identity, call)?);
+        // The value that is in use already has connections.
+        if let Some(known) = self.caches.bindings.of_identity(identity).filter(|known| known.is(&stored)) {
+            return Some(known);
+        }
+        self.core.log.info("managed_identity", || "using the certificate of the binding store".to_owned());
+        self.caches.bindings.put(identity, stored.clone());
+        self.caches.bindings.note_stored(identity, store.directory());
+        Some(stored)
+    }
+
+    /// One that came about without this app's store, or is asked for by a new name, goes into it, too.
+    fn keep_in_store(&self, binding: &Binding, call: &Call) {
+        let Some(store) = self.core.binding_store.as_deref() else { return };
+        let (name, bindings) = (self.name(), &self.caches.bindings);
+        let Some(identity) = bindings.identity(&name) else { return };
+        if bindings.note_stored(&identity, store.directory()) && store.load(&identity, call).is_none() {
+            store.save_if_free(&identity, binding, &call.log);
+        }
+        if bindings.note_name_stored(&name, store.directory()) {
+            store.name(&name, &identity, &call.log);
+        }
+    }
+
+    fn is(&self, binding: &Binding, wanted: Lifetime) -> bool {
+        lifetime(binding, self.core.clock.now()) == wanted
+    }
+
+    /// The name that the caller gave to the identity, on this host.
+    fn name(&self) -> String {
+        self.identity_of(&self.id.cache_name())
+    }
+
+    /// The identity itself, by its canonical client id.
+    fn identity(&self, client_id: &str) -> String {
+        self.identity_of(client_id)
+    }
+
+    fn identity_of(&self, name: &str) -> String {
+        format!("{} {name}", self.imds.cache_name())
+    }
+}
+
+/// How many other certificates may be tried, one after the other, after `error`: the service said so, TLS
+/// did, or the connection broke after the certificate had been sent.
+pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime) -> u32 {
+    let age = now.duration_since(binding.minted).unwrap_or_default();
+    let numbers = error.aadsts_codes();
+    match error.transport() {
+        Some(TransportFailure::ClientCertificate) => 1,
+        Some(TransportFailure::Reset) => u32::from(age >= ABOVE_SUSPICION),
+        _ if numbers.iter().any(|number| ANOTHER_CERTIFICATE.contains(number)) => 2,
+        _ if !error.code().eq_ignore_ascii_case("invalid_client") => 0,
+        _ if numbers.is_empty() => 2,
+        _ => 1,
+    }
+}
+
+fn new_key() -> Result<Arc<dyn PrivateKey>> {
+    Ok(Arc::new(SoftwareKey::generate_rsa_2048()?))
+}
+
+fn over() -> Error {
+    Error::new(
+        ErrorKind::InvalidResponse,
+        "invalid_certificate",
+        "IMDS issued a certificate that has expired by this host's clock; check the clock",
+    )
+}

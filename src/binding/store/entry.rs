@@ -1,0 +1,220 @@
+//! What the files of a store say: a versioned format, whose content is encrypted where there is a secret.
+
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::binding::{Binding, Certificate, renewal_time};
+use crate::clock::{from_unix_seconds, unix_seconds};
+use crate::error::Error;
+use crate::key::SoftwareKey;
+use crate::secret::SecretBytes;
+
+/// No entry comes near it.
+pub(super) const LARGEST: usize = 64 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    format: String,
+    version: u32,
+    /// Which identity of which host it is for, hashed.
+    identity: String,
+    protection: ProtectedBy,
+    /// Base64 of [`Content`] as JSON, encrypted where `protection` says so.
+    content: Zeroizing<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "algorithm")]
+enum ProtectedBy {
+    #[serde(rename = "none")]
+    Nothing,
+    #[serde(rename = "AES-256-GCM")]
+    Aes256Gcm {
+        kdf: String,
+        iterations: u32,
+        /// Base64.
+        salt: String,
+        /// Base64.
+        nonce: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    client_id: String,
+    tenant_id: String,
+    endpoint: String,
+    /// Base64 of DER.
+    certificate: String,
+    /// Base64 of PKCS#8.
+    private_key: Zeroizing<String>,
+    /// Unix seconds.
+    issued_on: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Name {
+    format: String,
+    version: u32,
+    name: String,
+    identity: String,
+}
+
+const FORMAT: &str = "mtlspop binding certificate";
+const NAME_FORMAT: &str = "mtlspop identity name";
+const VERSION: u32 = 1;
+const KDF: &str = "PBKDF2-HMAC-SHA256";
+/// What OWASP recommends for this function; a program pays for it once.
+const ITERATIONS: u32 = 600_000;
+/// More is not believed: a file must not be able to keep a program busy.
+const MOST_ITERATIONS: u32 = 10_000_000;
+
+/// Why an entry is not used or not written. Goes to the log, and no further.
+type Result<T> = std::result::Result<T, String>;
+
+/// The file for `binding`.
+pub(super) fn seal(binding: &Binding, identity: &str, secret: Option<&SecretBytes>) -> Result<SecretBytes> {
+    let key = binding.certificate.key().export_pkcs8_der().map_err(said)?;
+    let content = Content {
+        client_id: binding.client_id.clone(),
+        tenant_id: binding.tenant_id.clone(),
+        endpoint: binding.endpoint.to_string(),
+        certificate: STANDARD.encode(binding.certificate.der()),
+        private_key: Zeroizing::new(STANDARD.encode(key.expose())),
+        issued_on: unix_seconds(binding.minted),
+    };
+    let json = write(&content)?;
+    let (protection, content) = match secret {
+        None => (ProtectedBy::Nothing, json),
+        Some(secret) => encrypt(&json, identity, secret)?,
+    };
+    let entry = Entry {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        identity: identity.to_owned(),
+        protection,
+        content: Zeroizing::new(STANDARD.encode(&*content)),
+    };
+    Ok(SecretBytes::new(std::mem::take(&mut *write(&entry)?)))
+}
+
+/// Reads what [`seal`] wrote. The certificate is that of the key, or this is an error.
+pub(super) fn open(file: &SecretBytes, identity: &str, secret: Option<&SecretBytes>) -> Result<Binding> {
+    let entry: Entry = serde_json::from_slice(file.expose()).map_err(|_| damaged("it is not JSON"))?;
+    if entry.format != FORMAT || entry.version != VERSION || entry.identity != identity {
+        return Err(damaged("it is of another format or for another identity"));
+    }
+    let content = Zeroizing::new(STANDARD.decode(&*entry.content).map_err(|_| damaged("no Base64"))?);
+    let json = match (&entry.protection, secret) {
+        (ProtectedBy::Nothing, None) => content,
+        (protection @ ProtectedBy::Aes256Gcm { .. }, Some(secret)) => {
+            decrypt(protection, content, identity, secret)?
+        }
+        _ => return Err(damaged("it is protected in another way than this app asks for")),
+    };
+    let content: Content = serde_json::from_slice(&json).map_err(|_| damaged("its content is not JSON"))?;
+    let base64 = |text: &str| STANDARD.decode(text).map_err(|_| damaged("no Base64"));
+    let key = SoftwareKey::from_pkcs8_der(&Zeroizing::new(base64(&content.private_key)?)).map_err(said)?;
+    let certificate = Certificate::new(vec![base64(&content.certificate)?], Arc::new(key)).map_err(said)?;
+    let endpoint = Url::parse(&content.endpoint).ok().filter(|url| url.scheme() == "https");
+    Ok(Binding {
+        renew_on: renewal_time(&certificate, Uuid::new_v4().as_fields().0),
+        certificate,
+        endpoint: endpoint.ok_or_else(|| damaged("its endpoint is not an https URL"))?,
+        client_id: content.client_id,
+        tenant_id: content.tenant_id,
+        minted: from_unix_seconds(content.issued_on),
+    })
+}
+
+/// The file that says which identity `name` means.
+pub(super) fn write_name(name: &str, identity: &str) -> Vec<u8> {
+    let (name, identity) = (name.to_owned(), identity.to_owned());
+    let file = Name { format: NAME_FORMAT.to_owned(), version: VERSION, name, identity };
+    serde_json::to_vec(&file).unwrap_or_default()
+}
+
+/// What [`write_name`] wrote; `None` where the file is something else.
+pub(super) fn read_name(file: &SecretBytes, name: &str) -> Option<String> {
+    let file: Name = serde_json::from_slice(file.expose()).ok()?;
+    (file.format == NAME_FORMAT && file.version == VERSION && file.name == name).then_some(file.identity)
+}
+
+type Sealed = (ProtectedBy, Zeroizing<Vec<u8>>);
+
+fn encrypt(json: &[u8], identity: &str, secret: &SecretBytes) -> Result<Sealed> {
+    let salt = Uuid::new_v4().into_bytes();
+    let key = derive(secret, &salt, ITERATIONS)?;
+    // With room for the tag, so that no copy is left behind by growing.
+    let mut content = Zeroizing::new(Vec::with_capacity(json.len() + MAX_TAG_LEN));
+    content.extend_from_slice(json);
+    let nonce = key.seal_in_place_append_tag(aad(identity), &mut *content).map_err(|_| cannot_write())?;
+    let protection = ProtectedBy::Aes256Gcm {
+        kdf: KDF.to_owned(),
+        iterations: ITERATIONS,
+        salt: STANDARD.encode(salt),
+        nonce: STANDARD.encode(nonce.as_ref()),
+    };
+    Ok((protection, content))
+}
+
+fn decrypt(
+    protection: &ProtectedBy,
+    mut content: Zeroizing<Vec<u8>>,
+    identity: &str,
+    secret: &SecretBytes,
+) -> Result<Zeroizing<Vec<u8>>> {
+    let ProtectedBy::Aes256Gcm { kdf, iterations, salt, nonce } = protection else { return Ok(content) };
+    let salt = STANDARD.decode(salt).map_err(|_| damaged("no Base64"))?;
+    let nonce = STANDARD.decode(nonce).ok().and_then(|nonce| Nonce::try_assume_unique_for_key(&nonce).ok());
+    let nonce = nonce.ok_or_else(|| damaged("it has no nonce"))?;
+    if kdf != KDF || *iterations > MOST_ITERATIONS {
+        return Err(damaged("its key is derived in a way that is not known"));
+    }
+    let key = derive(secret, &salt, *iterations)?;
+    let length = key
+        .open_in_place(nonce, aad(identity), &mut content)
+        .map_err(|_| damaged("the secret is another one, or it was changed"))?
+        .len();
+    content.truncate(length);
+    Ok(content)
+}
+
+/// What the encryption also vouches for: an entry is of no use in the place of another identity's.
+fn aad(identity: &str) -> Aad<Vec<u8>> {
+    Aad::from(format!("{FORMAT} {VERSION} {identity}").into_bytes())
+}
+
+fn derive(secret: &SecretBytes, salt: &[u8], iterations: u32) -> Result<RandomizedNonceKey> {
+    let iterations = iterations.try_into().map_err(|_| damaged("its key is derived without iterations"))?;
+    let mut key = Zeroizing::new([0; 32]);
+    pbkdf2::derive(PBKDF2_HMAC_SHA256, iterations, salt, secret.expose(), &mut *key);
+    RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| cannot_write())
+}
+
+/// As JSON, into room that is enough from the start: growing would leave copies of the key behind.
+fn write(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    let mut json = Zeroizing::new(Vec::with_capacity(LARGEST));
+    serde_json::to_writer(&mut *json, value).map_err(|_| cannot_write())?;
+    Ok(json)
+}
+
+fn cannot_write() -> String {
+    "it could not be encoded".to_owned()
+}
+
+fn damaged(why: &str) -> String {
+    why.to_owned()
+}
+
+fn said(error: Error) -> String {
+    error.message().to_owned()
+}

@@ -1,0 +1,267 @@
+//! Issued certificates on disk, for the next start of the program and for other processes of this host.
+//!
+//! One file for each identity, one small file for each name that an identity was asked for by, and one
+//! to lock each. Nothing here fails a call: a store that cannot be used is a line in the log.
+
+mod directory;
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use once_cell::sync::OnceCell;
+
+use super::{Binding, Lifetime, hex, lifetime};
+use crate::error::{Error, Result};
+use crate::log::Logger;
+use crate::runtime::Call;
+use crate::secret::SecretBytes;
+use directory::Directory;
+pub(crate) use directory::FileLock;
+
+/// Where binding certificates are kept with their private keys, and how those are protected.
+///
+/// Off unless an app is given one. The directory is made if it is not there (mode 0700); an existing
+/// one must belong to this user and be closed to all others. It belongs to one host: what was stored
+/// before a disk was cloned (another `/etc/machine-id`) is not found.
+#[derive(Clone)]
+pub struct BindingStore {
+    directory: PathBuf,
+    protection: Protection,
+    /// This host, so that nothing is taken for its own that another one left on the same disk.
+    host: Arc<[u8]>,
+}
+
+/// Gives the secret that keys are encrypted under.
+pub type StoreSecretFn = dyn Fn() -> Result<SecretBytes> + Send + Sync;
+
+#[derive(Clone)]
+enum Protection {
+    Encrypted(Arc<Source>),
+    Plain,
+}
+
+struct Source {
+    provide: Box<StoreSecretFn>,
+    secret: OnceCell<SecretBytes>,
+    calls_back: bool,
+}
+
+/// A shorter secret is no secret.
+const SHORTEST_SECRET: usize = 16;
+const ENTRY: &str = "v1.binding";
+const NAME: &str = "v1.name";
+const LOCK: &str = "v1.lock";
+
+impl BindingStore {
+    /// Private keys are encrypted (AES-256-GCM) under a key that is derived (PBKDF2) from `secret`, at
+    /// least 16 bytes. Who gives another one later finds nothing, and stores anew.
+    pub fn encrypted(directory: impl Into<PathBuf>, secret: SecretBytes) -> Self {
+        Self::new(directory.into(), Box::new(move || Ok(SecretBytes::new(secret.expose()))), false)
+    }
+
+    /// The same with a secret that is asked for once, when the store is first used, on the thread of the
+    /// call that uses it.
+    pub fn encrypted_with(directory: impl Into<PathBuf>, provide: Box<StoreSecretFn>) -> Self {
+        Self::new(directory.into(), provide, true)
+    }
+
+    /// Private keys lie there as they are, in files that only this user may read (mode 0600).
+    pub fn unencrypted(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), protection: Protection::Plain, host: this_host() }
+    }
+
+    fn new(directory: PathBuf, provide: Box<StoreSecretFn>, calls_back: bool) -> Self {
+        let source = Source { provide, secret: OnceCell::new(), calls_back };
+        Self { directory, protection: Protection::Encrypted(Arc::new(source)), host: this_host() }
+    }
+
+    /// Whether code of the caller runs when it is used.
+    pub(crate) fn calls_back(&self) -> bool {
+        matches!(&self.protection, Protection::Encrypted(source) if source.calls_back)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Refuses what must not be used: a relative path, a directory that others may enter, a secret that is
+    /// too short. What only does not work now (a read-only disk) is logged.
+    pub(crate) fn check(&self, log: &Logger) -> Result<()> {
+        if !self.directory.is_absolute() {
+            return Err(Error::argument("the directory of the binding store is not an absolute path"));
+        }
+        if let Protection::Encrypted(source) = &self.protection
+            && !source.calls_back
+        {
+            source.get()?;
+        }
+        match Directory::open(&self.directory) {
+            Err(error) if error.is_refusal() => Err(Error::argument(error.to_string())),
+            Err(error) => {
+                self.unusable(log, "open the directory", &error);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// The identity that `name` was known to mean.
+    pub(crate) fn identity(&self, name: &str, log: &Logger) -> Option<String> {
+        let bytes = self.read(&self.file(name, NAME), log)?;
+        entry::read_name(&bytes, name)
+    }
+
+    /// Notes that `name` means `identity`, unless another process is doing that.
+    pub(crate) fn name(&self, name: &str, identity: &str, log: &Logger) {
+        if self.identity(name, log).is_some_and(|known| known == identity) {
+            return;
+        }
+        let written = Directory::open(&self.directory).and_then(|directory| {
+            let Some(_lock) = directory.try_lock(&self.file(name, LOCK))? else { return Ok(()) };
+            directory.replace(&self.file(name, NAME), &entry::write_name(name, identity))
+        });
+        if let Err(error) = written {
+            self.unusable(log, "write", &error);
+        }
+    }
+
+    /// The certificate of `identity`, as long as it may be used. Removes one that is over or whose key is
+    /// another.
+    pub(crate) fn load(&self, identity: &str, call: &Call) -> Option<Binding> {
+        let file = self.file(identity, ENTRY);
+        let bytes = self.read(&file, &call.log)?;
+        let opened = self.secret().and_then(|secret| entry::open(&bytes, &self.label(identity), secret));
+        let problem = match opened {
+            Ok(binding) if lifetime(&binding, call.clock.now()) != Lifetime::Over => return Some(binding),
+            Ok(_) => "it has expired".to_owned(),
+            Err(why) => why,
+        };
+        call.log.warn("binding_store", || format!("a stored certificate is not used: {problem}"));
+        None
+    }
+
+    /// Keeps `binding` for `identity`, in place of what was there.
+    pub(crate) fn save(&self, identity: &str, binding: &Binding, log: &Logger) {
+        if !binding.certificate.key().is_exportable() {
+            return;
+        }
+        let sealed = self.secret().and_then(|secret| entry::seal(binding, &self.label(identity), secret));
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
+            Err(why) => {
+                log.warn("binding_store", || format!("a certificate is not stored: {why}"));
+                return;
+            }
+        };
+        let written = Directory::open(&self.directory)
+            .and_then(|directory| directory.replace(&self.file(identity, ENTRY), sealed.expose()));
+        if let Err(error) = written {
+            self.unusable(log, "write", &error);
+        }
+    }
+
+    /// The same for who has not locked it; leaves it to another process that has.
+    pub(crate) fn save_if_free(&self, identity: &str, binding: &Binding, log: &Logger) {
+        let lock = Directory::open(&self.directory)
+            .and_then(|directory| directory.try_lock(&self.file(identity, LOCK)));
+        match lock {
+            Ok(Some(_lock)) => self.save(identity, binding, log),
+            Ok(None) => {}
+            Err(error) => self.unusable(log, "lock", &error),
+        }
+    }
+
+    /// Removes the certificate of `identity`.
+    pub(crate) fn remove(&self, identity: &str, log: &Logger) {
+        let removed = Directory::open(&self.directory)
+            .and_then(|directory| directory.remove(&self.file(identity, ENTRY)));
+        if let Err(error) = removed {
+            self.unusable(log, "remove", &error);
+        }
+    }
+
+    /// Keeps other processes from minting for `identity` until dropped. Waits for those that are at it as
+    /// long as `call` allows. `None` where there is nothing to lock.
+    pub(crate) fn lock(&self, identity: &str, call: &Call) -> Result<Option<FileLock>> {
+        let file = self.file(identity, LOCK);
+        match Directory::open(&self.directory).map(|directory| directory.lock(&file, call)) {
+            Ok(Ok(locked)) => locked,
+            Ok(Err(error)) | Err(error) => {
+                self.unusable(&call.log, "lock", &error);
+                Ok(None)
+            }
+        }
+    }
+
+    fn read(&self, file: &str, log: &Logger) -> Option<SecretBytes> {
+        match Directory::open_existing(&self.directory).and_then(|directory| directory.read(file)) {
+            Ok(bytes) => bytes,
+            // Nothing was stored yet.
+            Err(error) if error.is_absence() => None,
+            Err(error) => {
+                self.unusable(log, "read", &error);
+                None
+            }
+        }
+    }
+
+    fn secret(&self) -> std::result::Result<Option<&SecretBytes>, String> {
+        match &self.protection {
+            Protection::Encrypted(source) => match source.get() {
+                Ok(secret) => Ok(Some(secret)),
+                Err(error) => Err(error.message().to_owned()),
+            },
+            Protection::Plain => Ok(None),
+        }
+    }
+
+    /// What a file is called that is about `what`.
+    fn file(&self, what: &str, kind: &str) -> String {
+        format!("{}.{kind}", &self.label(what)[..32])
+    }
+
+    /// Stands for an identity or a name on this host.
+    fn label(&self, what: &str) -> String {
+        let mut text = self.host.to_vec();
+        text.push(0);
+        text.extend_from_slice(what.as_bytes());
+        hex(digest(&SHA256, &text).as_ref())
+    }
+
+    fn unusable(&self, log: &Logger, what: &str, error: &directory::Problem) {
+        let directory = self.directory.display();
+        log.warn("binding_store", || format!("cannot {what} in {directory}: {error}; going on without"));
+    }
+}
+
+impl Source {
+    fn get(&self) -> Result<&SecretBytes> {
+        self.secret.get_or_try_init(|| {
+            let secret = (self.provide)()?;
+            match secret.expose().len() {
+                SHORTEST_SECRET.. => Ok(secret),
+                _ => Err(Error::argument("the secret of the binding store has fewer than 16 bytes")),
+            }
+        })
+    }
+}
+
+fn this_host() -> Arc<[u8]> {
+    fs::read("/etc/machine-id").unwrap_or_default().into()
+}
+
+impl fmt::Debug for BindingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encrypted = matches!(self.protection, Protection::Encrypted(_));
+        f.debug_struct("BindingStore")
+            .field("directory", &self.directory)
+            .field("encrypted", &encrypted)
+            .finish()
+    }
+}
