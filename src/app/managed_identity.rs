@@ -7,7 +7,7 @@ use super::binding_certificate::{BindingCertificates, worth_replacing};
 use super::{Caches, Core, TokenRequest};
 use crate::authority::RegionDetails;
 use crate::binding::Binding;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
 use crate::managed_identity::{ManagedIdentityId, Source, imds_v1};
 use crate::runtime::{Call, Claim, Claimed};
@@ -135,6 +135,7 @@ impl ManagedIdentity {
         let mut binding = certificates.current(call)?;
         let mut rejected: Vec<Arc<Binding>> = Vec::new();
         let mut claim: Option<Claim> = None;
+        let (mut others, mut asked_again) = (0, false);
         loop {
             let error = match ask(&binding) {
                 Err(error) => error,
@@ -149,10 +150,16 @@ impl ManagedIdentity {
                     return Ok(token);
                 }
             };
-            if rejected.len() as u32 >= worth_replacing(&error, &binding, core.clock.now()) {
+            if others >= worth_replacing(&error, &binding, core.clock.now()) {
                 return Err(error);
             }
-            if rejected.is_empty() {
+            let reset = error.transport() == Some(TransportFailure::Reset);
+            // Most resets are the network's: one is no verdict on the certificate.
+            if reset && !asked_again && call.sleep(AFTER_RESET).is_ok() {
+                asked_again = true;
+                continue;
+            }
+            if others == 0 {
                 claim = match certificates.claim_replacement() {
                     Claimed::Yours(claim) => Some(claim),
                     // All get the one that the other gets.
@@ -172,7 +179,11 @@ impl ManagedIdentity {
                     return Err(error.context(&format!("no other certificate either ({minting})")));
                 }
             };
-            rejected.push(std::mem::replace(&mut binding, next));
+            others += 1;
+            let suspect = std::mem::replace(&mut binding, next);
+            if !reset {
+                rejected.push(suspect);
+            }
         }
     }
 
@@ -249,6 +260,8 @@ impl ManagedIdentity {
     }
 }
 
+/// Before the same certificate is tried on another connection, as long as the STS policy waits.
+const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.
 const BACK_OFF: Duration = Duration::from_secs(2);
 

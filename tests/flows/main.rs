@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod authority;
+mod binding_certificate;
+mod binding_store;
 mod cache;
 mod confidential_client;
 mod credentials;

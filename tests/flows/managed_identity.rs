@@ -170,7 +170,8 @@ fn rejected_certificate_is_replaced_once() {
         r#"{"error":"invalid_client","error_description":"AADSTS1000610: no","error_codes":[1000610]}"#;
     let invalid_client = || Fault { body: Some(rejected.into()), ..Fault::status("token", 401) };
     let alert = || Fault::on("tls_client_certificate");
-    let reset = || Fault { close: Some(Close::BeforeResponse), ..Fault::on("token") };
+    // One reset is the network's: the certificate is asked with again.
+    let reset = || Fault { close: Some(Close::BeforeResponse), times: 2, ..Fault::on("token") };
     for fault in [invalid_client(), alert(), reset()] {
         let world = World::new();
         let app = world.managed_identity(SYSTEM);
