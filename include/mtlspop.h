@@ -114,6 +114,9 @@ typedef struct mtlspop_http_response mtlspop_http_response;
 /** One measurement. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_metric mtlspop_metric;
 
+/** A secret that is asked for. Valid during the callback only; never freed by the caller. */
+typedef struct mtlspop_secret_op mtlspop_secret_op;
+
 /** One signature that is asked for. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_sign_op mtlspop_sign_op;
 
@@ -1221,6 +1224,83 @@ void mtlspop_app_options_set_user_assigned_object_id(mtlspop_app_options *option
  */
 void mtlspop_app_options_set_user_assigned_resource_id(mtlspop_app_options *options,
                                                        const char *resource_id);
+/**
+ * Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
+ *
+ * Called by mtlspop_app_new(), on its thread, once for the settings it was set in. No exception may leave
+ * it.
+ *
+ * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
+ * mtlspop_secret_op_set_error().
+ */
+typedef int32_t (*mtlspop_secret_callback)(void *userdata, mtlspop_secret_op *operation);
+
+/**
+ * Keeps the binding certificates of a managed identity in a directory, their private keys encrypted under
+ * a secret, so that the next start of the program, and other processes with this setting, need no new
+ * ones. Off without it. Of the setters of a store, the last one counts.
+ *
+ * The directory is made if it is not there, for this user alone (mode 0700); the files have mode 0600, are
+ * replaced as a whole, and processes that need a certificate at the same time wait for the one that gets
+ * it, as long as their own timeout allows. A key is encrypted with AES-256-GCM, under one that is derived
+ * from the secret by PBKDF2. A store that cannot be written or read is a warning in the log, and the call
+ * goes on without it. It serves one host: what a cloned disk brings along is not used.
+ *
+ * mtlspop_app_new() fails with MTLSPOP_E_INVALID_ARGUMENT for a relative path, a symbolic link, a directory
+ * of another user or open to others, and a secret of fewer than 16 bytes.
+ *
+ * @param options    settings for a managed identity
+ * @param directory  an absolute path
+ * @param secret     at least 16 bytes; copied, and wiped when nothing uses it any more
+ * @param length     the number of its bytes
+ */
+void mtlspop_app_options_set_binding_store(mtlspop_app_options *options,
+                                           const char *directory,
+                                           const uint8_t *secret,
+                                           size_t length);
+
+/**
+ * The same with a secret that a callback gives when the app is made.
+ *
+ * @param options    settings for a managed identity
+ * @param directory  an absolute path
+ * @param callback   gives the secret
+ * @param userdata   passed to callback
+ * @param destroy    releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_app_options_set_binding_store_with_callback(mtlspop_app_options *options,
+                                                         const char *directory,
+                                                         mtlspop_secret_callback callback,
+                                                         void *userdata,
+                                                         mtlspop_destroy destroy);
+
+/**
+ * The same without encryption: whoever can read this user's files can read the private keys.
+ *
+ * @param options    settings for a managed identity
+ * @param directory  an absolute path
+ */
+void mtlspop_app_options_set_unencrypted_binding_store(mtlspop_app_options *options,
+                                                       const char *directory);
+
+/**
+ * Answers with the secret.
+ *
+ * @param operation  the question
+ * @param secret     at least 16 bytes; copied
+ * @param length     the number of its bytes
+ */
+void mtlspop_secret_op_set_secret(mtlspop_secret_op *operation,
+                                  const uint8_t *secret,
+                                  size_t length);
+
+/**
+ * Says why the callback failed; the text becomes part of the call's error message.
+ *
+ * @param operation  the question
+ * @param message    one line for a person, without secrets; copied
+ */
+void mtlspop_secret_op_set_error(mtlspop_secret_op *operation, const char *message);
 
 /**
  * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.

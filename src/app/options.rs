@@ -246,7 +246,6 @@ impl AppOptions {
     /// Checks everything that can be checked without a request.
     pub(super) fn check(self) -> Result<Parts> {
         let stored = self.token_cache.as_ref().is_some_and(|cache| cache.store().is_some());
-        let stored = stored || self.binding_store.as_ref().is_some_and(BindingStore::calls_back);
         let calls_back = stored || self.credential.as_ref().is_some_and(Credential::calls_back);
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {

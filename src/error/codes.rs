@@ -393,6 +393,12 @@ pub(super) const CODES: &[Row] = &[
         "the request names no scope and no resource",
         "Name one, for example https://graph.microsoft.com/.default.",
     ),
+    ours(
+        "secret_callback_failed",
+        &[Callback],
+        "the callback that gives the secret of a binding store reported a failure",
+        "See the text that the callback set.",
+    ),
     msal(
         "service_not_available",
         &[Rejected, InteractionRequired],

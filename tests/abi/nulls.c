@@ -15,6 +15,7 @@ static mtlspop_error *have_error;
 static mtlspop_http_request *have_http_request;
 static mtlspop_http_response *have_http_response;
 static const mtlspop_metric *have_metric;
+static mtlspop_secret_op *have_secret_op;
 static mtlspop_sign_op *have_sign_op;
 static mtlspop_store_op *have_store_op;
 static mtlspop_token *have_token;
@@ -42,6 +43,13 @@ static void check(int true_or_not)
 }
 
 static int32_t have_assertion_callback(void *userdata, mtlspop_assertion_op *operation)
+{
+    (void)userdata;
+    (void)operation;
+    return 1;
+}
+
+static int32_t have_secret_callback(void *userdata, mtlspop_secret_op *operation)
 {
     (void)userdata;
     (void)operation;
@@ -90,6 +98,15 @@ static int32_t call_in_assertion_callback(void *userdata, mtlspop_assertion_op *
     have_assertion_op = operation;
     call_assertion_op();
     have_assertion_op = NULL;
+    return 1;
+}
+
+static int32_t call_in_secret_callback(void *userdata, mtlspop_secret_op *operation)
+{
+    (void)userdata;
+    have_secret_op = operation;
+    call_secret_op();
+    have_secret_op = NULL;
     return 1;
 }
 
@@ -161,6 +178,16 @@ static void ask_with_signer(void)
     mtlspop_certificate_free(elsewhere);
 }
 
+static void ask_for_secret(void)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_managed_identity();
+    mtlspop_app *app = NULL;
+
+    mtlspop_app_options_set_binding_store_with_callback(options, "/nowhere", call_in_secret_callback, NULL, NULL);
+    check(mtlspop_app_new(options, &app, NULL) != MTLSPOP_OK);
+    mtlspop_app_options_free(options);
+}
+
 int main(void)
 {
     const char *certificate = getenv("AZURE_CLIENT_CERTIFICATE_PATH");
@@ -169,6 +196,7 @@ int main(void)
     check(ask_with_callback(NULL, &have_error) != MTLSPOP_OK && have_error);
     check(!mtlspop_certificate_new_from_file(certificate, NULL, NULL, &have_certificate, NULL));
     ask_with_signer();
+    ask_for_secret();
     check(!mtlspop_certificate_export_private_key_pem(have_certificate, &have_buffer, NULL));
     have_app_options = mtlspop_app_options_new_managed_identity();
     check(!mtlspop_app_new(have_app_options, &have_app, NULL));

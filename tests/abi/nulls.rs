@@ -5,7 +5,7 @@
 use crate::prototype::{Parameter, Prototype};
 
 /// The operations, whose functions work only in the callback that is asked with them.
-const OPERATIONS: [&str; 4] = ["assertion_op", "metric", "sign_op", "store_op"];
+const OPERATIONS: [&str; 5] = ["assertion_op", "metric", "secret_op", "sign_op", "store_op"];
 
 /// The generated half: `call_all()`, and one like `call_assertion_op()` for each kind of callback.
 pub(crate) fn program(functions: &[Prototype]) -> String {

@@ -196,6 +196,22 @@ fn token_cache() {
     Program::new("token_cache").run(&[], |cloud| assert_eq!(cloud.counter("token"), 5));
 }
 
+/// Does a program that starts again find its certificate in the store it gave, with a bad store an error in
+/// words and `destroy` called exactly once?
+#[test]
+fn binding_store() {
+    let program = Program::new("binding_store");
+    let cloud = cloud();
+    for build in [Build::Sanitized, Build::Plain] {
+        let place = tempfile::tempdir().unwrap();
+        cloud.reset();
+        for start in 1..=2 {
+            println!("{}", succeed(program.command(build, &cloud).arg(place.path().join("store"))));
+            assert_eq!((cloud.counter("issuecredential"), cloud.counter("token")), (1, start));
+        }
+    }
+}
+
 /// Are frees that the header forbids found out: left alone in release builds, an abort with a message in
 /// debug builds? Best effort, so it cannot be run with what finds them better.
 #[test]

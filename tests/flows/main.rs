@@ -1,6 +1,6 @@
 //! The flows end to end, through the Rust API, against devcloud: real sockets, TLS, CSRs and tokens.
 
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(unreachable_pub, clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod authority;
 mod binding_certificate;

@@ -49,7 +49,6 @@ enum Protection {
 struct Source {
     provide: Box<StoreSecretFn>,
     secret: OnceCell<SecretBytes>,
-    calls_back: bool,
 }
 
 /// A shorter secret is no secret.
@@ -62,13 +61,14 @@ impl BindingStore {
     /// Private keys are encrypted (AES-256-GCM) under a key that is derived (PBKDF2) from `secret`, at
     /// least 16 bytes. Who gives another one later finds nothing, and stores anew.
     pub fn encrypted(directory: impl Into<PathBuf>, secret: SecretBytes) -> Self {
-        Self::new(directory.into(), Box::new(move || Ok(SecretBytes::new(secret.expose()))), false)
+        Self::encrypted_with(directory, Box::new(move || Ok(SecretBytes::new(secret.expose()))))
     }
 
-    /// The same with a secret that is asked for once, when the store is first used, on the thread of the
-    /// call that uses it.
+    /// The same with a secret that is asked for once, by [`App::new`](crate::App::new).
     pub fn encrypted_with(directory: impl Into<PathBuf>, provide: Box<StoreSecretFn>) -> Self {
-        Self::new(directory.into(), provide, true)
+        let source = Source { provide, secret: OnceCell::new() };
+        let (directory, protection) = (directory.into(), Protection::Encrypted(Arc::new(source)));
+        Self { directory, protection, host: this_host() }
     }
 
     /// Private keys lie there as they are, in files that only this user may read (mode 0600).
@@ -76,29 +76,17 @@ impl BindingStore {
         Self { directory: directory.into(), protection: Protection::Plain, host: this_host() }
     }
 
-    fn new(directory: PathBuf, provide: Box<StoreSecretFn>, calls_back: bool) -> Self {
-        let source = Source { provide, secret: OnceCell::new(), calls_back };
-        Self { directory, protection: Protection::Encrypted(Arc::new(source)), host: this_host() }
-    }
-
-    /// Whether code of the caller runs when it is used.
-    pub(crate) fn calls_back(&self) -> bool {
-        matches!(&self.protection, Protection::Encrypted(source) if source.calls_back)
-    }
-
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Refuses what must not be used: a relative path, a directory that others may enter, a secret that is
-    /// too short. What only does not work now (a read-only disk) is logged.
+    /// Asks for the secret, and refuses what must not be used: a relative path, a directory that others may
+    /// enter, a secret that is too short. What only does not work now (a read-only disk) is logged.
     pub(crate) fn check(&self, log: &Logger) -> Result<()> {
         if !self.directory.is_absolute() {
             return Err(Error::argument("the directory of the binding store is not an absolute path"));
         }
-        if let Protection::Encrypted(source) = &self.protection
-            && !source.calls_back
-        {
+        if let Protection::Encrypted(source) = &self.protection {
             source.get()?;
         }
         match Directory::open(&self.directory) {
