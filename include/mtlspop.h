@@ -148,7 +148,7 @@ typedef struct mtlspop_token_request mtlspop_token_request;
  * The ABI this header describes: major * 65536 + minor. A program works with a library whose
  * mtlspop_abi_version() has the same major and at least this minor number.
  */
-#define MTLSPOP_ABI_VERSION 2
+#define MTLSPOP_ABI_VERSION 3
 
 /**
  * The version of the library that was loaded, for example "0.1.0".
@@ -1424,7 +1424,8 @@ mtlspop_status mtlspop_app_acquire_token(const mtlspop_app *app,
  *
  * Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
  * response, not an error. Redirects are returned, not followed. The Authorization header is set from
- * the token.
+ * the token. A claims challenge is answered if mtlspop_http_request_set_token_request() says how: the
+ * errors of mtlspop_app_acquire_token() are then possible too.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
  * MTLSPOP_E_INVALID_RESPONSE for an answer that is too long or not HTTP, MTLSPOP_E_KEY_UNAVAILABLE
@@ -1943,6 +1944,21 @@ void mtlspop_http_request_set_timeout_ms(mtlspop_http_request *request, int64_t 
 void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request, size_t bytes);
 
 /**
+ * Answers a claims challenge: where the API answers 401 and asks for other claims, mtlspop_app_send()
+ * acquires a token with these claims and sends once more. The new token is kept: the next
+ * mtlspop_app_acquire_token() gives it.
+ *
+ * Timeout and flag of this request are those of the whole call. That no such token can be had is the
+ * error of mtlspop_app_send(); a second challenge is a response.
+ *
+ * @param request        the request
+ * @param token_request  what the token is acquired with; copied, claims in it are replaced. NULL: a 401
+ *                       is a response, as without this call
+ */
+void mtlspop_http_request_set_token_request(mtlspop_http_request *request,
+                                            const mtlspop_token_request *token_request);
+
+/**
  * Lets another thread stop the call.
  *
  * @param request  the request
@@ -2010,6 +2026,15 @@ const char *mtlspop_http_response_header_value(const mtlspop_http_response *resp
  */
 const uint8_t *mtlspop_http_response_body(const mtlspop_http_response *response,
                                           size_t *out_length);
+
+/**
+ * The claims that a 401 asks a token to have, from its WWW-Authenticate headers: JSON, for
+ * mtlspop_token_request_set_claims().
+ *
+ * @param response  the response
+ * @return text, borrowed from response; NULL where there is no such challenge
+ */
+const char *mtlspop_http_response_claims(const mtlspop_http_response *response);
 
 /**
  * Frees a response and everything borrowed from it.

@@ -8,6 +8,7 @@ mod options;
 mod parameters;
 mod request;
 mod result;
+mod send;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,6 @@ use crate::error::Result;
 use crate::http::Pool;
 use crate::log::Logger;
 use crate::metrics::Metrics;
-use crate::resource::{self, HttpRequest, HttpResponse};
 use crate::runtime::{Background, Call, Cancel, Flights, PerProcess};
 use crate::token::{
     AccessToken, Api, CacheKey, CacheRefreshReason, Cached, CallerSdk, Freshness, KeyBuilder,
@@ -150,19 +150,6 @@ impl App {
             self.core.log.error("app", || format!("no token: {} ({})", error.code(), call.correlation_id));
             error
         })
-    }
-
-    /// Sends `request` to an API with `token`: over mTLS with the certificate it is bound to, where
-    /// it is bound. Any HTTP status is a response.
-    pub fn send(&self, token: &Token, request: &HttpRequest) -> Result<HttpResponse> {
-        let call = Call::new(
-            self.core.clock.clone(),
-            request.cancel(),
-            self.core.log.clone(),
-            token.correlation_id().to_owned(),
-            Some(request.timeout()),
-        );
-        resource::send(&self.core.pool, token.authorization(), token.binding_certificate(), request, &call)
     }
 
     /// The cache of this app's tokens: its own, the one it was given, or, for managed identities, the

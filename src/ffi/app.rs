@@ -91,7 +91,8 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
 ///
 /// Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
 /// response, not an error. Redirects are returned, not followed. The Authorization header is set from
-/// the token.
+/// the token. A claims challenge is answered if mtlspop_http_request_set_token_request() says how: the
+/// errors of mtlspop_app_acquire_token() are then possible too.
 ///
 /// Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
 /// MTLSPOP_E_INVALID_RESPONSE for an answer that is too long or not HTTP, MTLSPOP_E_KEY_UNAVAILABLE
@@ -118,7 +119,11 @@ pub unsafe extern "C" fn mtlspop_app_send(
             let app = value(app, "app")?.clone();
             let token = value(token, "token")?;
             let request = value(request, "request")?.settings()?;
-            out.set(ResponseValue::from(app.send(token.token(), request)?));
+            let response = match &request.token_request {
+                Some(again) => app.send_answering_claims(token.token(), again, &request.request)?,
+                None => app.send(token.token(), &request.request)?,
+            };
+            out.set(ResponseValue::from(response));
             Ok(())
         })
     }

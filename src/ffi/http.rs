@@ -3,12 +3,13 @@
 use std::ffi::c_char;
 
 use super::cancel::mtlspop_cancel;
-use super::draft::{Draft, change};
+use super::draft::{self, Draft};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
 use super::text::{Lent, bytes, lend, no_length, optional, required};
-use super::token_request::timeout;
-use crate::error::Error;
+use super::token_request::{mtlspop_token_request, timeout};
+use crate::app::TokenRequest;
+use crate::error::{Error, Result};
 use crate::resource::{HttpRequest, HttpResponse};
 
 /// A request to an API. Use from one thread at a time while changing it; it may be sent any number of
@@ -22,14 +23,22 @@ pub struct mtlspop_http_response {
     _private: [u8; 0],
 }
 
+/// A request, and how to get a token with other claims.
+#[derive(Clone)]
+pub(super) struct RequestValue {
+    pub(super) request: HttpRequest,
+    pub(super) token_request: Option<TokenRequest>,
+}
+
 pub(super) struct ResponseValue {
     response: HttpResponse,
+    claims: Lent,
     /// Name and value of each header.
     headers: Vec<(Lent, Lent)>,
 }
 
 impl Handle for mtlspop_http_request {
-    type Value = Draft<HttpRequest>;
+    type Value = Draft<RequestValue>;
     const NAME: &'static str = "http_request";
     const TAG: u64 = 0x6d74_6c73_4852_4551;
 }
@@ -40,10 +49,16 @@ impl Handle for mtlspop_http_response {
     const TAG: u64 = 0x6d74_6c73_4852_4553;
 }
 
+impl From<HttpRequest> for RequestValue {
+    fn from(request: HttpRequest) -> Self {
+        Self { request, token_request: None }
+    }
+}
+
 impl From<HttpResponse> for ResponseValue {
     fn from(response: HttpResponse) -> Self {
         let headers = response.headers().iter().map(|_| <(Lent, Lent)>::default()).collect();
-        Self { response, headers }
+        Self { response, claims: Lent::default(), headers }
     }
 }
 
@@ -60,8 +75,8 @@ pub unsafe extern "C" fn mtlspop_http_request_new(
     guard_or(std::ptr::null_mut(), || {
         let parsed = unsafe { required(method, "method").and_then(|m| Ok((m, required(url, "url")?))) };
         Ok(boxed(match parsed {
-            Ok((method, url)) => Draft::new(HttpRequest::new(method, url)),
-            Err(error) => Draft::failed(HttpRequest::new("", ""), "mtlspop_http_request_new", &error),
+            Ok((method, url)) => Draft::new(HttpRequest::new(method, url).into()),
+            Err(error) => Draft::failed(HttpRequest::new("", "").into(), "mtlspop_http_request_new", &error),
         }))
     })
 }
@@ -127,6 +142,29 @@ pub unsafe extern "C" fn mtlspop_http_request_set_max_response_bytes(
 ) {
     let setter = "mtlspop_http_request_set_max_response_bytes";
     unsafe { change(request, setter, || Ok(bytes), HttpRequest::with_max_response_bytes) }
+}
+
+/// Answers a claims challenge: where the API answers 401 and asks for other claims, mtlspop_app_send()
+/// acquires a token with these claims and sends once more. The new token is kept: the next
+/// mtlspop_app_acquire_token() gives it.
+///
+/// Timeout and flag of this request are those of the whole call. That no such token can be had is the
+/// error of mtlspop_app_send(); a second challenge is a response.
+///
+/// @param request        the request
+/// @param token_request  what the token is acquired with; copied, claims in it are replaced. NULL: a 401
+///                       is a response, as without this call
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_token_request(
+    request: *mut mtlspop_http_request,
+    token_request: *const mtlspop_token_request,
+) {
+    let parse = || match token_request.is_null() {
+        true => Ok(None),
+        false => unsafe { value(token_request, "token_request") }?.settings().cloned().map(Some),
+    };
+    let apply = |value: RequestValue, token_request| RequestValue { token_request, ..value };
+    unsafe { draft::change(request, "mtlspop_http_request_set_token_request", parse, apply) }
 }
 
 /// Lets another thread stop the call.
@@ -241,6 +279,21 @@ pub unsafe extern "C" fn mtlspop_http_response_body(
     })
 }
 
+/// The claims that a 401 asks a token to have, from its WWW-Authenticate headers: JSON, for
+/// mtlspop_token_request_set_claims().
+///
+/// @param response  the response
+/// @return text, borrowed from response; NULL where there is no such challenge
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_claims(
+    response: *const mtlspop_http_response,
+) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(response, "response") }?;
+        Ok(value.claims.get(|| value.response.claims()))
+    })
+}
+
 /// Frees a response and everything borrowed from it.
 ///
 /// @param response  the response; NULL is fine
@@ -250,4 +303,22 @@ pub unsafe extern "C" fn mtlspop_http_response_free(response: *mut mtlspop_http_
         unsafe { free(response) };
         Ok(())
     });
+}
+
+/// The body of the setters of the request itself.
+///
+/// # Safety
+/// As for [`draft::change`].
+unsafe fn change<A>(
+    request: *mut mtlspop_http_request,
+    setter: &str,
+    parse: impl FnOnce() -> Result<A>,
+    apply: impl FnOnce(HttpRequest, A) -> HttpRequest,
+) {
+    let apply = |value: RequestValue, argument| RequestValue {
+        request: apply(value.request, argument),
+        token_request: value.token_request,
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { draft::change(request, setter, parse, apply) }
 }

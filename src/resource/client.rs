@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::challenge;
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Pool, Request, Response, method};
@@ -25,6 +26,7 @@ pub struct HttpRequest {
 /// What an API answered, whatever the status.
 pub struct HttpResponse {
     response: Response,
+    claims: Option<String>,
 }
 
 /// As MSAL's and .NET's HTTP clients have it.
@@ -109,6 +111,12 @@ impl HttpResponse {
     pub fn body(&self) -> &[u8] {
         &self.response.body
     }
+
+    /// The claims, JSON, that a 401 asks a token to have: for
+    /// [`TokenRequest::with_claims`](crate::TokenRequest::with_claims). `None` without such a challenge.
+    pub fn claims(&self) -> Option<&str> {
+        self.claims.as_deref()
+    }
 }
 
 /// Sends `request` with `authorization`, over the connections of `certificate` where there is one.
@@ -154,7 +162,8 @@ pub(crate) fn send(
     call.log.info("resource", || format!("{} {}", request.method, url.host_str().unwrap_or_default()));
     let response = client.send(&wire, call)?;
     call.log.info("resource", || format!("answered {}", response.status));
-    Ok(HttpResponse { response })
+    let claims = challenge::claims(&response, &call.log);
+    Ok(HttpResponse { response, claims })
 }
 
 fn check_url(text: &str) -> Result<Url> {

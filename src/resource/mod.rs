@@ -1,5 +1,6 @@
 //! Calling an API with a token: with the certificate it is bound to, or not at all.
 
+mod challenge;
 mod client;
 
 pub(crate) use client::send;

@@ -31,6 +31,29 @@ static void flow(const char *name, mtlspop_app *app, int bound)
     mtlspop_token_request_free(request);
 }
 
+/* Is a claims challenge read, and answered where a request for the token is given? */
+static void challenge(mtlspop_app *app)
+{
+    mtlspop_token_request *request = graph_request(1);
+    mtlspop_token *token = acquire(app, request);
+    mtlspop_http_request *call = mtlspop_http_request_new("GET", "https://graph.microsoft.com/claims-challenge");
+    mtlspop_error *error = NULL;
+
+    for (int answered = 0; answered < 2; answered++) {
+        mtlspop_http_response *response = NULL;
+        if (answered) mtlspop_http_request_set_token_request(call, request);
+        CHECK_OK(mtlspop_app_send(app, token, call, &response, &error), error);
+        CHECK(mtlspop_http_response_status(response) == (answered ? 200 : 401));
+        CHECK((mtlspop_http_response_claims(response) == NULL) == answered);
+        if (!answered) CHECK(strstr(mtlspop_http_response_claims(response), "\"acrs\"") != NULL);
+        mtlspop_http_response_free(response);
+    }
+
+    mtlspop_http_request_free(call);
+    mtlspop_token_free(token);
+    mtlspop_token_request_free(request);
+}
+
 static void both(const char *name, mtlspop_app *app)
 {
     flow(name, app, 0);
@@ -40,8 +63,13 @@ static void both(const char *name, mtlspop_app *app)
 
 int main(void)
 {
+    mtlspop_app *app;
+
     both("managed identity", managed_identity_app());
     both("SN/I certificate", certificate_app());
+    app = certificate_app();
+    challenge(app);
+    mtlspop_app_free(app);
     both("federated identity", federated_app());
     return check_result();
 }
