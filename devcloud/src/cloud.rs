@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsAcceptor;
 
 use crate::directory::{
     APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, TENANT_ID, USER_ASSIGNED_CLIENT_ID,
@@ -21,9 +22,10 @@ use crate::fault::Fault;
 use crate::files::Files;
 use crate::hosts::Service;
 use crate::oidc::Assertion;
-use crate::pki::thumbprint;
+use crate::pki::{sha1_thumbprint, thumbprint};
 use crate::record::ReceivedRequest;
-use crate::tls::Tls;
+use crate::source::Source;
+use crate::tls::{self, Tls};
 use crate::world::World;
 use crate::{attest, control, proxy, serve};
 
@@ -36,6 +38,8 @@ pub struct Options {
     pub proxy_auth: Option<String>,
     /// `issuecredential` refuses a request without an attestation token.
     pub require_attestation: bool,
+    /// The environment is that of a host with this service, instead of IMDS, for its managed identities.
+    pub source: Option<Source>,
     /// One line on stderr for each request.
     pub log_to_stderr: bool,
 }
@@ -56,6 +60,8 @@ pub(crate) struct Endpoints {
     proxy: SocketAddr,
     control: SocketAddr,
     files: Files,
+    sources: Vec<(Source, Vec<(String, String)>)>,
+    source: Option<Source>,
     proxy_auth: Option<String>,
 }
 
@@ -69,24 +75,43 @@ impl Cloud {
                 (temporary.path().to_path_buf(), Some(temporary))
             }
         };
-        let world = Arc::new(World::new(options)?);
         let files = Files { directory };
+        let world = Arc::new(World::new(options, files.arc_tokens())?);
         files.write(&world)?;
 
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("devcloud").enable_all().build()?;
         let entered = runtime.enter();
         let (imds, proxy, control) = (listen()?, listen()?, listen()?);
+        let mut sources = Vec::new();
+        for source in Source::ALL {
+            let listener = listen()?;
+            let scheme = if source == Source::ServiceFabric { "https" } else { "http" };
+            let origin = format!("{scheme}://{}", listener.local_addr()?);
+            let fabric = &world.pki.fabric.certificate;
+            sources.push((source, source.env(&origin, &world.sources, &sha1_thumbprint(fabric))));
+            let (shared, service) = (world.clone(), source.service());
+            if source == Source::ServiceFabric {
+                let acceptor = tls::fabric(&world)?;
+                runtime.spawn(accept(listener, move |stream| {
+                    tls_client(shared.clone(), acceptor.clone(), service, stream)
+                }));
+            } else {
+                runtime.spawn(accept(listener, move |stream| http_client(shared.clone(), service, stream)));
+            }
+        }
         let endpoints = Endpoints {
             imds: imds.local_addr()?,
             proxy: proxy.local_addr()?,
             control: control.local_addr()?,
             files,
+            sources,
+            source: world.options.source,
             proxy_auth: world.options.proxy_auth.clone(),
         };
         let tls = Arc::new(Tls::new(&world)?);
         let shared = world.clone();
-        runtime.spawn(accept(imds, move |stream| imds_client(shared.clone(), stream)));
+        runtime.spawn(accept(imds, move |stream| http_client(shared.clone(), Service::Imds, stream)));
         let shared = world.clone();
         runtime.spawn(accept(proxy, move |stream| proxy::client(shared.clone(), tls.clone(), stream)));
         let (shared, places) = (world.clone(), endpoints.clone());
@@ -98,6 +123,12 @@ impl Cloud {
     /// The environment that points a program at this cloud.
     pub fn env(&self) -> Vec<(String, String)> {
         self.endpoints.env()
+    }
+
+    /// What makes a host one that has this service for its managed identities, beside [`Cloud::env`]. A
+    /// client finds the keys of Azure Arc in [`Files::arc_tokens`], and not in the directory of the real agent.
+    pub fn source_env(&self, source: Source) -> Vec<(String, String)> {
+        self.endpoints.source_env(source)
     }
 
     /// The ready object: `{"event":"ready", ...}`.
@@ -264,18 +295,45 @@ impl Endpoints {
             ("USER_ASSIGNED_RESOURCE_ID", USER_ASSIGNED_RESOURCE_ID.to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .to_vec()
+        .into_iter()
+        .chain(self.source.map(|source| self.source_env(source)).unwrap_or_default())
+        .collect()
+    }
+
+    fn source_env(&self, source: Source) -> Vec<(String, String)> {
+        let of_source = self.sources.iter().filter(|(own, _)| *own == source);
+        of_source.flat_map(|(_, env)| env.iter().cloned()).collect()
     }
 }
 
-async fn imds_client(world: Arc<World>, stream: TcpStream) {
+async fn http_client(world: Arc<World>, service: Service, stream: TcpStream) {
     let connection = Connection {
         id: world.next_connection(),
-        service: Service::Imds,
+        service,
         host: String::new(),
         client_certificates: Vec::new(),
         tls_version: None,
         handshake: None,
+    };
+    serve::connection(world, connection, stream).await;
+}
+
+async fn tls_client(world: Arc<World>, acceptor: TlsAcceptor, service: Service, stream: TcpStream) {
+    let stream = match acceptor.accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            world.log.count("tls_failures");
+            return world.say(&format!("TLS with {} failed: {error}", service.name()));
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let connection = Connection {
+        id: world.next_connection(),
+        service,
+        host: String::new(),
+        client_certificates: Vec::new(),
+        tls_version: session.protocol_version().map(|version| format!("{version:?}")),
+        handshake: session.handshake_kind().map(|kind| format!("{kind:?}")),
     };
     serve::connection(world, connection, stream).await;
 }

@@ -90,6 +90,10 @@ impl Pairs {
         Some(value.as_str()).filter(|value| !value.trim().is_empty())
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// A name that appears more than once.
     pub(crate) fn repeated(&self) -> Option<&str> {
         let mut pairs = self.0.iter().enumerate();

@@ -7,11 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 14] = [
+pub const OPERATIONS: [&str; 19] = [
     "imds_token",
     "metadata",
     "issuecredential",
     "compute",
+    "app_service",
+    "arc",
+    "service_fabric",
+    "cloud_shell",
+    "machine_learning",
     "token",
     "instance_discovery",
     "openid_configuration",

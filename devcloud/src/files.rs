@@ -69,6 +69,11 @@ impl Files {
         self.path("fic-assertion-unbound.jwt")
     }
 
+    /// Where Azure Arc's keys are written; not there before the first one.
+    pub fn arc_tokens(&self) -> PathBuf {
+        self.path("arc-tokens")
+    }
+
     pub(crate) fn write(&self, world: &World) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         fs::set_permissions(&self.directory, Permissions::from_mode(0o700))?;
@@ -92,7 +97,7 @@ impl Files {
 }
 
 /// Writes a file that only its owner may read; one that exists is replaced, never written through.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -15,10 +15,20 @@ pub(crate) const FOREIGN_PROVIDER_HOST: &str = "idp2.devcloud.test";
 
 /// The services of the cloud, by the name the request log gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Service {
     /// The instance metadata service of the virtual machine.
     Imds,
+    /// App Service's endpoint for managed identities.
+    AppService,
+    /// Azure Arc's.
+    Arc,
+    /// Cloud Shell's.
+    CloudShell,
+    /// Machine Learning's.
+    MachineLearning,
+    /// Service Fabric's.
+    ServiceFabric,
     /// The STS on its `login.` hosts.
     Login,
     /// The STS on its `mtlsauth.` hosts: TLS needs a client certificate.
@@ -109,6 +119,11 @@ impl Service {
     pub fn name(self) -> &'static str {
         match self {
             Service::Imds => "imds",
+            Service::AppService => "app_service",
+            Service::Arc => "arc",
+            Service::CloudShell => "cloud_shell",
+            Service::MachineLearning => "machine_learning",
+            Service::ServiceFabric => "service_fabric",
             Service::Login => "login",
             Service::Mtlsauth => "mtlsauth",
             Service::Authority => "authority",

@@ -9,8 +9,8 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! Where things are: `serve` is the one way through; `imds`, `sts`, `resource`, `attest` and `oidc`
-//! judge requests; `proxy` and `tls` bring them in; `control` and `cloud` are for tests.
+//! Where things are: `serve` is the one way through; `imds`, `source`, `sts`, `resource`, `attest` and
+//! `oidc` judge requests; `proxy` and `tls` bring them in; `control` and `cloud` are for tests.
 
 mod attest;
 mod clock;
@@ -31,6 +31,7 @@ mod proxy;
 mod record;
 mod resource;
 mod serve;
+mod source;
 mod sts;
 mod tls;
 mod trust;
@@ -42,3 +43,4 @@ pub use files::Files;
 pub use hosts::Service;
 pub use oidc::Assertion;
 pub use record::ReceivedRequest;
+pub use source::Source;

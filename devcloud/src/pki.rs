@@ -1,8 +1,9 @@
 //! The certificate authorities of the cloud and the certificates they issue.
 
 use std::error::Error;
+use std::net::Ipv4Addr;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::string::{Ia5String, PrintableString};
@@ -41,6 +42,8 @@ pub(crate) struct Pki {
     pub(crate) sni_ec: Identity,
     /// What federated assertions are bound to.
     pub(crate) fic_binding: Identity,
+    /// Service Fabric's server on 127.0.0.1, signed by itself: trusted by its thumbprint, or not at all.
+    pub(crate) fabric: Identity,
 }
 
 /// A certificate and its key.
@@ -70,6 +73,7 @@ impl Pki {
             sni_rotated: issue(APP_A_SUBJECT_NAME, rotated)?,
             sni_ec: issue(APP_A_SUBJECT_NAME, KeyPair::generate()?)?,
             fic_binding: issue(FIC_BINDING_SUBJECT_NAME, fic)?,
+            fabric: self_signed_server(now)?,
             server_ca,
             imds_ca,
             sni_root,
@@ -126,6 +130,16 @@ pub(crate) fn thumbprint(certificate: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate))
 }
 
+/// What Windows calls the thumbprint: the SHA-1 of the DER, in upper-case hex.
+pub(crate) fn sha1_thumbprint(certificate: &[u8]) -> String {
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate).as_ref()).to_ascii_uppercase()
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A public key that somebody else holds the private half of.
 struct RsaPublicKey<'a>(&'a [u8]);
 
@@ -159,6 +173,16 @@ fn leaf(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     Ok(params)
+}
+
+fn self_signed_server(now: i64) -> Result<Identity, rcgen::Error> {
+    let mut params = leaf(common_name("fabric.devcloud.test")?, now - 24 * HOUR, now + YEAR)?;
+    params.subject_alt_names = vec![rcgen::SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = false;
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    Ok(Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key })
 }
 
 fn common_name(name: &str) -> Result<DistinguishedName, rcgen::Error> {

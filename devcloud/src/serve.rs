@@ -19,7 +19,7 @@ use crate::hosts::Service;
 use crate::pki::thumbprint;
 use crate::record::ReceivedRequest;
 use crate::world::World;
-use crate::{attest, imds, oidc, resource, sts};
+use crate::{attest, imds, oidc, resource, source, sts};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
@@ -101,6 +101,11 @@ fn judge(world: &World, request: &Request<'_>) -> Answer {
     }
     match connection.service {
         Service::Imds => imds::answer(world, request),
+        Service::AppService
+        | Service::Arc
+        | Service::CloudShell
+        | Service::MachineLearning
+        | Service::ServiceFabric => source::answer(world, request),
         Service::Login | Service::Mtlsauth | Service::Authority => sts::answer(world, request),
         Service::Graph | Service::Vault => resource::answer(world, request),
         Service::Attest => attest::answer(world, request),
@@ -131,6 +136,11 @@ fn operation(request: &Request<'_>) -> Option<&'static str> {
             path if path.ends_with(OPENID_CONFIGURATION) => Some("openid_configuration"),
             _ => None,
         },
+        service @ (Service::AppService
+        | Service::Arc
+        | Service::CloudShell
+        | Service::MachineLearning
+        | Service::ServiceFabric) => Some(service.name()),
         Service::Graph => Some("graph"),
         Service::Vault => Some("vault"),
         Service::Attest => Some("attest"),

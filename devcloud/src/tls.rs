@@ -67,6 +67,17 @@ impl Tls {
     }
 }
 
+/// The TLS end of Service Fabric, which no authority vouches for.
+pub(crate) fn fabric(world: &World) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+    let identity = &world.pki.fabric;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
+    let config = ServerConfig::builder_with_details(world.provider.clone(), Arc::new(world.clock.clone()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.certificate.clone()], key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
 /// Issues a certificate for each host name at its first visit.
 struct ServerCertificates {
     world: Arc<World>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -18,6 +19,7 @@ use crate::jwt::{Keys, SigningKey};
 use crate::oidc::{self, Assertion};
 use crate::pki::{self, Pki};
 use crate::record::{Log, Open, ReceivedRequest};
+use crate::source::Sources;
 use crate::trust::Trust;
 
 pub(crate) struct World {
@@ -31,12 +33,13 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) log: Log,
     pub(crate) faults: Faults,
+    pub(crate) sources: Sources,
     connections: AtomicU64,
     pub(crate) open: Open,
 }
 
 impl World {
-    pub(crate) fn new(options: Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub(crate) fn new(options: Options, arc_tokens: PathBuf) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let clock = Clock::default();
         let started = clock.now();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -56,6 +59,7 @@ impl World {
             },
             log: Log::default(),
             faults: Faults::default(),
+            sources: Sources::new(arc_tokens),
             connections: AtomicU64::new(0),
             open: Open::default(),
         })

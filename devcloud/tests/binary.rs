@@ -71,6 +71,13 @@ fn run_exits_as_the_command_does() {
     assert_eq!(run("exit 7").status.code(), Some(7));
     assert_eq!(run("kill -9 $$").status.code(), Some(137));
     assert_eq!(text(run("echo \"$AZURE_REGION\"; test -r \"$AZURE_CLIENT_CERTIFICATE_PATH\"")), "east us\n");
+    let source = |source: &str, script: &str| {
+        let mut run = devcloud();
+        run.env("IDENTITY_HEADER", "the caller's own");
+        text(run.args(["run", "--source", source, "--", "sh", "-c", script]).output().unwrap())
+    };
+    assert_eq!(source("cloud-shell", "echo \"${MSI_ENDPOINT%%:*} $IDENTITY_HEADER\""), "http \n");
+    assert_eq!(source("service-fabric", "echo \"${IDENTITY_ENDPOINT%%:*}\""), "https\n");
     assert_eq!(devcloud().args(["run", "--", "/no/such/program"]).output().unwrap().status.code(), Some(1));
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
+use clap::ValueEnum as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -28,6 +29,9 @@ pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     }
     if args.require_attestation {
         serve.arg("--require-attestation");
+    }
+    if let Some(source) = args.source.and_then(|source| source.to_possible_value()) {
+        serve.args(["--source", source.get_name()]);
     }
     let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?).spawn()?;
     let stdout = child.stdout.take().ok_or("the cloud has no stdout")?;

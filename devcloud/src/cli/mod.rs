@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use devcloud::Options;
+use devcloud::{Options, Source};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -80,6 +80,9 @@ struct CloudArgs {
     /// IMDS refuses to issue a certificate without an attestation token
     #[arg(long)]
     require_attestation: bool,
+    /// Give the environment of a host whose managed identities come from this service, not from IMDS
+    #[arg(long, value_enum)]
+    source: Option<Source>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -96,6 +99,7 @@ impl CloudArgs {
             state_dir: self.state_dir,
             proxy_auth: self.proxy_auth,
             require_attestation: self.require_attestation,
+            source: self.source,
             log_to_stderr,
         }
     }
@@ -119,8 +123,21 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Variables that clients prefer to those we set; they would lead around the cloud.
-const IN_THE_WAY: [&str; 6] =
-    ["https_proxy", "no_proxy", "all_proxy", "ALL_PROXY", "SSL_CERT_DIR", "CURL_CA_BUNDLE"];
+const IN_THE_WAY: [&str; 13] = [
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "ALL_PROXY",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "IMDS_ENDPOINT",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+    "DEFAULT_IDENTITY_CLIENT_ID",
+];
 
 /// `export NAME='value'`, safe for any POSIX shell.
 fn export(env: impl IntoIterator<Item = (String, String)>) -> String {

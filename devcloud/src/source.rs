@@ -1,0 +1,375 @@
+//! The services other than IMDS that vouch for managed identities: App Service, Azure Arc, Cloud Shell, ...
+
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::directory::{self, MANAGED_IDENTITIES, ManagedIdentity, SYSTEM_ASSIGNED_CLIENT_ID};
+use crate::exchange::{Answer, Pairs, Request, new_id};
+use crate::files;
+use crate::hosts::Service;
+use crate::pki::hex;
+use crate::sts::issue::{Grant, access_token};
+use crate::world::World;
+
+/// A service of the host, other than IMDS, that hands out Bearer tokens of managed identities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// Azure App Service and Azure Functions.
+    AppService,
+    /// Azure Arc.
+    AzureArc,
+    /// Azure Cloud Shell.
+    CloudShell,
+    /// Azure Machine Learning.
+    MachineLearning,
+    /// Azure Service Fabric.
+    ServiceFabric,
+}
+
+/// What they remember, and what is this cloud's own.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// The first part of every path, so that no two clouds have an endpoint in common.
+    pub(crate) instance: String,
+    /// What a workload proves with that it is on this host.
+    pub(crate) secret: String,
+    /// Where Azure Arc's keys are written.
+    arc_tokens: PathBuf,
+    /// Azure Arc's keys that have not been used yet, and their files.
+    arc_keys: Mutex<HashMap<String, PathBuf>>,
+    /// The tokens that Service Fabric hands out until they expire: token and end, by what was asked.
+    fabric: Mutex<HashMap<String, (String, i64)>>,
+}
+
+/// How one of them refuses.
+type Refuse = fn(u16, &str, &str) -> Answer;
+
+const TOKEN_LIFETIME: i64 = 24 * 3600;
+
+impl Source {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::AppService, Self::AzureArc, Self::CloudShell, Self::MachineLearning, Self::ServiceFabric];
+
+    pub(crate) fn service(self) -> Service {
+        match self {
+            Self::AppService => Service::AppService,
+            Self::AzureArc => Service::Arc,
+            Self::CloudShell => Service::CloudShell,
+            Self::MachineLearning => Service::MachineLearning,
+            Self::ServiceFabric => Service::ServiceFabric,
+        }
+    }
+
+    /// What a client reads to find the endpoint at `origin`. `thumbprint` is that of Service Fabric's server.
+    pub(crate) fn env(self, origin: &str, sources: &Sources, thumbprint: &str) -> Vec<(String, String)> {
+        let endpoint = format!("{origin}{}", sources.path(self.service()));
+        let secret = sources.secret.clone();
+        let env = match self {
+            Self::AppService => vec![("IDENTITY_ENDPOINT", endpoint), ("IDENTITY_HEADER", secret)],
+            Self::AzureArc => {
+                vec![("IDENTITY_ENDPOINT", endpoint), ("IMDS_ENDPOINT", origin.to_owned())]
+            }
+            Self::CloudShell => vec![("MSI_ENDPOINT", endpoint)],
+            Self::MachineLearning => vec![
+                ("MSI_ENDPOINT", endpoint),
+                ("MSI_SECRET", secret),
+                ("DEFAULT_IDENTITY_CLIENT_ID", SYSTEM_ASSIGNED_CLIENT_ID.to_owned()),
+            ],
+            Self::ServiceFabric => vec![
+                ("IDENTITY_ENDPOINT", endpoint),
+                ("IDENTITY_HEADER", secret),
+                ("IDENTITY_SERVER_THUMBPRINT", thumbprint.to_owned()),
+            ],
+        };
+        env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+impl Sources {
+    pub(crate) fn new(arc_tokens: PathBuf) -> Self {
+        Sources {
+            instance: new_id(),
+            secret: new_id(),
+            arc_tokens,
+            arc_keys: Mutex::default(),
+            fabric: Mutex::default(),
+        }
+    }
+
+    fn path(&self, service: Service) -> String {
+        let path = match service {
+            Service::AppService => "msi/token",
+            Service::CloudShell => "oauth2/token",
+            Service::MachineLearning => "MSI/auth",
+            _ => "metadata/identity/oauth2/token",
+        };
+        format!("/{}/{path}", self.instance)
+    }
+}
+
+pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
+    let service = request.connection.service;
+    if request.path != world.sources.path(service) {
+        return Answer::not_found(request);
+    }
+    let judge = match service {
+        Service::AppService => app_service,
+        Service::Arc => arc,
+        Service::CloudShell => cloud_shell,
+        Service::MachineLearning => machine_learning,
+        _ => service_fabric,
+    };
+    judge(world, request).unwrap_or_else(|refusal| refusal)
+}
+
+fn app_service(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    let refuse: Refuse = |status, _, message| {
+        let body = json!({ "statusCode": status, "message": message, "correlationId": new_id() });
+        Answer::json(status, &body)
+    };
+    method(request, "GET", refuse)?;
+    secret(world, request, "x-identity-header", refuse)?;
+    let query = request.query();
+    only(&query, &["api-version", "resource", "client_id", "mi_res_id", "object_id"], refuse)?;
+    version(&query, "2019-08-01", refuse)?;
+    let identity = identity(&query, ["client_id", "object_id", "mi_res_id"], refuse)?;
+    let resource = resource(&query, refuse)?;
+    let (token, end) = issue(world, request, identity, resource, &[])?;
+    Ok(issued(identity, resource, &token, json!(end.to_string())))
+}
+
+fn arc(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    method(request, "GET", flat)?;
+    metadata(request, flat)?;
+    let query = request.query();
+    only(&query, &["api-version", "resource"], flat)?;
+    version(&query, "2020-06-01", flat)?;
+    let resource = resource(&query, flat)?;
+    let Some(authorization) = request.header("authorization") else {
+        let path = arc_challenge(world).map_err(|error| Answer::text(500, error.to_string()))?;
+        return Err(flat(401, "unauthorized_client", "Missing Basic Authorization header")
+            .header("www-authenticate", format!("Basic realm={}", path.display())));
+    };
+    let key = authorization.strip_prefix("Basic ").unwrap_or_default();
+    let file = lock(&world.sources.arc_keys).remove(key);
+    let file = file.ok_or_else(|| flat(401, "unauthorized_client", "Invalid or expired key"))?;
+    // It serves once. A test may have moved it.
+    let _ = fs::remove_file(file);
+    let identity = &MANAGED_IDENTITIES[0];
+    let (token, end) = issue(world, request, identity, resource, &[])?;
+    Ok(issued(identity, resource, &token, json!(end.to_string())))
+}
+
+/// Writes a key that only somebody on this host, and in the right group, can read.
+fn arc_challenge(world: &World) -> std::io::Result<PathBuf> {
+    let directory = &world.sources.arc_tokens;
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    let (path, key) = (directory.join(format!("{}.key", new_id())), new_id());
+    files::write(&path, &key)?;
+    lock(&world.sources.arc_keys).insert(key, path.clone());
+    Ok(path)
+}
+
+fn cloud_shell(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    method(request, "POST", nested)?;
+    metadata(request, nested)?;
+    only(&request.query(), &[], nested)?;
+    if request.header("content-type") != Some("application/x-www-form-urlencoded") {
+        return Err(nested(400, "BadRequest", "The Content-Type is not application/x-www-form-urlencoded"));
+    }
+    let form = request.form();
+    only(&form, &["resource"], nested)?;
+    let resource = resource(&form, |_, _, message| nested(400, "AudienceNotSupported", message))?;
+    let identity = &MANAGED_IDENTITIES[0];
+    let (token, end) = issue(world, request, identity, resource, &[])?;
+    Ok(issued(identity, resource, &token, json!(end.to_string())))
+}
+
+fn machine_learning(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    method(request, "GET", nested)?;
+    metadata(request, nested)?;
+    secret(world, request, "secret", nested)?;
+    let query = request.query();
+    only(&query, &["api-version", "resource", "clientid"], nested)?;
+    version(&query, "2017-09-01", nested)?;
+    if query.get("clientid").is_none() {
+        return Err(nested(400, "BadRequest", "The clientid is missing"));
+    }
+    let identity = identity(&query, ["clientid", "", ""], nested)?;
+    let resource = resource(&query, nested)?;
+    let (token, end) = issue(world, request, identity, resource, &[])?;
+    Ok(issued(identity, resource, &token, json!(american(end))))
+}
+
+fn service_fabric(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+    let refuse: Refuse = |status, code, message| {
+        let body = json!({ "error": { "correlationId": new_id(), "code": code, "message": message } });
+        Answer::json(status, &body)
+    };
+    method(request, "GET", refuse)?;
+    secret(world, request, "secret", refuse)?;
+    let query = request.query();
+    only(&query, &["api-version", "resource", "principalId", "xms_cc", "token_sha256_to_refresh"], refuse)?;
+    version(&query, "2020-05-01", refuse)?;
+    let identity = identity(&query, ["", "principalId", ""], refuse)?;
+    let resource = resource(&query, refuse)?;
+    let rejected = query.get("token_sha256_to_refresh");
+    let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    if rejected.is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(is_digit)) {
+        return Err(refuse(
+            400,
+            "ArgumentInvalid",
+            "token_sha256_to_refresh is no SHA-256 in lower-case hex",
+        ));
+    }
+    let capabilities: Vec<&str> =
+        query.get("xms_cc").map(|list| list.split(',').collect()).unwrap_or_default();
+    let asked = format!("{} {resource} {}", identity.client_id, capabilities.join(","));
+    let known = lock(&world.sources.fabric).get(&asked).cloned();
+    let bent = request.fault.is_some_and(|fault| !fault.claims.is_empty());
+    let usable = known.filter(|(token, end)| {
+        let hash = hex(digest(&SHA256, token.as_bytes()).as_ref());
+        *end > world.clock.now() && Some(hash.as_str()) != rejected && !bent
+    });
+    let (token, end) = match usable {
+        Some(known) => known,
+        None => {
+            let issued = issue(world, request, identity, resource, &capabilities)?;
+            lock(&world.sources.fabric).insert(asked, issued.clone());
+            issued
+        }
+    };
+    Ok(issued(identity, resource, &token, json!(end)))
+}
+
+fn method(request: &Request<'_>, wanted: &str, refuse: Refuse) -> Result<(), Answer> {
+    match request.method == wanted {
+        true => Ok(()),
+        false => Err(refuse(405, "MethodNotAllowed", &format!("{wanted} it is, not {}", request.method))),
+    }
+}
+
+fn metadata(request: &Request<'_>, refuse: Refuse) -> Result<(), Answer> {
+    match request.header("metadata") {
+        Some("true") => Ok(()),
+        _ => Err(refuse(400, "bad_request_102", "Required metadata header not specified")),
+    }
+}
+
+fn secret(world: &World, request: &Request<'_>, header: &str, refuse: Refuse) -> Result<(), Answer> {
+    match request.header(header) {
+        Some(secret) if secret == world.sources.secret => Ok(()),
+        Some(_) => Err(refuse(401, "SecretHeaderInvalid", &format!("The header {header} has a wrong value"))),
+        None => Err(refuse(401, "SecretHeaderNotFound", &format!("The header {header} is missing"))),
+    }
+}
+
+/// Refuses each parameter that this service does not have, and each that comes twice.
+fn only(pairs: &Pairs, allowed: &[&str], refuse: Refuse) -> Result<(), Answer> {
+    let stranger = pairs.names().find(|name| !allowed.contains(name));
+    match stranger.or_else(|| pairs.repeated()) {
+        Some(name) => Err(refuse(400, "BadRequest", &format!("The parameter {name} has no place here"))),
+        None => Ok(()),
+    }
+}
+
+fn version(query: &Pairs, wanted: &str, refuse: Refuse) -> Result<(), Answer> {
+    match query.get("api-version") == Some(wanted) {
+        true => Ok(()),
+        false => Err(refuse(400, "InvalidApiVersion", "The api-version is missing or not supported")),
+    }
+}
+
+fn resource(pairs: &Pairs, refuse: Refuse) -> Result<&str, Answer> {
+    let asked =
+        pairs.get("resource").ok_or_else(|| refuse(400, "invalid_request", "The resource is missing"))?;
+    if directory::resource(asked).is_none() {
+        let message =
+            format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
+        return Err(refuse(400, "invalid_resource", &message));
+    }
+    Ok(asked)
+}
+
+/// The identity that is named by client, object or resource id, under these parameters; the
+/// system-assigned one when none is there.
+fn identity(query: &Pairs, names: [&str; 3], refuse: Refuse) -> Result<&'static ManagedIdentity, Answer> {
+    let [client_id, object_id, resource_id] = names.map(|name| query.get(name));
+    let named: Vec<&str> = [client_id, object_id, resource_id].into_iter().flatten().collect();
+    if named.len() > 1 {
+        return Err(refuse(400, "BadRequest", "An identity may be named in one way only"));
+    }
+    let same = |named: Option<&str>, own: &str| named.is_some_and(|named| named.eq_ignore_ascii_case(own));
+    let found = MANAGED_IDENTITIES.iter().find(|identity| {
+        named.is_empty()
+            || same(client_id, identity.client_id)
+            || same(object_id, identity.object_id)
+            || identity.resource_id.is_some_and(|own| same(resource_id, own))
+    });
+    found.ok_or_else(|| refuse(400, "ManagedIdentityNotFound", "No managed identity was found"))
+}
+
+/// A token, and when it ends.
+fn issue(
+    world: &World,
+    request: &Request<'_>,
+    identity: &'static ManagedIdentity,
+    resource: &str,
+    capabilities: &[&str],
+) -> Result<(String, i64), Answer> {
+    let claims = json!({ "access_token": { "xms_cc": { "values": capabilities } } });
+    let grant = Grant {
+        tenant: directory::Tenant::home(),
+        client: directory::Client::ManagedIdentity(identity),
+        audience: resource,
+        bound_to: None,
+        claims: Some(&claims).filter(|_| !capabilities.is_empty()),
+        form: None,
+        lifetime: TOKEN_LIFETIME,
+    };
+    let token = access_token(world, &grant, request.fault).map_err(|error| Answer::text(500, error))?;
+    Ok((token, world.clock.now() + TOKEN_LIFETIME))
+}
+
+fn issued(identity: &ManagedIdentity, resource: &str, token: &str, expires_on: Value) -> Answer {
+    let body = json!({
+        "access_token": token,
+        "client_id": identity.client_id,
+        "expires_on": expires_on,
+        "resource": resource,
+        "token_type": "Bearer",
+    });
+    Answer::json(200, &body)
+}
+
+fn flat(status: u16, error: &str, description: &str) -> Answer {
+    let body = json!({ "error": error, "error_description": description, "correlation_id": new_id() });
+    Answer::json(status, &body)
+}
+
+fn nested(status: u16, code: &str, message: &str) -> Answer {
+    Answer::json(status, &json!({ "error": { "code": code, "message": message } }))
+}
+
+/// `9/19/2017 10:21:30 AM +00:00`, as the API of 2017 writes it.
+fn american(seconds: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let hour = (at.hour() + 11) % 12 + 1;
+    let half = if at.hour() < 12 { "AM" } else { "PM" };
+    let date = format!("{}/{}/{}", u8::from(at.month()), at.day(), at.year());
+    format!("{date} {hour}:{:02}:{:02} {half} +00:00", at.minute(), at.second())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
