@@ -10,6 +10,7 @@ use crate::authority::{Authority, Endpoint, Region, Resolver};
 use crate::binding::Certificate;
 use crate::credential::{Ask, Credential, Proof, SignedAssertions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::key::MtlsBindingStrength;
 use crate::runtime::Call;
 use crate::token::{
     AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Partition, Telemetry, TokenPost,
@@ -70,6 +71,11 @@ impl ConfidentialClient {
         key: KeyBuilder,
         request: &TokenRequest,
     ) -> Result<KeyBuilder> {
+        if request.min_strength() > MtlsBindingStrength::None {
+            return Err(Error::argument(
+                "a minimum strength is for managed identities: the certificate of a confidential client is its own",
+            ));
+        }
         let authority = self.authority(request)?;
         let client = request.client();
         let bound = request.token_type() == TokenType::MtlsPop;

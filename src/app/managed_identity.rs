@@ -18,8 +18,8 @@ use crate::token::{
 
 /// An identity and the service of this host that vouches for it.
 pub(super) struct ManagedIdentity {
-    id: ManagedIdentityId,
-    source: Source,
+    pub(super) id: ManagedIdentityId,
+    pub(super) source: Source,
 }
 
 impl ManagedIdentity {
@@ -45,7 +45,8 @@ impl ManagedIdentity {
             Source::Imds(imds) => imds.cache_name(),
             Source::Other(kind) => kind.name(),
         };
-        Ok(key
+        Ok(request
+            .strength_in_key(key)
             .component("client", &self.id.cache_name())
             .component("environment", host)
             .component("tenant", "managed_identity")
@@ -70,6 +71,7 @@ impl ManagedIdentity {
         call: &Call,
     ) -> Result<AccessToken> {
         let resource = resource_of(request)?;
+        self.check_strength(core, caches, request, call)?;
         match (&self.source, request.token_type()) {
             (Source::Imds(imds), TokenType::Bearer) => self.fetch_bearer(core, imds, resource, call),
             (Source::Imds(imds), TokenType::MtlsPop) => {

@@ -1,6 +1,7 @@
 //! An app and its one flow: look into the cache, otherwise fetch once for all who wait.
 
 mod binding_certificate;
+mod capabilities;
 mod confidential_client;
 mod managed_identity;
 mod measure;
@@ -12,6 +13,7 @@ mod send;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use once_cell::sync::Lazy;
 use uuid::Uuid;
@@ -22,6 +24,7 @@ use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
 use crate::http::Pool;
 use crate::log::Logger;
+use crate::managed_identity::Probed;
 use crate::metrics::Metrics;
 use crate::runtime::{Background, Call, Cancel, Flights, PerProcess};
 use crate::token::{
@@ -58,6 +61,7 @@ struct Core {
     log: Logger,
     metrics: Metrics,
     extended_metrics: bool,
+    probe_timeout: Duration,
 }
 
 enum Identity {
@@ -75,6 +79,8 @@ struct Caches {
     /// The fetches under way for tokens.
     flights: Flights<Arc<CacheKey>, Arc<AccessToken>>,
     bindings: BindingCache,
+    /// What probes of the instance metadata service found.
+    probed: Probed,
 }
 
 impl App {
@@ -98,6 +104,7 @@ impl App {
             log: parts.log,
             metrics: parts.metrics,
             extended_metrics: parts.extended_metrics,
+            probe_timeout: parts.probe_timeout,
         };
         Ok(Self { core: Arc::new(core), background: parts.background_refresh.then(Background::new) })
     }
@@ -403,7 +410,7 @@ impl Core {
 
 impl Caches {
     fn new(tokens: TokenCache) -> Self {
-        Self { tokens, flights: Flights::new(), bindings: BindingCache::new() }
+        Self { tokens, flights: Flights::new(), bindings: BindingCache::new(), probed: Probed::new() }
     }
 
     /// Those that each process makes for itself, around `tokens`.

@@ -39,6 +39,7 @@ pub struct AppOptions {
     binding_store: Option<BindingStore>,
     /// A managed identity was named for a confidential client.
     misplaced_id: bool,
+    probe_timeout: Option<Duration>,
     transport: TransportOptions,
     clock: Arc<dyn Clock>,
     env: Arc<dyn Env>,
@@ -58,6 +59,9 @@ enum AuthorityText {
     Oidc(String),
 }
 
+/// The metadata service of a busy host may take a second and more.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What [`AppOptions::check`] made of the settings.
 pub(super) struct Parts {
     pub(super) identity: Identity,
@@ -70,6 +74,7 @@ pub(super) struct Parts {
     pub(super) log: Logger,
     pub(super) metrics: Metrics,
     pub(super) extended_metrics: bool,
+    pub(super) probe_timeout: Duration,
 }
 
 impl AppOptions {
@@ -97,6 +102,7 @@ impl AppOptions {
             background_refresh: None,
             binding_store: None,
             misplaced_id: false,
+            probe_timeout: None,
             transport: TransportOptions::default(),
             clock: Arc::new(SystemClock),
             env: Arc::new(ProcessEnv),
@@ -192,6 +198,15 @@ impl AppOptions {
         self
     }
 
+    /// How long one attempt to find out what this host's metadata service can do may take; 3 seconds by
+    /// default, of which connecting gets 2. An attempt that was too slow, or refused for the moment, is
+    /// repeated up to three times, with 1, 2 and 4 seconds between: a busy host is not taken for one that
+    /// has no such service. For managed identities.
+    pub fn with_probe_timeout(mut self, timeout: Duration) -> Self {
+        self.probe_timeout = Some(timeout);
+        self
+    }
+
     /// Whether tokens are replaced early on a thread of the app, which is the default unless the
     /// app has callbacks: those would then be called on that thread.
     pub fn with_background_refresh(mut self, on: bool) -> Self {
@@ -268,6 +283,11 @@ impl AppOptions {
                 }
                 Identity::ManagedIdentity(ManagedIdentity::new(id, detect(self.env.as_ref())?)?)
             }
+            Kind::ConfidentialClient { .. } if self.probe_timeout.is_some() => {
+                return Err(Error::argument(
+                    "a confidential client app takes no probe timeout: it probes nothing",
+                ));
+            }
             Kind::ConfidentialClient { .. } if self.misplaced_id => {
                 return Err(Error::argument(
                     "a confidential client app takes no user-assigned managed identity; its client id is its own",
@@ -314,6 +334,7 @@ impl AppOptions {
             clock: self.clock,
             log: self.log,
             metrics: self.metrics,
+            probe_timeout: self.probe_timeout.unwrap_or(PROBE_TIMEOUT),
         })
     }
 }

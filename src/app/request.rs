@@ -12,14 +12,16 @@ use uuid::Uuid;
 use super::parameters::Parameters;
 use crate::binding::hex;
 use crate::error::{Error, ErrorKind, Result};
+use crate::key::MtlsBindingStrength;
 use crate::runtime::Cancel;
-use crate::token::{AccessToken, CacheKey, TokenType, parse_claims};
+use crate::token::{AccessToken, CacheKey, KeyBuilder, TokenType, parse_claims};
 
 /// A request for a token. Make one, keep it, and use it for every call: a reused request finds a
 /// cached token faster. It may be shared by threads, but not changed while a call uses it.
 pub struct TokenRequest {
     scopes: Vec<String>,
     token_type: TokenType,
+    min_strength: MtlsBindingStrength,
     force_refresh: bool,
     claims: Option<String>,
     /// Hexadecimal SHA-256 of a token that is not to be served.
@@ -60,6 +62,7 @@ impl TokenRequest {
         Self {
             scopes,
             token_type: TokenType::Bearer,
+            min_strength: MtlsBindingStrength::None,
             force_refresh: false,
             claims: None,
             token_hash: None,
@@ -74,6 +77,14 @@ impl TokenRequest {
     /// Asks for a token that is bound to a certificate (`mtls_pop`). Never answered with Bearer.
     pub fn with_mtls_proof_of_possession(mut self, on: bool) -> Self {
         self.token_type = if on { TokenType::MtlsPop } else { TokenType::Bearer };
+        self.changed()
+    }
+
+    /// How well the key of a bound token must be kept at least: a floor, for managed identities. Where this
+    /// host does not reach it, the error is `min_strength_not_met`, and no certificate is asked for. A cached
+    /// token was acquired with the same floor.
+    pub fn with_min_strength(mut self, strength: MtlsBindingStrength) -> Self {
+        self.min_strength = strength;
         self.changed()
     }
 
@@ -186,6 +197,18 @@ impl TokenRequest {
         self.token_type
     }
 
+    pub(super) fn min_strength(&self) -> MtlsBindingStrength {
+        self.min_strength
+    }
+
+    /// Tokens of different floors do not mix (managed_identity spec, section 5.13).
+    pub(super) fn strength_in_key(&self, key: KeyBuilder) -> KeyBuilder {
+        match self.min_strength {
+            MtlsBindingStrength::None => key,
+            floor => key.component("min_strength", floor.name()),
+        }
+    }
+
     pub(crate) fn claims(&self) -> Option<&str> {
         self.claims.as_deref()
     }
@@ -232,6 +255,9 @@ impl TokenRequest {
                 "scopes_required_client_credentials",
                 "the request names no scope and no resource: for example https://graph.microsoft.com/.default",
             ));
+        }
+        if self.min_strength > MtlsBindingStrength::None && self.token_type == TokenType::Bearer {
+            return Err(Error::argument("only bound tokens have a minimum strength: ask for mtls_pop"));
         }
         if self.force_refresh && self.token_hash.is_some() {
             return Err(Error::new(
@@ -320,6 +346,7 @@ impl Clone for TokenRequest {
         Self {
             scopes: self.scopes.clone(),
             token_type: self.token_type,
+            min_strength: self.min_strength,
             force_refresh: self.force_refresh,
             claims: self.claims.clone(),
             token_hash: self.token_hash.clone(),

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::memory::Memory;
 use super::region::{Region, RegionDetails, RegionOutcome, RegionSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Imds, Policy, Pool, Request, Response, send_with_retry};
-use crate::runtime::Call;
+use crate::runtime::{Call, Memory};
 
 /// The regions that were found out, by the address of the metadata service. A region is a fact of the
 /// host: apps share this.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::memory::Memory;
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Pool, Request, Response};
-use crate::runtime::Call;
+use crate::runtime::{Call, Memory};
 
 /// The name that is preferred on the network, by the host that was asked about; `None` where the host
 /// itself is to be used.

@@ -4,7 +4,6 @@ mod cloud;
 mod detection;
 mod endpoint;
 mod instance;
-mod memory;
 mod openid;
 mod parse;
 mod region;

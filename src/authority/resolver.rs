@@ -6,13 +6,12 @@ use url::Url;
 
 use super::detection::RegionMemory;
 use super::instance::{Instances, preferred_network};
-use super::memory::Memory;
 use super::parse::{Authority, AuthorityKind};
 use super::region::{RegionDetails, RegionOutcome, RegionSetting, RegionSource};
 use super::{openid, webfinger};
 use crate::error::Result;
 use crate::http::Pool;
-use crate::runtime::{Call, PerProcess};
+use crate::runtime::{Call, Memory, PerProcess};
 
 /// The settings of one app, and what it has found out.
 pub(crate) struct Resolver {

@@ -275,7 +275,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "managed_identity_all_sources_unavailable",
         &[NotSupported],
-        "this host's managed identity comes from a source that this version does not speak",
+        "this host's managed identity comes from a source that this version does not speak, or none was found",
         "Use a virtual machine or scale set, or a confidential client with a federated credential.",
     ),
     msal(
@@ -295,6 +295,12 @@ pub(super) const CODES: &[Row] = &[
         &[Network],
         "nothing answers at the address of the instance metadata service",
         "Check that this host is in Azure, has a managed identity, and that no firewall is in between.",
+    ),
+    msal(
+        "min_strength_not_met",
+        &[NotSupported],
+        "this host keeps the key of a bound token less well than the request demands",
+        "Lower the floor, or use a host that has what the message says is missing.",
     ),
     msal(
         "missing_tenanted_authority",

@@ -18,7 +18,6 @@ pub(super) const NEVER_RAISED: &[(&[&str], &str)] = &[
         &["cannot_switch_between_imds_versions_for_preview"],
         "one app may ask for Bearer and for bound tokens in any order",
     ),
-    (&["min_strength_not_met"], "no minimum strength of the key can be asked for"),
     (&["encoded_token_too_long"], "how long an assertion may be is for the service to judge"),
     (
         &["Client_Credential_Authentication_Types_Are_Mutually_Exclusive"],

@@ -3,6 +3,7 @@
 mod callback;
 mod scheme;
 mod software;
+mod strength;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ pub(crate) use callback::CallbackKey;
 pub use callback::{SignRequest, Signer};
 pub(crate) use scheme::{KeyAlgorithm, SignatureScheme};
 pub(crate) use software::SoftwareKey;
+pub use strength::MtlsBindingStrength;
 
 /// A private key, wherever it lives.
 pub(crate) trait PrivateKey: Send + Sync + fmt::Debug {

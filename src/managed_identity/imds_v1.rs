@@ -92,7 +92,7 @@ pub(crate) fn refused(response: &Response, now: SystemTime) -> Error {
 }
 
 /// The error text of a body in any of the shapes in use, or its beginning.
-fn said(body: &[u8]) -> String {
+pub(super) fn said(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         return if text.trim().is_empty() {

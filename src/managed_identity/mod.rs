@@ -1,9 +1,13 @@
 //! Managed identities: the host vouches for the workload.
 
+mod capabilities;
 pub(crate) mod imds_v1;
 pub(crate) mod imds_v2;
+mod probe;
 mod source;
 
+pub use capabilities::ManagedIdentityCapabilities;
+pub(crate) use probe::Probed;
 pub use source::ManagedIdentitySource;
 pub(crate) use source::{Source, detect};
 

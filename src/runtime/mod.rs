@@ -6,6 +6,7 @@ mod cancel;
 mod claim;
 mod flight;
 mod fork;
+mod memory;
 
 pub(crate) use background::Background;
 pub(crate) use call::Call;
@@ -14,3 +15,4 @@ pub(crate) use cancel::Registration;
 pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
 pub(crate) use fork::{Current, PerProcess};
+pub(crate) use memory::Memory;

@@ -6,6 +6,7 @@ mod authority;
 mod binding_certificate;
 mod binding_store;
 mod cache;
+mod capabilities;
 mod challenge;
 mod confidential_client;
 mod credentials;

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Call, Flights};
 
 /// Answers by the name of what was asked about.
-pub(super) struct Memory<V> {
+pub(crate) struct Memory<V> {
     known: Mutex<HashMap<String, Entry<V>>>,
     flights: Flights<String, V>,
 }
@@ -25,12 +25,12 @@ const ASSUMED_FOR: Duration = Duration::from_secs(300);
 const MAX_ENTRIES: usize = 1000;
 
 impl<V: Clone> Memory<V> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { known: Mutex::default(), flights: Flights::new() }
     }
 
     /// What is known about `key`, else what `fetch` finds out. A failure is not remembered.
-    pub(super) fn get(&self, key: &str, call: &Call, fetch: impl FnOnce() -> Result<V>) -> Result<V> {
+    pub(crate) fn get(&self, key: &str, call: &Call, fetch: impl FnOnce() -> Result<V>) -> Result<V> {
         let (value, _) = self.recall_or(key, call, || Ok((fetch()?, None)))?;
         Ok(value)
     }
@@ -39,7 +39,7 @@ impl<V: Clone> Memory<V> {
     /// where it fails, what `assume` says is believed for a while. Tells whether this caller asked.
     ///
     /// That a caller was cancelled, or had less time than `limit`, is no failure for the others.
-    pub(super) fn get_or_assume(
+    pub(crate) fn get_or_assume(
         &self,
         key: &str,
         call: &Call,
@@ -66,7 +66,9 @@ impl<V: Clone> Memory<V> {
         })
     }
 
-    fn recall_or(
+    /// What is known about `key`, else what `fetch` finds out, and for how long that is good: `None` for
+    /// ever. Tells whether this caller asked.
+    pub(crate) fn recall_or(
         &self,
         key: &str,
         call: &Call,

@@ -1,0 +1,66 @@
+//! What this host's managed identity can do: for who asks, and for requests that set a floor.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::managed_identity::ManagedIdentity;
+use super::{App, Caches, Core, Identity, TokenRequest};
+use crate::error::{Error, Result};
+use crate::key::MtlsBindingStrength;
+use crate::managed_identity::{ManagedIdentityCapabilities, Source};
+use crate::runtime::{Call, Cancel};
+
+impl App {
+    /// Which service vouches for this host's managed identity, and how strong the binding of its tokens can
+    /// be. Acquires nothing.
+    ///
+    /// Where the environment does not name the source, the instance metadata service is probed. A source
+    /// that was found is remembered as long as the process lives, that there is none for a minute. Acquiring
+    /// tokens does not depend on it: that neither probes nor looks at what a probe found, unless
+    /// [`TokenRequest::with_min_strength`] asks for it.
+    pub fn managed_identity_capabilities(
+        &self,
+        timeout: Option<Duration>,
+        cancel: Option<Cancel>,
+    ) -> Result<ManagedIdentityCapabilities> {
+        let Identity::ManagedIdentity(identity) = &self.core.identity else {
+            return Err(Error::argument(
+                "the app is a confidential client; ask one that is made for a managed identity",
+            ));
+        };
+        let (clock, log) = (self.core.clock.clone(), self.core.log.clone());
+        let call = Call::new(clock, cancel.unwrap_or_default(), log, Uuid::new_v4().to_string(), timeout);
+        call.check()?;
+        identity
+            .capabilities(&self.core, &self.core.caches.get(), &call)
+            .map_err(|error| error.with_correlation_id(&call.correlation_id))
+    }
+}
+
+impl ManagedIdentity {
+    /// Refuses a floor that this host does not reach (managed_identity spec, section 4.9). Without a floor
+    /// nothing is asked.
+    pub(super) fn check_strength(
+        &self,
+        core: &Core,
+        caches: &Caches,
+        request: &TokenRequest,
+        call: &Call,
+    ) -> Result<()> {
+        match request.min_strength() {
+            MtlsBindingStrength::None => Ok(()),
+            floor => self.capabilities(core, caches, call)?.check(floor),
+        }
+    }
+
+    fn capabilities(&self, core: &Core, caches: &Caches, call: &Call) -> Result<ManagedIdentityCapabilities> {
+        match &self.source {
+            Source::Imds(imds) => {
+                let client = core.pool.direct()?;
+                caches.probed.capabilities(imds, &client, &self.id, core.probe_timeout, call)
+            }
+            other => Ok(ManagedIdentityCapabilities::of_environment(other.kind())),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What this host's managed identity can do, and how that is known (managed_identity spec, section 4.4).
+
+use super::ManagedIdentitySource;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::MtlsBindingStrength;
+
+/// What this host's managed identity can do. See
+/// [`App::managed_identity_capabilities`](crate::App::managed_identity_capabilities).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedIdentityCapabilities {
+    pub(super) source: Option<ManagedIdentitySource>,
+    pub(super) strength: MtlsBindingStrength,
+    pub(super) detection: String,
+    /// Why bound tokens have no stronger keys.
+    pub(super) limit: String,
+    pub(super) error: Option<String>,
+}
+
+impl ManagedIdentityCapabilities {
+    /// What the environment alone tells: a source that issues no bound tokens.
+    pub(crate) fn of_environment(kind: ManagedIdentitySource) -> Self {
+        let names = match kind {
+            ManagedIdentitySource::AppService => "IDENTITY_ENDPOINT and IDENTITY_HEADER are set",
+            ManagedIdentitySource::AzureArc => {
+                "IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or /opt/azcmagent/bin/himds exists"
+            }
+            ManagedIdentitySource::CloudShell => "MSI_ENDPOINT is set",
+            ManagedIdentitySource::Imds => "nothing names another source",
+            ManagedIdentitySource::MachineLearning => "MSI_ENDPOINT and MSI_SECRET are set",
+            ManagedIdentitySource::ServiceFabric => {
+                "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set"
+            }
+        };
+        Self {
+            source: Some(kind),
+            strength: MtlsBindingStrength::None,
+            detection: format!("environment: {names}"),
+            limit: format!("{} issues no bound tokens", kind.name()),
+            error: None,
+        }
+    }
+
+    /// Which service vouches for the workload; `None` where none was found.
+    pub fn source(&self) -> Option<ManagedIdentitySource> {
+        self.source
+    }
+
+    /// How well the key of a bound token can be kept at best, by this version on this host.
+    pub fn max_supported_binding_strength(&self) -> MtlsBindingStrength {
+        self.strength
+    }
+
+    /// Whether the host gives tokens that are bound to a certificate (`mtls_pop`).
+    pub fn is_mtls_pop_supported_by_host(&self) -> bool {
+        self.strength > MtlsBindingStrength::None
+    }
+
+    /// What each probe ran into, where no source was found; `None` where one was.
+    pub fn error_reason(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// One sentence for a person: by which environment variables or by which probe the source was
+    /// detected. Names, never values.
+    pub fn detection_reason(&self) -> &str {
+        &self.detection
+    }
+
+    /// Refuses a floor that this host does not reach (section 4.9).
+    pub(crate) fn check(&self, floor: MtlsBindingStrength) -> Result<()> {
+        if let Some(why) = &self.error {
+            let text = format!("no source of managed identity was found, so no bound token either: {why}");
+            let code = "managed_identity_all_sources_unavailable";
+            return Err(Error::new(ErrorKind::NotSupported, code, text).with_retryable(true));
+        }
+        if self.strength >= floor {
+            return Ok(());
+        }
+        let text = format!(
+            "the key of a bound token must have the strength {}, this host reaches {}: {}",
+            floor.name(),
+            self.strength.name(),
+            self.limit
+        );
+        Err(Error::new(ErrorKind::NotSupported, "min_strength_not_met", text))
+    }
+}
