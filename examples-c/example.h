@@ -83,6 +83,32 @@ static inline const char *example_status_name(mtlspop_status status)
     }
 }
 
+/*
+ * What --source prints: which service vouches for the managed identity, how that is known, and how well
+ * the key of a bound token can be kept. Returns EXIT_SUCCESS, or 3 where there is no such service.
+ */
+static inline int example_source(const mtlspop_app *app, mtlspop_error **error)
+{
+    static const char *const sources[] = {"none", "App Service", "Azure Arc", "Cloud Shell",
+                                          "IMDS", "Machine Learning", "Service Fabric"};
+    static const char *const strengths[] = {"none", "software", "hardware", "attested"};
+    mtlspop_capabilities *found = NULL;
+    int source;
+
+    if (mtlspop_app_managed_identity_capabilities(app, 0, NULL, &found, error))
+        return EXIT_FAILURE;
+    source = (int)mtlspop_capabilities_source(found);
+    printf("source: %s\n", sources[source]);
+    printf("why: %s\n", mtlspop_capabilities_detection_reason(found));
+    if (mtlspop_capabilities_error_reason(found) != NULL)
+        printf("probes: %s\n", mtlspop_capabilities_error_reason(found));
+    printf("mtls_pop: %s, strength of the key: %s\n",
+           mtlspop_capabilities_is_mtls_pop_supported_by_host(found) ? "yes" : "no",
+           strengths[mtlspop_capabilities_max_supported_binding_strength(found)]);
+    mtlspop_capabilities_free(found);
+    return source == MTLSPOP_SOURCE_NONE ? 3 : EXIT_SUCCESS;
+}
+
 /* Prints an error to stderr and frees it; NULL is fine. */
 static inline void example_error(mtlspop_error *error)
 {

@@ -11,18 +11,25 @@ int main(int argc, char **argv)
     mtlspop_http_request *call = NULL;
     mtlspop_http_response *response = NULL;
     mtlspop_error *error = NULL;
+    int source = argc > 1 && strcmp(argv[1], "--source") == 0;
+    const char *client_id = argc > 1 + source ? argv[1 + source] : NULL;
     int result = EXIT_FAILURE;
 
     if (example_help(argc, argv,
-                     "[client id of a user-assigned managed identity]\n"
-                     "Without an argument: the system-assigned one. API_URL: what to call."))
+                     "[--source] [client id of a user-assigned managed identity]\n"
+                     "Without a client id: the system-assigned one. API_URL: what to call.\n"
+                     "--source: only tells what this host has; exit status 3 where it has nothing."))
         return EXIT_SUCCESS;
 
     options = mtlspop_app_options_new_managed_identity();
-    if (argc > 1)
-        mtlspop_app_options_set_user_assigned_client_id(options, argv[1]);
+    if (client_id != NULL)
+        mtlspop_app_options_set_user_assigned_client_id(options, client_id);
     if (mtlspop_app_new(options, &app, &error))
         goto done;
+    if (source) {
+        result = example_source(app, &error);
+        goto done;
+    }
 
     request = mtlspop_token_request_new("https://graph.microsoft.com/");
     mtlspop_token_request_set_mtls_proof_of_possession(request, 1);

@@ -93,6 +93,9 @@ typedef struct mtlspop_buffer mtlspop_buffer;
  */
 typedef struct mtlspop_cancel mtlspop_cancel;
 
+/** What this host's managed identity can do. Owned by who received it; immutable, so any thread may read it. */
+typedef struct mtlspop_capabilities mtlspop_capabilities;
+
 /**
  * A certificate, the chain that came with it, and its private key. Owned by who received it;
  * immutable, so any thread may read it.
@@ -1303,6 +1306,21 @@ void mtlspop_secret_op_set_secret(mtlspop_secret_op *operation,
 void mtlspop_secret_op_set_error(mtlspop_secret_op *operation, const char *message);
 
 /**
+ * Limits how long one attempt to find out what this host's metadata service can do may take; 3 seconds by
+ * default, of which connecting gets 2.
+ *
+ * An attempt that was too slow, or refused for the moment, is repeated up to three times, with 1, 2 and 4
+ * seconds between: a busy host is not taken for one that has no such service. For
+ * mtlspop_app_managed_identity_capabilities() and mtlspop_token_request_set_min_strength(); nothing else
+ * probes.
+ *
+ * @param options       settings for a managed identity
+ * @param milliseconds  more than 0
+ */
+void mtlspop_app_options_set_probe_timeout_ms(mtlspop_app_options *options,
+                                              int64_t milliseconds);
+
+/**
  * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.
  * Bearer needs an RSA key. Of the credential setters, the last one counts.
  *
@@ -1491,6 +1509,104 @@ void mtlspop_cancel_raise(const mtlspop_cancel *cancel);
  */
 void mtlspop_cancel_free(mtlspop_cancel *cancel);
 
+/* ==== Capabilities: what this host's managed identity can do ================================= */
+
+/** Source of managed identity: none was found. */
+#define MTLSPOP_SOURCE_NONE 0
+/** Source of managed identity: Azure App Service and Azure Functions. */
+#define MTLSPOP_SOURCE_APP_SERVICE 1
+/** Source of managed identity: Azure Arc. */
+#define MTLSPOP_SOURCE_AZURE_ARC 2
+/** Source of managed identity: Azure Cloud Shell. */
+#define MTLSPOP_SOURCE_CLOUD_SHELL 3
+/** Source of managed identity: the instance metadata service of a virtual machine. */
+#define MTLSPOP_SOURCE_IMDS 4
+/** Source of managed identity: Azure Machine Learning. */
+#define MTLSPOP_SOURCE_MACHINE_LEARNING 5
+/** Source of managed identity: Azure Service Fabric. */
+#define MTLSPOP_SOURCE_SERVICE_FABRIC 6
+/** Strength of a binding: there is no key, and no bound token. */
+#define MTLSPOP_STRENGTH_NONE 0
+/** Strength of a binding: the key is in the memory of the process. */
+#define MTLSPOP_STRENGTH_SOFTWARE 1
+/** Strength of a binding: the key is in hardware, which it cannot leave. */
+#define MTLSPOP_STRENGTH_HARDWARE 2
+/** Strength of a binding: the key is in hardware that vouches for it. */
+#define MTLSPOP_STRENGTH_ATTESTED 3
+
+/**
+ * Tells which service vouches for this host's managed identity, and how strong the binding of its tokens
+ * can be, as MSAL's GetManagedIdentityCapabilitiesAsync() does. Acquires nothing. Blocks.
+ *
+ * Where the environment does not name the source, the instance metadata service is probed. A source that
+ * was found is remembered as long as the process lives, that there is none for a minute. That there is
+ * none is a result, too: MTLSPOP_SOURCE_NONE, with the reason. Acquiring tokens does not depend on it,
+ * unless mtlspop_token_request_set_min_strength() asks for it.
+ *
+ * Fails with MTLSPOP_E_INVALID_ARGUMENT for the app of a confidential client, MTLSPOP_E_TIMEOUT,
+ * MTLSPOP_E_CANCELLED, MTLSPOP_E_INVALID_HANDLE for a handle that is none, and MTLSPOP_E_INTERNAL.
+ *
+ * @param app               an app that is made for a managed identity
+ * @param timeout_ms        how long the call may take, all of it; 0 for no limit but those of its steps
+ * @param cancel            lets another thread stop the call; may be NULL
+ * @param out_capabilities  receives the result, yours to free
+ * @param out_error         receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_app_managed_identity_capabilities(const mtlspop_app *app,
+                                                         int64_t timeout_ms,
+                                                         const mtlspop_cancel *cancel,
+                                                         mtlspop_capabilities **out_capabilities,
+                                                         mtlspop_error **out_error);
+
+/**
+ * Which service vouches for the managed identity.
+ *
+ * @param capabilities  the capabilities
+ * @return one of MTLSPOP_SOURCE_..., -1 for an invalid handle
+ */
+int32_t mtlspop_capabilities_source(const mtlspop_capabilities *capabilities);
+
+/**
+ * How well the key of a bound token can be kept at best, by this version on this host.
+ *
+ * @param capabilities  the capabilities
+ * @return one of MTLSPOP_STRENGTH_..., -1 for an invalid handle
+ */
+int32_t mtlspop_capabilities_max_supported_binding_strength(const mtlspop_capabilities *capabilities);
+
+/**
+ * Whether the host gives tokens that are bound to a certificate (mtls_pop).
+ *
+ * @param capabilities  the capabilities
+ * @return 1 or 0; 0 for an invalid handle
+ */
+int32_t mtlspop_capabilities_is_mtls_pop_supported_by_host(const mtlspop_capabilities *capabilities);
+
+/**
+ * By which environment variables or by which probe the source was detected: a sentence for a person, with
+ * the names of variables, never their values.
+ *
+ * @param capabilities  the capabilities
+ * @return text, borrowed from capabilities; NULL only for an invalid handle
+ */
+const char *mtlspop_capabilities_detection_reason(const mtlspop_capabilities *capabilities);
+
+/**
+ * What each probe ran into, where no source was found.
+ *
+ * @param capabilities  the capabilities
+ * @return text, borrowed from capabilities; NULL where a source was found
+ */
+const char *mtlspop_capabilities_error_reason(const mtlspop_capabilities *capabilities);
+
+/**
+ * Frees capabilities and everything borrowed from them.
+ *
+ * @param capabilities  the capabilities; NULL is fine
+ */
+void mtlspop_capabilities_free(mtlspop_capabilities *capabilities);
+
 /* ==== Token request: what is asked for ======================================================= */
 
 /**
@@ -1511,6 +1627,17 @@ mtlspop_token_request *mtlspop_token_request_new(const char *scopes_or_resource)
  * @param on       1 or 0
  */
 void mtlspop_token_request_set_mtls_proof_of_possession(mtlspop_token_request *request, int32_t on);
+
+/**
+ * Sets how well the key of a bound token must be kept at least: a floor, for managed identities. A host
+ * that does not reach it is the error min_strength_not_met, before a certificate is asked for. For that
+ * mtlspop_app_managed_identity_capabilities() is consulted, but not where the cache has a token.
+ *
+ * @param request       the request
+ * @param min_strength  one of MTLSPOP_STRENGTH_...; MTLSPOP_STRENGTH_NONE, the default, is no floor
+ */
+void mtlspop_token_request_set_min_strength(mtlspop_token_request *request,
+                                            int32_t min_strength);
 
 /**
  * Fetches a new token even where a cached one is still good. The binding certificate is kept.

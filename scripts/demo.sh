@@ -84,6 +84,15 @@ user=${USER_ASSIGNED_CLIENT_ID:?devcloud sets it}
 state=${DEVCLOUD_STATE_DIR:?devcloud sets it}
 secret='https://demo.vault.azure.net/secrets/demo?api-version=7.4'
 
+# What the host has, asked before anything else: no row of the table, for there is no token.
+for example in managed_identity_bearer managed_identity_pop; do
+    said=$("$examples/$example" --source) || fail "$example --source: failed with status $?"
+    case $said in
+    'source: IMDS'*'mtls_pop: yes, strength of the key: software') ;;
+    *) fail "$example --source: says '$said'" ;;
+    esac
+done
+
 printf '%-34s %-9s %-44s %-44s %s\n' FLOW TYPE 'X5T#S256 OF THE CERTIFICATE' 'CNF IN THE TOKEN' STATUS
 flow 'managed identity, system-assigned' Bearer "$examples/managed_identity_bearer"
 flow 'managed identity, user-assigned' Bearer "$examples/managed_identity_bearer" "$user"

@@ -5,7 +5,9 @@ use std::ffi::c_char;
 use super::app_options::mtlspop_app_options;
 use super::draft::change;
 use super::text::required;
+use super::token_request::timeout;
 use crate::app::AppOptions;
+use crate::error::Error;
 use crate::managed_identity::ManagedIdentityId;
 
 /// Names a user-assigned managed identity by its client id.
@@ -42,6 +44,27 @@ pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_resource_id(
     resource_id: *const c_char,
 ) {
     unsafe { user_assigned(options, resource_id, "resource_id", ManagedIdentityId::ResourceId) }
+}
+
+/// Limits how long one attempt to find out what this host's metadata service can do may take; 3 seconds by
+/// default, of which connecting gets 2.
+///
+/// An attempt that was too slow, or refused for the moment, is repeated up to three times, with 1, 2 and 4
+/// seconds between: a busy host is not taken for one that has no such service. For
+/// mtlspop_app_managed_identity_capabilities() and mtlspop_token_request_set_min_strength(); nothing else
+/// probes.
+///
+/// @param options       settings for a managed identity
+/// @param milliseconds  more than 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_probe_timeout_ms(
+    options: *mut mtlspop_app_options,
+    milliseconds: i64,
+) {
+    let parse = || timeout(milliseconds)?.ok_or_else(|| Error::argument("milliseconds is 0"));
+    unsafe {
+        change(options, "mtlspop_app_options_set_probe_timeout_ms", parse, AppOptions::with_probe_timeout)
+    }
 }
 
 unsafe fn user_assigned(

@@ -22,6 +22,7 @@ mod binding_store;
 mod buffer;
 mod callback;
 mod cancel;
+mod capabilities;
 mod certificate;
 mod draft;
 mod error;

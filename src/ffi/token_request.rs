@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::cancel::mtlspop_cancel;
+use super::capabilities::strength;
 use super::draft::{Draft, change};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
@@ -55,6 +56,21 @@ pub unsafe extern "C" fn mtlspop_token_request_set_mtls_proof_of_possession(
 ) {
     let setter = "mtlspop_token_request_set_mtls_proof_of_possession";
     unsafe { change(request, setter, || Ok(on != 0), TokenRequest::with_mtls_proof_of_possession) }
+}
+
+/// Sets how well the key of a bound token must be kept at least: a floor, for managed identities. A host
+/// that does not reach it is the error min_strength_not_met, before a certificate is asked for. For that
+/// mtlspop_app_managed_identity_capabilities() is consulted, but not where the cache has a token.
+///
+/// @param request       the request
+/// @param min_strength  one of MTLSPOP_STRENGTH_...; MTLSPOP_STRENGTH_NONE, the default, is no floor
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_request_set_min_strength(
+    request: *mut mtlspop_token_request,
+    min_strength: i32,
+) {
+    let setter = "mtlspop_token_request_set_min_strength";
+    unsafe { change(request, setter, || strength(min_strength), TokenRequest::with_min_strength) }
 }
 
 /// Fetches a new token even where a cached one is still good. The binding certificate is kept.

@@ -10,6 +10,7 @@ static mtlspop_app_options *have_app_options;
 static mtlspop_assertion_op *have_assertion_op;
 static mtlspop_buffer *have_buffer;
 static mtlspop_cancel *have_cancel;
+static mtlspop_capabilities *have_capabilities;
 static mtlspop_certificate *have_certificate;
 static mtlspop_error *have_error;
 static mtlspop_http_request *have_http_request;
@@ -204,6 +205,7 @@ int main(void)
     check(!mtlspop_app_acquire_token(have_app, have_token_request, &have_token, NULL));
     have_token_cache = mtlspop_app_token_cache(have_app);
     have_cancel = mtlspop_cancel_new();
+    check(!mtlspop_app_managed_identity_capabilities(have_app, 0, have_cancel, &have_capabilities, NULL));
     have_http_request = mtlspop_http_request_new("GET", "https://graph.microsoft.com/v1.0/me");
     check(!mtlspop_app_send(have_app, have_token, have_http_request, &have_http_response, NULL));
 
@@ -211,6 +213,7 @@ int main(void)
 
     mtlspop_http_response_free(have_http_response);
     mtlspop_http_request_free(have_http_request);
+    mtlspop_capabilities_free(have_capabilities);
     mtlspop_cancel_free(have_cancel);
     mtlspop_token_cache_free(have_token_cache);
     mtlspop_token_free(have_token);

@@ -7,6 +7,9 @@ use crate::prototype::{Parameter, Prototype};
 /// The operations, whose functions work only in the callback that is asked with them.
 const OPERATIONS: [&str; 5] = ["assertion_op", "metric", "secret_op", "sign_op", "store_op"];
 
+/// Handles that need not be there.
+const OPTIONAL: [(&str, &str); 1] = [("mtlspop_app_managed_identity_capabilities", "cancel")];
+
 /// The generated half: `call_all()`, and one like `call_assertion_op()` for each kind of callback.
 pub(crate) fn program(functions: &[Prototype]) -> String {
     let operation = |function: &Prototype| {
@@ -37,8 +40,8 @@ fn call(function: &Prototype, null: Option<&str>) -> String {
     let arguments: Vec<String> = function.parameters.iter().map(|p| argument(p, null)).collect();
     let call = format!("{name}({})", arguments.join(", "));
     let missing = function.parameters.iter().find(|parameter| is_null(parameter));
-    let must_fail =
-        missing.is_some_and(|p| p.handle().is_some() || (p.out().is_some() && p.name != "out_error"));
+    let needed = |p: &Parameter| p.handle().is_some() && !OPTIONAL.contains(&(name, &p.name));
+    let must_fail = missing.is_some_and(|p| needed(p) || (p.out().is_some() && p.name != "out_error"));
     text += &match (function.returns.as_str(), function.returns_owned()) {
         (_, Some(handle)) => format!("        {handle}_free({call});\n"),
         ("mtlspop_status", _) if must_fail && !outs.is_empty() => {

@@ -54,6 +54,35 @@ static void challenge(mtlspop_app *app)
     mtlspop_token_request_free(request);
 }
 
+/* What can the host do, and is a floor that it does not reach refused? */
+static void capabilities(void)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_managed_identity();
+    mtlspop_app *app;
+    mtlspop_capabilities *found = NULL;
+    mtlspop_token_request *request = graph_request(1);
+    mtlspop_token *token = NULL;
+    mtlspop_error *error = NULL;
+
+    mtlspop_app_options_set_probe_timeout_ms(options, 60000);
+    app = app_of(options);
+    CHECK_OK(mtlspop_app_managed_identity_capabilities(app, 60000, NULL, &found, &error), error);
+    CHECK(mtlspop_capabilities_source(found) == MTLSPOP_SOURCE_IMDS);
+    CHECK(mtlspop_capabilities_max_supported_binding_strength(found) == MTLSPOP_STRENGTH_SOFTWARE);
+    CHECK(mtlspop_capabilities_is_mtls_pop_supported_by_host(found) == 1);
+    CHECK(strstr(mtlspop_capabilities_detection_reason(found), "IMDSv2") != NULL);
+    CHECK(mtlspop_capabilities_error_reason(found) == NULL);
+
+    mtlspop_token_request_set_min_strength(request, MTLSPOP_STRENGTH_HARDWARE);
+    CHECK(mtlspop_app_acquire_token(app, request, &token, &error) == MTLSPOP_E_NOT_SUPPORTED);
+    CHECK(error && strcmp(mtlspop_error_code(error), "min_strength_not_met") == 0);
+
+    mtlspop_error_free(error);
+    mtlspop_token_request_free(request);
+    mtlspop_capabilities_free(found);
+    mtlspop_app_free(app);
+}
+
 static void both(const char *name, mtlspop_app *app)
 {
     flow(name, app, 0);
@@ -65,6 +94,7 @@ int main(void)
 {
     mtlspop_app *app;
 
+    capabilities();
     both("managed identity", managed_identity_app());
     both("SN/I certificate", certificate_app());
     app = certificate_app();

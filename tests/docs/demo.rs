@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use devcloud::{Cloud, Options};
+use devcloud::{Cloud, Fault, Options};
 use tempfile::TempDir;
 
 use crate::support::{hermetic, library_directory, report, root, run, succeed};
@@ -48,6 +48,7 @@ fn demo_notices_what_is_wrong() {
     };
     let bearer = line("Bearer", "-", "-", "identity_provider", "200");
     let bound = line("mtls_pop", X5T, X5T, "identity_provider", "200");
+    let nothing = "--source: says 'source: none'";
     let cached = line("mtls_pop", X5T, X5T, "cache", "200");
     let cases = [
         ("managed_identity_bearer", String::new(), "printed nothing"),
@@ -72,6 +73,7 @@ fn demo_notices_what_is_wrong() {
         ("workload_identity", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
         ("call_graph", bound.repeat(3), "expected a token from cache"),
         ("call_graph", bound.clone(), "printed 1 results, not 3"),
+        ("managed_identity_bearer", "echo source: none\n".to_owned(), nothing),
     ];
     for (wrong, script, complaint) in cases {
         let directory = TempDir::new().unwrap();
@@ -85,8 +87,14 @@ fn demo_notices_what_is_wrong() {
                 _ => bound.clone(),
             };
             let text = if name == wrong { &script } else { &right };
+            let asked = match name.starts_with("managed_identity") && complaint != nothing {
+                true => {
+                    "[ \"${1:-}\" != --source ] || { printf 'source: IMDS\nmtls_pop: yes, strength of the key: software'; exit; }\n"
+                }
+                false => "",
+            };
             let path = directory.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+            fs::write(&path, format!("#!/bin/sh\n{asked}{text}")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = demo(directory.path(), Path::new("/nowhere"));
@@ -112,6 +120,36 @@ fn examples_explain_themselves() {
     let output = run(&mut hermetic(examples().join("sni_pop"), 20));
     assert!(!output.status.success());
     assert_eq!(errors(&output), "set AZURE_CLIENT_CERTIFICATE_PATH (--help lists the settings)\n");
+}
+
+/// Do the examples for managed identities tell what the host has, and with status 3 that it has nothing,
+/// without acquiring anything?
+#[test]
+fn examples_tell_the_source() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    for name in ["managed_identity_pop", "managed_identity_bearer"] {
+        let ask = || {
+            let mut command = hermetic(examples().join(name), 60);
+            command.envs(cloud.env()).arg("--source");
+            command
+        };
+        let said = succeed(&mut ask());
+        let expected = "source: IMDS\nwhy: IMDSv2 answered its probe";
+        assert!(said.starts_with(expected) && said.contains("strength of the key: software"), "{said}");
+        let said = succeed(ask().env("MSI_ENDPOINT", "http://127.0.0.1:1/"));
+        assert!(said.starts_with("source: Cloud Shell\nwhy: environment: MSI_ENDPOINT is set\n"), "{said}");
+        assert!(said.contains("mtls_pop: no"), "{said}");
+
+        for operation in ["metadata", "imds_token"] {
+            cloud.fault(Fault::status(operation, 404)).unwrap();
+        }
+        let mut command = ask();
+        let output = run(&mut command);
+        assert_eq!(output.status.code(), Some(3), "{}", report(&command, &output));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.starts_with("source: none\n") && said.contains("IMDSv1: HTTP 404"), "{said}");
+    }
+    assert_eq!((cloud.counter("issuecredential"), cloud.counter("token")), (0, 0));
 }
 
 /// Does an example that is refused say so with status, code, message and correlation id, and fail?
