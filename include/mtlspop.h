@@ -1227,6 +1227,21 @@ void mtlspop_app_options_set_user_assigned_object_id(mtlspop_app_options *option
  */
 void mtlspop_app_options_set_user_assigned_resource_id(mtlspop_app_options *options,
                                                        const char *resource_id);
+
+/**
+ * Limits how long one attempt to find out what this host's metadata service can do may take; 3 seconds by
+ * default, of which connecting gets 2.
+ *
+ * An attempt that was too slow, or refused for the moment, is repeated up to three times, with 1, 2 and 4
+ * seconds between: a busy host is not taken for one that has no such service. For
+ * mtlspop_app_managed_identity_capabilities() and mtlspop_token_request_set_min_strength(); nothing else
+ * probes.
+ *
+ * @param options       settings for a managed identity
+ * @param milliseconds  more than 0
+ */
+void mtlspop_app_options_set_probe_timeout_ms(mtlspop_app_options *options,
+                                              int64_t milliseconds);
 /**
  * Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
  *
@@ -1304,21 +1319,6 @@ void mtlspop_secret_op_set_secret(mtlspop_secret_op *operation,
  * @param message    one line for a person, without secrets; copied
  */
 void mtlspop_secret_op_set_error(mtlspop_secret_op *operation, const char *message);
-
-/**
- * Limits how long one attempt to find out what this host's metadata service can do may take; 3 seconds by
- * default, of which connecting gets 2.
- *
- * An attempt that was too slow, or refused for the moment, is repeated up to three times, with 1, 2 and 4
- * seconds between: a busy host is not taken for one that has no such service. For
- * mtlspop_app_managed_identity_capabilities() and mtlspop_token_request_set_min_strength(); nothing else
- * probes.
- *
- * @param options       settings for a managed identity
- * @param milliseconds  more than 0
- */
-void mtlspop_app_options_set_probe_timeout_ms(mtlspop_app_options *options,
-                                              int64_t milliseconds);
 
 /**
  * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.

@@ -9,7 +9,7 @@ use crate::authority::RegionDetails;
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
-use crate::managed_identity::{ManagedIdentityId, Source, imds_v1};
+use crate::managed_identity::{BearerRequest, ManagedIdentityId, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
     AccessToken, Api, CacheRefreshReason, KeyBuilder, Telemetry, TokenPost, TokenType, merge_claims,
@@ -35,20 +35,17 @@ impl ManagedIdentity {
                 "the id of the user-assigned managed identity is empty; for the system-assigned one set no id",
             ));
         }
+        source.check(&id)?;
         Ok(Self { id, source })
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;
-        let host = match &self.source {
-            Source::Imds(imds) => imds.cache_name(),
-            Source::Other(kind) => kind.name(),
-        };
         Ok(request
             .strength_in_key(key)
             .component("client", &self.id.cache_name())
-            .component("environment", host)
+            .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")
             .part("scopes", resource_of(request)?))
     }
@@ -70,10 +67,9 @@ impl ManagedIdentity {
         reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
-        let resource = resource_of(request)?;
         self.check_strength(core, caches, request, call)?;
         match (&self.source, request.token_type()) {
-            (Source::Imds(imds), TokenType::Bearer) => self.fetch_bearer(core, imds, resource, call),
+            (_, TokenType::Bearer) => self.fetch_bearer(core, caches, request, call),
             (Source::Imds(imds), TokenType::MtlsPop) => {
                 self.fetch_bound(core, caches, imds, request, reason, call)
             }
@@ -85,20 +81,29 @@ impl ManagedIdentity {
                     other.kind().name()
                 ),
             )),
-            (other, TokenType::Bearer) => Err(Error::new(
-                ErrorKind::NotSupported,
-                "managed_identity_all_sources_unavailable",
-                format!(
-                    "this host's managed identity comes from {}, which this version does not speak; it speaks IMDS",
-                    other.kind().name()
-                ),
-            )),
         }
     }
 
-    fn fetch_bearer(&self, core: &Core, imds: &Imds, resource: &str, call: &Call) -> Result<AccessToken> {
-        let client = core.pool.direct()?;
-        let issued = imds_v1::acquire(imds, &client, &self.id, resource, call)?;
+    /// Section 6. What the host is not told about claims, a cache of its own cannot know (section 6.8).
+    fn fetch_bearer(
+        &self,
+        core: &Core,
+        caches: &Caches,
+        request: &TokenRequest,
+        call: &Call,
+    ) -> Result<AccessToken> {
+        let resource = resource_of(request)?;
+        let token_to_refresh = match &self.source {
+            Source::ServiceFabric(_) => core.token_to_refresh(caches, request)?,
+            _ => None,
+        };
+        let bearer = BearerRequest {
+            id: &self.id,
+            resource,
+            client_capabilities: &core.client_capabilities,
+            token_to_refresh: token_to_refresh.as_deref(),
+        };
+        let issued = self.source.acquire_bearer(&core.pool, &bearer, call)?;
         let (expires_on, refresh_on) = core.times_of(issued.expires_in, issued.refresh_in);
         Ok(AccessToken {
             authorization: AccessToken::authorization(TokenType::Bearer, &issued.access_token),
@@ -203,7 +208,7 @@ impl ManagedIdentity {
     pub(super) fn renew(&self, core: &Core, caches: &Caches, call: &Call) -> Result<()> {
         match &self.source {
             Source::Imds(imds) => self.certificates(core, caches, imds).renew(call),
-            Source::Other(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 

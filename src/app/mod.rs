@@ -37,6 +37,7 @@ use managed_identity::ManagedIdentity;
 use measure::{Seen, Subject};
 pub use options::AppOptions;
 pub use request::TokenRequest;
+use request::token_sha256;
 pub use result::{CacheLevel, Metadata, Token, TokenSource};
 
 /// An app: one identity with its settings, its caches and its connections. Made once, used by every
@@ -335,6 +336,21 @@ impl Core {
             seen.reason = CacheRefreshReason::NotApplicable;
         }
         Ok(Token::got(token, seen.metadata(source, level, call), call.correlation_id.clone()))
+    }
+
+    /// The hash of the token that a source with a cache of its own must not hand out again: the one that
+    /// the caller names, or with claims the one in our cache. A forced refresh goes without.
+    fn token_to_refresh(&self, caches: &Caches, request: &TokenRequest) -> Result<Option<String>> {
+        if let Some(hash) = request.token_hash() {
+            return Ok(Some(hash.to_ascii_lowercase()));
+        }
+        if request.claims().is_none() || request.forces_refresh() {
+            return Ok(None);
+        }
+        let key = request.cache_key(self.number, || self.cache_key(request).map(KeyBuilder::build))?;
+        let cached = caches.tokens.peek(&key);
+        let usable = cached.filter(|token| self.judge(token, request) != Freshness::Expired);
+        Ok(usable.map(|token| token_sha256(&token)))
     }
 
     /// What a cached token is worth for `request` now.

@@ -235,6 +235,10 @@ impl TokenRequest {
         self.force_refresh || (self.claims.is_some() && self.token_hash.is_none())
     }
 
+    pub(super) fn forces_refresh(&self) -> bool {
+        self.force_refresh
+    }
+
     /// The hash of the token that must not be served.
     pub(super) fn token_hash(&self) -> Option<&str> {
         self.token_hash.as_deref()
@@ -242,9 +246,7 @@ impl TokenRequest {
 
     /// Whether `token` is the one that must not be served.
     pub(super) fn rejects(&self, token: &AccessToken) -> bool {
-        let Some(hash) = &self.token_hash else { return false };
-        let token = &token.authorization.expose()[token.token_offset()..];
-        hex(digest(&SHA256, token.as_bytes()).as_ref()).eq_ignore_ascii_case(hash)
+        self.token_hash.as_ref().is_some_and(|hash| token_sha256(token).eq_ignore_ascii_case(hash))
     }
 
     /// Refuses what no service could answer. Checked when the cache key is made.
@@ -335,6 +337,12 @@ impl TokenRequest {
         self.memo.store(None);
         self
     }
+}
+
+/// The SHA-256 of a token, in lower-case hexadecimal.
+pub(super) fn token_sha256(token: &AccessToken) -> String {
+    let token = &token.authorization.expose()[token.token_offset()..];
+    hex(digest(&SHA256, token.as_bytes()).as_ref()).to_ascii_lowercase()
 }
 
 fn non_empty(text: &str) -> Option<String> {

@@ -221,8 +221,14 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "invalid_managed_identity_endpoint",
         &[InvalidArgument],
-        "AZURE_POD_IDENTITY_AUTHORITY_HOST is not an http URL",
-        "Correct the variable, or unset it.",
+        "the environment variable that says where managed identities come from is not an http URL",
+        "Correct the variable that the message names, or unset it.",
+    ),
+    msal(
+        "invalid_managed_identity_id_type",
+        &[NotSupported],
+        "Machine Learning was to be asked for an identity other than by its client id",
+        "Name the identity by its client id; for the default one, set `DEFAULT_IDENTITY_CLIENT_ID`.",
     ),
     service(
         "invalid_request",
@@ -251,7 +257,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "invalid_timestamp_format",
         &[InvalidResponse],
-        "the instance metadata service sent an expiry that is not a time",
+        "the host's identity service sent an expiry that is not a time",
         "Report it to Azure; what answered may not be the real service.",
     ),
     msal(
@@ -275,25 +281,25 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "managed_identity_all_sources_unavailable",
         &[NotSupported],
-        "this host's managed identity comes from a source that this version does not speak, or none was found",
-        "Use a virtual machine or scale set, or a confidential client with a federated credential.",
+        "a minimum strength was asked of a host where no source of managed identity answers",
+        "See what the message says about each probe; the next call asks again after a minute.",
     ),
     msal(
         "managed_identity_request_failed",
         &[Rejected, Throttled, InvalidResponse],
-        "the instance metadata service refused, or answered with something incomplete",
+        "the host's identity service refused, or answered with something incomplete or not to be followed",
         "Check that the identity is assigned to this host and that the resource exists.",
     ),
     msal(
         "managed_identity_response_parse_failure",
         &[InvalidResponse],
-        "the instance metadata service answered 200 with something that is not JSON",
+        "the host's identity service answered 200 with something that is not JSON",
         "Look for a proxy or another server at its address.",
     ),
     msal(
         "managed_identity_unreachable_network",
         &[Network],
-        "nothing answers at the address of the instance metadata service",
+        "nothing answers at the address of the host's identity service",
         "Check that this host is in Azure, has a managed identity, and that no firewall is in between.",
     ),
     msal(
@@ -408,7 +414,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "service_not_available",
         &[Rejected, InteractionRequired],
-        "the token endpoint answered with a status of 500 or more",
+        "the token endpoint, or the agent of Azure Arc, answered with a status of 500 or more",
         "Try again later, after the time that the server asks for.",
     ),
     ours(
@@ -464,6 +470,18 @@ pub(super) const CODES: &[Row] = &[
         &[Rejected],
         "the endpoint does not issue tokens for client credentials",
         "Check that the authority is Microsoft Entra's and not a user flow.",
+    ),
+    msal(
+        "user_assigned_managed_identity_not_configurable_at_runtime",
+        &[NotSupported],
+        "Service Fabric was to be asked for an identity by its client or resource id",
+        "Name the identity by its object id, or set no id.",
+    ),
+    msal(
+        "user_assigned_managed_identity_not_supported",
+        &[NotSupported],
+        "Azure Arc or Cloud Shell was to be asked for a user-assigned identity",
+        "Set no id: the host has one identity.",
     ),
 ];
 

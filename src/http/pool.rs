@@ -12,6 +12,7 @@ use once_cell::sync::OnceCell;
 use super::client::{Client, Schemes};
 use super::connector::{Connector, Tls};
 use super::failure::Presented;
+use super::pin::Thumbprint;
 use super::proxy::ProxySettings;
 use super::roots::Roots;
 use super::tls;
@@ -53,6 +54,8 @@ struct State {
     roots: Arc<Roots>,
     plain: OnceCell<Arc<Client>>,
     direct: OnceCell<Arc<Client>>,
+    /// The one that was asked for last: a host has one such server.
+    pinned: Mutex<Option<(Thumbprint, Arc<Client>)>>,
     certified: Mutex<Certified>,
 }
 
@@ -74,6 +77,7 @@ impl Pool {
             roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone())),
             plain: OnceCell::new(),
             direct: OnceCell::new(),
+            pinned: Mutex::default(),
             certified: Mutex::default(),
         };
         Ok(Self {
@@ -94,16 +98,23 @@ impl Pool {
     /// For IMDS and the endpoints of this machine: never through a proxy, and plain http is allowed.
     pub(crate) fn direct(&self) -> Result<Arc<Client>> {
         let state = self.state.get();
-        let make = || {
-            let connector =
-                Connector { proxy: Arc::default(), tls: Tls::OnDemand(state.roots.clone()), presented: None };
-            Arc::new(Client::new(
-                connector,
-                Schemes::HttpAndHttps,
-                self.connect_timeout.min(LOCAL_CONNECT_TIMEOUT),
-            ))
-        };
+        let make = || self.local_client(Tls::OnDemand(state.roots.clone()));
         Ok(state.direct.get_or_init(make).clone())
+    }
+
+    /// The same for one whose server may also show the certificate of this thumbprint.
+    pub(crate) fn pinned(&self, leaf: Thumbprint) -> Result<Arc<Client>> {
+        let state = self.state.get();
+        let mut pinned = state.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, client)) = &*pinned
+            && *known == leaf
+        {
+            return Ok(client.clone());
+        }
+        let config = tls::pinned_config(leaf, state.roots.store())?;
+        let client = self.local_client(Tls::Ready(Arc::new(config)));
+        *pinned = Some((leaf, client.clone()));
+        Ok(client)
     }
 
     /// For https servers that are shown `certificate`.
@@ -118,6 +129,12 @@ impl Pool {
             certified.insert(*certificate.sha256(), Arc::downgrade(&made));
             Ok(made)
         })
+    }
+
+    fn local_client(&self, tls: Tls) -> Arc<Client> {
+        let connector = Connector { proxy: Arc::default(), tls, presented: None };
+        let timeout = self.connect_timeout.min(LOCAL_CONNECT_TIMEOUT);
+        Arc::new(Client::new(connector, Schemes::HttpAndHttps, timeout))
     }
 
     fn https_client(&self, roots: &Roots, certificate: Option<&Certificate>) -> Result<Client> {

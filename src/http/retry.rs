@@ -9,7 +9,6 @@ use crate::runtime::Call;
 
 /// Whose rules apply: the whole table of the two specs, also for what is not asked yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "probes and further sources are to come"))]
 pub(crate) enum Policy {
     /// Token endpoints, OpenID configuration, WebFinger.
     Sts,
@@ -53,6 +52,11 @@ enum RetryAfter {
 }
 
 impl Policy {
+    /// Whether an answer of this status is worth another try.
+    pub(crate) fn retries(self, status: u16) -> bool {
+        (self.rule().statuses)(status)
+    }
+
     fn rule(self) -> Rule {
         match self {
             Self::Sts => Rule {

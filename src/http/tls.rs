@@ -4,11 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{ClientConfig, ClientConnection, OtherError, RootCertStore, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, OtherError, RootCertStore, StreamOwned, WantsVerifier,
+};
 
 use super::exchange::Exchange;
+use super::pin::{Pinned, Thumbprint};
 use super::socket::Socket;
 use crate::binding::Certificate;
 use crate::error::{Error, Result};
@@ -20,12 +24,7 @@ pub(super) fn client_config(
     roots: Arc<RootCertStore>,
     certificate: Option<&Certificate>,
 ) -> Result<ClientConfig> {
-    // Named here, because the default of the process belongs to the host application.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::internal(format!("TLS cannot be set up: {error}")))?
-        .with_root_certificates(roots);
+    let builder = builder(provider())?.with_root_certificates(roots);
     let Some(certificate) = certificate else {
         return Ok(builder.with_no_client_auth());
     };
@@ -33,6 +32,14 @@ pub(super) fn client_config(
     let key = TlsKey(certificate.key().clone());
     let presented = Arc::new(CertifiedKey::new(chain, Arc::new(key)));
     Ok(builder.with_client_cert_resolver(Arc::new(Always(presented))))
+}
+
+/// For a server that shows the certificate of this thumbprint, or one that the roots vouch for.
+pub(super) fn pinned_config(leaf: Thumbprint, roots: Result<Arc<RootCertStore>>) -> Result<ClientConfig> {
+    let provider = provider();
+    let verifier = Pinned::new(leaf, roots, provider.clone());
+    let builder = builder(provider)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(builder.with_no_client_auth())
 }
 
 /// Speaks the handshake with `host` to its end.
@@ -72,6 +79,17 @@ pub(super) fn last_words(
             return error;
         }
     }
+}
+
+/// Named here, because the default of the process belongs to the host application.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn builder(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal(format!("TLS cannot be set up: {error}")))
 }
 
 /// The one certificate of a client, whatever authorities a server names.

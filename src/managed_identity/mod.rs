@@ -1,15 +1,34 @@
 //! Managed identities: the host vouches for the workload.
 
+mod answer;
+mod app_service;
+mod azure_arc;
 mod capabilities;
-pub(crate) mod imds_v1;
+mod cloud_shell;
+mod expiry;
+mod imds_v1;
 pub(crate) mod imds_v2;
+mod machine_learning;
 mod probe;
+mod service_fabric;
 mod source;
+
+use crate::error::{Error, ErrorKind, Result};
 
 pub use capabilities::ManagedIdentityCapabilities;
 pub(crate) use probe::Probed;
 pub use source::ManagedIdentitySource;
 pub(crate) use source::{Source, detect};
+
+/// What a Bearer token is asked for with.
+pub(crate) struct BearerRequest<'a> {
+    pub(crate) id: &'a ManagedIdentityId,
+    pub(crate) resource: &'a str,
+    /// For Service Fabric, as the next.
+    pub(crate) client_capabilities: &'a [String],
+    /// The SHA-256, in lower-case hexadecimal, of a token that is not to be handed out again.
+    pub(crate) token_to_refresh: Option<&'a str>,
+}
 
 /// Which managed identity of the host is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +54,19 @@ impl ManagedIdentityId {
         }
     }
 
-    /// The query parameter that names it; `resource_name` is the one thing in which v1 and v2 differ.
+    /// Refuses a user-assigned one, for a `source` that has none.
+    fn only_system_assigned(&self, source: ManagedIdentitySource) -> Result<()> {
+        match self {
+            Self::SystemAssigned => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::NotSupported,
+                "user_assigned_managed_identity_not_supported",
+                format!("{} has no user-assigned identities; set no id to use the one it has", source.name()),
+            )),
+        }
+    }
+
+    /// The query parameter that names it; the name for resource ids is the one thing in which services differ.
     fn query(&self, resource_name: &'static str) -> Option<(&'static str, &str)> {
         match self {
             Self::SystemAssigned => None,

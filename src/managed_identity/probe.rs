@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::imds_v1::said;
+use super::answer::said;
 use super::{ManagedIdentityCapabilities, ManagedIdentityId, ManagedIdentitySource};
 use crate::error::Result;
 use crate::http::{Client, Imds, Policy, Request, Response, send_with_retry};
@@ -123,7 +123,7 @@ impl Prober<'_> {
             .header("Accept", "application/json");
         Ok(match self.send(&url, request, Policy::ImdsProbe)? {
             Ok(response) if response.status == 400 => None,
-            Ok(response) => Some(format!("HTTP {}: {}", response.status, said(&response.body))),
+            Ok(response) => Some(format!("HTTP {}: {}", response.status, said(&response.body).0)),
             Err(why) => Some(why),
         })
     }

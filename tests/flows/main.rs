@@ -17,6 +17,7 @@ mod region;
 mod resource;
 mod rotation;
 mod signer;
+mod sources;
 mod support;
 mod token_cache;
 mod wire;

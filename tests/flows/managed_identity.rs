@@ -350,23 +350,13 @@ fn token_ends_with_its_certificate() {
     assert_ne!(assert_bound(&second), first);
 }
 
-/// Do apps refuse what a managed identity cannot have, and hosts whose service this version does not
-/// speak, without traffic and without a Bearer token in PoP's place (section 4.3)?
+/// Do apps refuse what a managed identity cannot have?
 #[test]
 fn not_for_managed_identity() {
     let world = World::new();
     let options =
         world.managed_identity_options(SYSTEM).with_authority(&authority("login.microsoftonline.com"));
     assert_eq!(App::new(options).unwrap_err().kind(), ErrorKind::InvalidArgument);
-    let mut env = world.env();
-    env.insert("IDENTITY_ENDPOINT".into(), "http://127.0.0.1:1/".into());
-    env.insert("IDENTITY_HEADER".into(), "x".into());
-    let app = App::new(world.managed_identity_options(SYSTEM).with_env(std::sync::Arc::new(env))).unwrap();
-    let error = app.acquire_token(&pop(GRAPH)).unwrap_err();
-    assert_eq!(error.code(), "mtls_pop_not_supported_for_environment");
-    let error = app.acquire_token(&bearer(GRAPH)).unwrap_err();
-    assert!(error.message().contains("App Service"), "{error}");
-    assert_eq!(world.cloud.requests().len(), 0);
 }
 
 /// IMDS is never asked through the proxy, whatever NO_PROXY says (design, decision 9).

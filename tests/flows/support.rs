@@ -20,12 +20,18 @@ pub const GRAPH: &str = "https://graph.microsoft.com/";
 #[derive(Debug, Default)]
 pub struct TestClock {
     ahead: AtomicU64,
+    slept: AtomicU64,
     looks: AtomicU64,
 }
 
 impl TestClock {
     pub fn advance(&self, duration: Duration) {
         self.ahead.fetch_add(duration.as_secs(), Ordering::SeqCst);
+    }
+
+    /// How long the library has waited between two attempts.
+    pub fn slept(&self) -> Duration {
+        Duration::from_secs(self.slept.load(Ordering::SeqCst))
     }
 
     fn ahead(&self) -> Duration {
@@ -49,6 +55,7 @@ impl Clock for TestClock {
     }
 
     fn sleep(&self, duration: Duration, _: &Cancel) {
+        self.slept.fetch_add(duration.as_secs(), Ordering::SeqCst);
         self.advance(duration);
     }
 }

@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Imds, Policy, Request, send_with_retry};
 use crate::key::PrivateKey;
 use crate::managed_identity::ManagedIdentityId;
-use crate::managed_identity::imds_v1::{failed, refused, unreachable};
+use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
+use crate::managed_identity::answer::{failed, refused, unreachable};
 use crate::runtime::Call;
 
 #[derive(Serialize)]
@@ -56,9 +57,10 @@ pub(super) fn issue_credential(
         .header("Accept", "application/json")
         .header("Content-Type", "application/json; charset=utf-8")
         .repeatable(true);
-    let response = send_with_retry(client, &request, call, Policy::Imds).map_err(unreachable)?;
+    let response =
+        send_with_retry(client, &request, call, Policy::Imds).map_err(|error| unreachable(SOURCE, error))?;
     if response.status != 200 {
-        return Err(refused(&response, call.clock.now()).context("issuecredential"));
+        return Err(refused(SOURCE, &response, call.clock.now()).context("issuecredential"));
     }
     let answer =
         serde_json::from_slice(&response.body).map_err(|_| incomplete("is not the JSON expected"))?;

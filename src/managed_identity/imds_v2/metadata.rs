@@ -6,7 +6,8 @@ use super::csr::CuId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Imds, Policy, Request, send_with_retry};
 use crate::managed_identity::ManagedIdentityId;
-use crate::managed_identity::imds_v1::{failed, refused, unreachable};
+use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
+use crate::managed_identity::answer::{failed, refused, unreachable};
 use crate::runtime::Call;
 
 /// The answer, complete.
@@ -41,7 +42,8 @@ pub(crate) fn platform_metadata(
         .header("Metadata", "true")
         .header("x-ms-client-request-id", call.correlation_id.as_str())
         .header("Accept", "application/json");
-    let response = send_with_retry(client, &request, call, Policy::Imds).map_err(unreachable)?;
+    let response =
+        send_with_retry(client, &request, call, Policy::Imds).map_err(|error| unreachable(SOURCE, error))?;
     match response.status {
         200 => {}
         404 => {
@@ -53,7 +55,7 @@ pub(crate) fn platform_metadata(
             )
             .with_http_status(404));
         }
-        _ => return Err(refused(&response, call.clock.now())),
+        _ => return Err(refused(SOURCE, &response, call.clock.now())),
     }
     let server = response.header("server").unwrap_or_default();
     if !server.to_ascii_uppercase().contains("IMDS") {

@@ -1,0 +1,132 @@
+//! Bearer tokens from the agent of Azure Arc, which proves who asks by a file that only they can read
+//! (managed_identity spec, section 6.3).
+
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::answer::{self, IssuedToken, failed};
+use super::{BearerRequest, ManagedIdentityId, ManagedIdentitySource};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::http::{Client, Request, Response};
+use crate::runtime::Call;
+use crate::secret::Secret;
+
+/// The endpoint, and the one directory that keys are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AzureArc {
+    pub(super) endpoint: Url,
+    keys: PathBuf,
+}
+
+const SOURCE: ManagedIdentitySource = ManagedIdentitySource::AzureArc;
+const AGENT: &str = "/opt/azcmagent/bin/himds";
+const KEYS: &str = "/var/opt/azcmagent/tokens";
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:40342/metadata/identity/oauth2/token";
+const MAX_KEY_BYTES: usize = 4096;
+
+impl AzureArc {
+    /// Whether the agent is installed, which also works without any environment variable.
+    pub(super) fn is_installed(env: &dyn Env) -> bool {
+        env.host_path(AGENT).exists()
+    }
+
+    pub(super) fn from_env(env: &dyn Env) -> Result<Self> {
+        let endpoint = match env.var("IDENTITY_ENDPOINT") {
+            Some(_) => answer::endpoint(env, "IDENTITY_ENDPOINT")?,
+            None => Url::parse(DEFAULT_ENDPOINT).map_err(|error| Error::internal(error.to_string()))?,
+        };
+        Ok(Self { endpoint, keys: env.host_path(KEYS) })
+    }
+
+    pub(super) fn check(id: &ManagedIdentityId) -> Result<()> {
+        id.only_system_assigned(SOURCE)
+    }
+
+    /// The first answer names the file; the second request brings what is in it.
+    pub(super) fn acquire(
+        &self,
+        client: &Client,
+        bearer: &BearerRequest<'_>,
+        call: &Call,
+    ) -> Result<IssuedToken> {
+        let query = [("api-version", "2020-06-01"), ("resource", bearer.resource)];
+        let url = answer::with_query(&self.endpoint, &query);
+        let request = || Request::get(&url).header("Metadata", "true").header("Accept", "application/json");
+        let first = answer::send(SOURCE, client, &request(), call)?;
+        if first.status != 401 {
+            return answer::read(SOURCE, &first, &self.endpoint, call.clock.now());
+        }
+        let key = read_key(&self.keys, challenge(&first)?)?;
+        let request = request().header("Authorization", format!("Basic {}", key.expose()));
+        let second = answer::send(SOURCE, client, &request, call)?;
+        let token = answer::read(SOURCE, &second, &self.endpoint, call.clock.now());
+        match second.status {
+            500.. => token.map_err(|error| error.with_code("service_not_available")),
+            _ => token,
+        }
+    }
+}
+
+/// The path of the file in `Basic realm=<path>`.
+fn challenge(response: &Response) -> Result<&str> {
+    let header = response.header("www-authenticate").ok_or_else(|| {
+        failed("Azure Arc's agent answered 401 without WWW-Authenticate, so it names no key file".to_owned())
+    })?;
+    let parts: Vec<&str> = header.split('=').filter(|part| !part.is_empty()).collect();
+    match parts[..] {
+        [_, path] => Ok(path),
+        _ => Err(failed(
+            "Azure Arc's agent sent a WWW-Authenticate that is not \"Basic realm=<key file>\"".to_owned(),
+        )),
+    }
+}
+
+/// Reads a key, but only from `directory`: whoever answers must not make this process read, and send, any
+/// other file.
+fn read_key(directory: &Path, path: &str) -> Result<Secret> {
+    let file = Path::new(path);
+    let refuse = |why: &str| failed(format!("Azure Arc's key file {path:?} was not used: {why}"));
+    let inside = file.file_name().is_some_and(|name| directory.join(name).as_os_str() == file.as_os_str());
+    if !inside {
+        return Err(refuse(&format!("it is not in {}", directory.display())));
+    }
+    if file.extension().is_none_or(|extension| extension != "key") {
+        return Err(refuse("its name does not end in .key"));
+    }
+    if file.is_symlink() {
+        return Err(refuse("it is a symbolic link"));
+    }
+    let text = read_text(file).map_err(|why| refuse(&why))?;
+    let key = text.trim_end_matches(['\r', '\n']);
+    if key.is_empty() || key.contains(|c: char| c.is_control()) {
+        return Err(refuse("it does not hold one line of text"));
+    }
+    Ok(Secret::new(key))
+}
+
+/// The text of a regular file that is short; else, why not.
+fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let cannot = |error: std::io::Error| {
+        format!("it cannot be read ({error}); is this user in the group himds, or root?")
+    };
+    // It may have been replaced since it was looked at: a link is not followed, and a pipe not waited for.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(cannot)?;
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    // One more, so that nothing grows and leaves a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_KEY_BYTES));
+    file.take(MAX_KEY_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() > MAX_KEY_BYTES {
+        return Err(format!("it is longer than {MAX_KEY_BYTES} bytes"));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| "it does not hold one line of text".to_owned())?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
