@@ -1129,7 +1129,7 @@ void mtlspop_app_options_set_token_cache(mtlspop_app_options *options,
 
 /**
  * Limits how long a connection may take to come about: name look-up, TCP, proxy and TLS together. 10
- * seconds without this setting; the instance metadata service never gets more than 2. How long a call
+ * seconds without this setting; what vouches for managed identities never gets more than 2. How long a call
  * may take in all is set with mtlspop_token_request_set_timeout_ms().
  *
  * @param options       settings
@@ -1140,7 +1140,7 @@ void mtlspop_app_options_set_connect_timeout_ms(mtlspop_app_options *options,
 
 /**
  * Sets the HTTP proxy for https requests. Without this setting HTTPS_PROXY, https_proxy and NO_PROXY
- * count. The instance metadata service is never asked through a proxy.
+ * count. What vouches for managed identities on this host is never asked through a proxy.
  *
  * @param options  settings
  * @param proxy    "http://[user:password@]host:port", or "none"
@@ -1204,6 +1204,8 @@ void mtlspop_app_options_free(mtlspop_app_options *options);
 /**
  * Names a user-assigned managed identity by its client id.
  *
+ * IMDS, App Service and Machine Learning take it.
+ *
  * @param options    settings for a managed identity
  * @param client_id  the identity's client id
  */
@@ -1213,6 +1215,8 @@ void mtlspop_app_options_set_user_assigned_client_id(mtlspop_app_options *option
 /**
  * Names a user-assigned managed identity by its object (principal) id.
  *
+ * IMDS, App Service and Service Fabric take it.
+ *
  * @param options    settings for a managed identity
  * @param object_id  the identity's object id
  */
@@ -1221,6 +1225,8 @@ void mtlspop_app_options_set_user_assigned_object_id(mtlspop_app_options *option
 
 /**
  * Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
+ *
+ * IMDS and App Service take it.
  *
  * @param options      settings for a managed identity
  * @param resource_id  the identity's resource id

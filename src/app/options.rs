@@ -192,7 +192,7 @@ impl AppOptions {
     }
 
     /// How long a connection may take to come about: name look-up, TCP, proxy and TLS together; 10
-    /// seconds by default. IMDS never gets more than 2.
+    /// seconds by default. What vouches for managed identities never gets more than 2.
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.transport.connect_timeout = timeout;
         self
@@ -215,7 +215,7 @@ impl AppOptions {
     }
 
     /// `http://[user:password@]host:port`, or `none`. Without this setting, `HTTPS_PROXY`,
-    /// `https_proxy` and `NO_PROXY` count. IMDS is never asked through a proxy.
+    /// `https_proxy` and `NO_PROXY` count. What vouches for managed identities is never asked through a proxy.
     pub fn with_proxy(mut self, proxy: &str) -> Self {
         self.transport.proxy = Some(Secret::new(proxy));
         self

@@ -12,6 +12,8 @@ use crate::managed_identity::ManagedIdentityId;
 
 /// Names a user-assigned managed identity by its client id.
 ///
+/// IMDS, App Service and Machine Learning take it.
+///
 /// @param options    settings for a managed identity
 /// @param client_id  the identity's client id
 #[unsafe(no_mangle)]
@@ -24,6 +26,8 @@ pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_client_id(
 
 /// Names a user-assigned managed identity by its object (principal) id.
 ///
+/// IMDS, App Service and Service Fabric take it.
+///
 /// @param options    settings for a managed identity
 /// @param object_id  the identity's object id
 #[unsafe(no_mangle)]
@@ -35,6 +39,8 @@ pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_object_id(
 }
 
 /// Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
+///
+/// IMDS and App Service take it.
 ///
 /// @param options      settings for a managed identity
 /// @param resource_id  the identity's resource id

@@ -213,7 +213,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_token_cache(
 }
 
 /// Limits how long a connection may take to come about: name look-up, TCP, proxy and TLS together. 10
-/// seconds without this setting; the instance metadata service never gets more than 2. How long a call
+/// seconds without this setting; what vouches for managed identities never gets more than 2. How long a call
 /// may take in all is set with mtlspop_token_request_set_timeout_ms().
 ///
 /// @param options       settings
@@ -229,7 +229,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_connect_timeout_ms(
 }
 
 /// Sets the HTTP proxy for https requests. Without this setting HTTPS_PROXY, https_proxy and NO_PROXY
-/// count. The instance metadata service is never asked through a proxy.
+/// count. What vouches for managed identities on this host is never asked through a proxy.
 ///
 /// @param options  settings
 /// @param proxy    "http://[user:password@]host:port", or "none"

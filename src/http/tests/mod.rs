@@ -3,6 +3,7 @@
 
 mod connections;
 mod messages;
+mod pins;
 mod proxies;
 mod retries;
 mod server;
