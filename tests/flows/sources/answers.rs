@@ -1,12 +1,13 @@
 //! What is made of the answers: the expiry, what cannot be used, and refusals in words.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use devcloud::{Fault, Source};
 use mtlspop::{Clock, ErrorKind};
 use serde_json::json;
 
-use super::{SYSTEM, app, app_on, ask, host, operation};
+use super::{SYSTEM, app, app_on, host, operation};
 use crate::support::{GRAPH, World, bearer};
 
 /// Section 8.1: is the expiry understood in every form, the last of the two names counting? Section 8.2: is
@@ -65,23 +66,29 @@ fn unusable_answers() {
         (body("{}"), "managed_identity_request_failed"),
         (Fault::set("", json!({"access_token": null})), "managed_identity_request_failed"),
         (Fault::set("", json!({"access_token": ""})), "managed_identity_request_failed"),
-        (expiry(json!(null)), "managed_identity_request_failed"),
+        (Fault::set("", json!({"expires_on": null, "expires_in": null})), "managed_identity_request_failed"),
         (expiry(json!("soon")), "invalid_timestamp_format"),
         (expiry(json!(0)), "invalid_token_provider_response_value"),
         (expiry(json!("-3")), "invalid_token_provider_response_value"),
         (expiry(json!(1_000_000_000)), "invalid_token_provider_response_value"),
         (expiry(json!("2020-01-01T00:00:00Z")), "invalid_token_provider_response_value"),
     ];
-    for source in [Source::AppService, Source::CloudShell, Source::ServiceFabric] {
+    let sources = [None, Some(Source::AppService), Some(Source::CloudShell), Some(Source::ServiceFabric)];
+    for source in sources {
         let world = World::new();
+        let name = source.map_or("imds_token", operation);
         for (fault, code) in &rows {
-            let fault = Fault { operation: operation(source).to_owned(), ..fault.clone() };
+            let fault = Fault { operation: name.to_owned(), ..fault.clone() };
             world.cloud.fault(fault.clone()).unwrap();
-            let error = ask(&world, source, SYSTEM).unwrap_err();
+            let app = match source {
+                Some(source) => app(&world, source),
+                None => world.managed_identity(SYSTEM),
+            };
+            let error = app.acquire_token(&bearer(GRAPH)).unwrap_err();
             assert_eq!(error.code(), *code, "{source:?} {fault:?}");
             let of_body = code.starts_with("managed_identity");
             assert_eq!(error.http_status(), of_body.then_some(200), "{source:?} {fault:?}");
-            assert_eq!(world.cloud.counter(operation(source)), 1, "not retried");
+            assert_eq!(world.cloud.counter(name), 1, "not retried");
             world.cloud.reset();
         }
     }
@@ -123,11 +130,15 @@ fn refusals_in_words() {
 #[test]
 fn nobody_there() {
     let world = World::new();
+    // A port that is taken, and at which nobody listens.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
     for source in Source::ALL {
         let mut host = host(&world, source);
         for name in ["IDENTITY_ENDPOINT", "MSI_ENDPOINT"] {
-            // The discard port: nobody answers there.
-            host.variables.entry(name.to_owned()).and_modify(|url| *url = "http://127.0.0.1:9/x".to_owned());
+            host.variables.entry(name.to_owned()).and_modify(|url| *url = format!("http://{address}/x"));
         }
         let error = app_on(&world, host).unwrap().acquire_token(&bearer(GRAPH)).unwrap_err();
         let expected = (ErrorKind::Network, "managed_identity_unreachable_network");

@@ -75,6 +75,64 @@ fn what_each_is_asked() {
     }
 }
 
+/// Section 6.1: the same for IMDSv1, and each kind of identity?
+#[test]
+fn imds_v1() {
+    let world = World::new();
+    let rows = [
+        (SYSTEM, None, ""),
+        (
+            ManagedIdentityId::ClientId(directory::USER_ASSIGNED_CLIENT_ID.into()),
+            Some("client_id"),
+            directory::USER_ASSIGNED_CLIENT_ID,
+        ),
+        (
+            ManagedIdentityId::ObjectId(directory::USER_ASSIGNED_OBJECT_ID.into()),
+            Some("object_id"),
+            directory::USER_ASSIGNED_OBJECT_ID,
+        ),
+        (
+            ManagedIdentityId::ResourceId(directory::USER_ASSIGNED_RESOURCE_ID.into()),
+            Some("msi_res_id"),
+            directory::USER_ASSIGNED_RESOURCE_ID,
+        ),
+    ];
+    for (id, name, value) in rows {
+        world.cloud.reset();
+        let options = world.managed_identity_options(id).with_client_capabilities(&["cp1"]);
+        let app = App::new(options).unwrap();
+        let id = "3f0d2f43-4c2b-4a5f-9f55-0a5f4f3b1c2d";
+        let request = bearer(GRAPH).with_claims(CLAIMS).with_correlation_id(id.parse().unwrap());
+        app.acquire_token(&request).unwrap();
+        let requests = world.cloud.requests();
+        assert_eq!(requests.len(), 1);
+        let request = &requests[0];
+        assert_eq!(
+            (request.method.as_str(), request.path.as_str()),
+            ("GET", "/metadata/identity/oauth2/token")
+        );
+        let names: Vec<_> = ["api-version", "resource"].into_iter().chain(name).collect();
+        assert_eq!(parameters(request), names);
+        assert_eq!(request.query("api-version").as_deref(), Some("2018-02-01"));
+        assert_eq!(request.query("resource").as_deref(), Some(GRAPH));
+        if let Some(name) = name {
+            assert_eq!(request.query(name).as_deref(), Some(value));
+        }
+        for (header, value) in [
+            ("metadata", Some("true")),
+            ("x-ms-client-request-id", Some(id)),
+            ("x-client-sku", Some("mtlspop")),
+            ("accept", Some("application/json")),
+            ("secret", None),
+            ("x-identity-header", None),
+            ("authorization", None),
+        ] {
+            assert_eq!(request.header(header), value, "{header}");
+        }
+        assert!(request.header("x-client-ver").is_some());
+    }
+}
+
 /// Section 6.7: how is each kind of identity named, and who refuses it before any request, with what advice?
 #[test]
 fn each_kind_of_identity() {

@@ -110,12 +110,14 @@ fn deadline() {
     let world = World::new();
     for source in Source::ALL {
         world.cloud.reset();
-        world.cloud.fault(Fault { times: 9, ..Fault::status(operation(source), 503) }).unwrap();
-        // Two waits of a second fit in, the third does not.
-        let request = bearer(GRAPH).with_timeout(Some(Duration::from_millis(2900)));
+        let headers = [("retry-after".to_owned(), "3600".to_owned())].into();
+        let fault = Fault { times: 9, headers, ..Fault::status(operation(source), 503) };
+        world.cloud.fault(fault).unwrap();
+        let request = bearer(GRAPH).with_timeout(Some(Duration::from_secs(60)));
         let error = app(&world, source).acquire_token(&request).unwrap_err();
         assert_eq!(error.http_status(), Some(503), "{source:?}: {error}");
-        assert!(world.cloud.counter(operation(source)) <= 3, "{source:?}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+        assert_eq!((world.cloud.counter(operation(source)), world.clock.slept()), (1, Duration::ZERO));
     }
 }
 
