@@ -39,6 +39,14 @@ impl Imds {
         url
     }
 
+    /// Where it is, for a person: the name of the variable, not its value.
+    pub(crate) fn place(&self) -> &'static str {
+        match self.base.as_str().trim_end_matches('/') {
+            IMDS => "at 169.254.169.254",
+            _ => "at the address in AZURE_POD_IDENTITY_AUTHORITY_HOST",
+        }
+    }
+
     /// Tells hosts apart in caches that the whole process shares.
     pub(crate) fn cache_name(&self) -> &str {
         self.base.as_str()
@@ -57,8 +65,10 @@ mod tests {
         let mut map = HashMap::new();
         let url = Imds::from_env(&map).unwrap().url("/p", &[("a", "b/c d")]);
         assert_eq!(url.as_str(), "http://169.254.169.254/p?a=b%2Fc+d");
+        assert_eq!(Imds::from_env(&map).unwrap().place(), "at 169.254.169.254");
         map.insert("AZURE_POD_IDENTITY_AUTHORITY_HOST".into(), "http://127.0.0.1:9/old?x=y".into());
         assert_eq!(Imds::from_env(&map).unwrap().url("/p", &[]).as_str(), "http://127.0.0.1:9/p");
+        assert!(Imds::from_env(&map).unwrap().place().ends_with("AZURE_POD_IDENTITY_AUTHORITY_HOST"));
         map.insert("AZURE_POD_IDENTITY_AUTHORITY_HOST".into(), "nonsense".into());
         assert_eq!(Imds::from_env(&map).unwrap_err().code(), "invalid_managed_identity_endpoint");
     }

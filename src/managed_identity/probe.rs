@@ -68,13 +68,15 @@ struct Prober<'a> {
 
 impl Prober<'_> {
     fn ask(&self, id: &ManagedIdentityId) -> Result<ManagedIdentityCapabilities> {
+        let place = self.imds.place();
         let v2 = match self.probe(V2_PATH, ("cred-api-version", "2.0"), id)? {
             None => {
                 return Ok(ManagedIdentityCapabilities {
                     source: Some(ManagedIdentitySource::Imds),
                     strength: MtlsBindingStrength::Software,
-                    detection: "IMDSv2 answered its probe, and the environment names no other source"
-                        .to_owned(),
+                    detection: format!(
+                        "IMDSv2 answered its probe {place}, and the environment names no other source"
+                    ),
                     limit: "this version makes keys in software only, not in a TPM".to_owned(),
                     error: None,
                 });
@@ -87,7 +89,7 @@ impl Prober<'_> {
                     source: Some(ManagedIdentitySource::Imds),
                     strength: self.strength_by_compute()?,
                     detection: format!(
-                        "IMDSv1 answered its probe, IMDSv2 did not ({v2}), and the environment names no other source"
+                        "IMDSv1 answered its probe {place}, IMDSv2 did not ({v2}), and the environment names no other source"
                     ),
                     limit: format!("it has IMDSv1 only, which issues no certificates (IMDSv2: {v2})"),
                     error: None,
@@ -100,8 +102,9 @@ impl Prober<'_> {
         Ok(ManagedIdentityCapabilities {
             source: None,
             strength: MtlsBindingStrength::None,
-            detection: "the environment names no source, and no instance metadata service answered"
-                .to_owned(),
+            detection: format!(
+                "the environment names no source, and no instance metadata service answered {place}"
+            ),
             limit: reasons.clone(),
             error: Some(reasons),
         })

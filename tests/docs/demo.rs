@@ -87,7 +87,8 @@ fn demo_notices_what_is_wrong() {
                 _ => bound.clone(),
             };
             let text = if name == wrong { &script } else { &right };
-            let asked = match name.starts_with("managed_identity") && complaint != nothing {
+            let asked = match name.starts_with("managed_identity") && (name != wrong || complaint != nothing)
+            {
                 true => {
                     "[ \"${1:-}\" != --source ] || { printf 'source: IMDS\nmtls_pop: yes, strength of the key: software'; exit; }\n"
                 }
