@@ -197,6 +197,7 @@ fn environment() {
         let world = World::new();
         let mut env = world.env();
         env.extend(names.iter().map(|name| ((*name).to_owned(), "http://127.0.0.1:1/s3cret".to_owned())));
+        env.insert("DEFAULT_IDENTITY_CLIENT_ID".to_owned(), "x".to_owned());
         env.entry("IDENTITY_SERVER_THUMBPRINT".to_owned()).and_modify(|value| *value = "0f".repeat(20));
         let app = App::new(world.managed_identity_options(SYSTEM).with_env(Arc::new(env))).unwrap();
         let found = ask(&app).unwrap();
