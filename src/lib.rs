@@ -12,6 +12,7 @@
 //! | `resource` | calling an API with a token |
 //! | `credential` | how a confidential client proves itself |
 //! | `managed_identity` | how the host vouches for a workload |
+//! | `attestation` | tokens that prove where a key lives |
 //! | `token` | asking a token endpoint, and the token cache |
 //! | `authority` | from authority, region and mTLS to an endpoint |
 //! | `http` | connections, TLS, proxies, retries |
@@ -20,6 +21,7 @@
 //! | `runtime`, `error`, `secret`, `clock`, `env`, `log`, `metrics` | what every room needs |
 
 mod app;
+mod attestation;
 mod authority;
 mod binding;
 mod clock;
@@ -38,6 +40,7 @@ mod secret;
 mod token;
 
 pub use app::{App, AppOptions, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
+pub use attestation::{AttestationProvider, AttestationRequest};
 pub use authority::RegionOutcome;
 pub use binding::{BindingStore, Certificate, Pkcs12Format, StoreSecretFn};
 pub use clock::{Clock, SystemClock};

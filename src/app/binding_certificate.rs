@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Caches, Core};
+use crate::attestation::Attestor;
 use crate::binding::{Binding, Lifetime, lifetime};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
@@ -20,6 +21,10 @@ pub(super) struct BindingCertificates<'a> {
     pub(super) caches: &'a Caches,
     pub(super) imds: &'a Imds,
     pub(super) id: &'a ManagedIdentityId,
+    /// Attests new keys, where the app wants that.
+    pub(super) attestor: Option<Attestor<'a>>,
+    /// The same in names: attested certificates are others (section 5.9).
+    pub(super) attested: &'static str,
 }
 
 /// Why another certificate than the one in use is wanted.
@@ -136,7 +141,9 @@ impl BindingCertificates<'_> {
                         store.remove(&identity, &call.log);
                     }
                     let key = bindings.next_key(&identity, new_key)?;
-                    let minted = imds_v2::mint(self.imds, &client, self.id, &metadata, key, again, call)?;
+                    let (metadata, attestor) = (&metadata, self.attestor.as_ref());
+                    let order = imds_v2::Order { metadata, key, attestor, again };
+                    let minted = imds_v2::mint(self.imds, &client, self.id, &order, call)?;
                     if self.is(&minted, Lifetime::Over) {
                         return Err(over());
                     }
@@ -212,7 +219,7 @@ impl BindingCertificates<'_> {
     }
 
     fn identity_of(&self, name: &str) -> String {
-        format!("{} {name}", self.imds.cache_name())
+        format!("{} {name} attested={}", self.imds.cache_name(), self.attested)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::binding_certificate::{BindingCertificates, worth_replacing};
 use super::{Caches, Core, TokenRequest};
+use crate::attestation::{AttestationProvider, Attestor};
 use crate::authority::RegionDetails;
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
@@ -20,10 +21,15 @@ use crate::token::{
 pub(super) struct ManagedIdentity {
     pub(super) id: ManagedIdentityId,
     pub(super) source: Source,
+    attestation: Option<Arc<dyn AttestationProvider>>,
 }
 
 impl ManagedIdentity {
-    pub(super) fn new(id: ManagedIdentityId, source: Source) -> Result<Self> {
+    pub(super) fn new(
+        id: ManagedIdentityId,
+        source: Source,
+        attestation: Option<Arc<dyn AttestationProvider>>,
+    ) -> Result<Self> {
         let empty = match &id {
             ManagedIdentityId::SystemAssigned => false,
             ManagedIdentityId::ClientId(id)
@@ -36,18 +42,29 @@ impl ManagedIdentity {
             ));
         }
         source.check(&id)?;
-        Ok(Self { id, source })
+        Ok(Self { id, source, attestation })
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;
+        let attested = match request.token_type() {
+            TokenType::MtlsPop => self.attested(),
+            TokenType::Bearer => "0",
+        };
         Ok(request
             .strength_in_key(key)
             .component("client", &self.id.cache_name())
             .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")
+            .component("attested", attested)
             .part("scopes", resource_of(request)?))
+    }
+
+    /// Whether bound tokens of this app come from an attested key: no cache gives them to an app that
+    /// differs in this (sections 5.9 and 5.13).
+    fn attested(&self) -> &'static str {
+        if self.attestation.is_some() { "1" } else { "0" }
     }
 
     /// Which of MSAL's calls this is.
@@ -218,7 +235,9 @@ impl ManagedIdentity {
         caches: &'a Caches,
         imds: &'a Imds,
     ) -> BindingCertificates<'a> {
-        BindingCertificates { core, caches, imds, id: &self.id }
+        let attestor =
+            self.attestation.as_deref().map(|provider| Attestor { provider, cache: &caches.attestations });
+        BindingCertificates { core, caches, imds, id: &self.id, attestor, attested: self.attested() }
     }
 
     /// The token leg (section 5.10).

@@ -18,6 +18,7 @@ use std::time::Duration;
 use once_cell::sync::Lazy;
 use uuid::Uuid;
 
+use crate::attestation::AttestationCache;
 use crate::authority::RegionMemory;
 use crate::binding::{BindingCache, BindingStore};
 use crate::clock::{Clock, unix_seconds};
@@ -82,6 +83,7 @@ struct Caches {
     bindings: BindingCache,
     /// What probes of the instance metadata service found.
     probed: Probed,
+    attestations: AttestationCache,
 }
 
 impl App {
@@ -426,7 +428,13 @@ impl Core {
 
 impl Caches {
     fn new(tokens: TokenCache) -> Self {
-        Self { tokens, flights: Flights::new(), bindings: BindingCache::new(), probed: Probed::new() }
+        Self {
+            tokens,
+            flights: Flights::new(),
+            bindings: BindingCache::new(),
+            probed: Probed::new(),
+            attestations: AttestationCache::new(),
+        }
     }
 
     /// Those that each process makes for itself, around `tokens`.

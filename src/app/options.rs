@@ -10,6 +10,7 @@ use super::managed_identity::ManagedIdentity;
 use super::measure::extended;
 use super::parameters::Parameters;
 use super::{HOST, Identity};
+use crate::attestation::AttestationProvider;
 use crate::authority::{Authority, RegionSetting, Resolver};
 use crate::binding::BindingStore;
 use crate::clock::{Clock, SystemClock};
@@ -31,6 +32,7 @@ pub struct AppOptions {
     instance_discovery: Option<bool>,
     azure_region: Option<String>,
     credential: Option<Credential>,
+    attestation: Option<Arc<dyn AttestationProvider>>,
     send_certificate_over_mtls: bool,
     client_capabilities: Vec<String>,
     parameters: Parameters,
@@ -95,6 +97,7 @@ impl AppOptions {
             instance_discovery: None,
             azure_region: None,
             credential: None,
+            attestation: None,
             send_certificate_over_mtls: false,
             client_capabilities: Vec::new(),
             parameters: Parameters::default(),
@@ -150,6 +153,14 @@ impl AppOptions {
     /// How the confidential client proves itself. The last one set counts.
     pub fn with_credential(mut self, credential: Credential) -> Self {
         self.credential = Some(credential);
+        self
+    }
+
+    /// Has the binding keys of a managed identity attested: each bound token of the app is then bound to a
+    /// certificate for an attested key, or there is none. Bearer tokens are not affected. For confidential
+    /// clients an error of `App::new`.
+    pub fn with_attestation(mut self, provider: Arc<dyn AttestationProvider>) -> Self {
+        self.attestation = Some(provider);
         self
     }
 
@@ -261,7 +272,9 @@ impl AppOptions {
     /// Checks everything that can be checked without a request.
     pub(super) fn check(self) -> Result<Parts> {
         let stored = self.token_cache.as_ref().is_some_and(|cache| cache.store().is_some());
-        let calls_back = stored || self.credential.as_ref().is_some_and(Credential::calls_back);
+        let calls_back = stored
+            || self.attestation.is_some()
+            || self.credential.as_ref().is_some_and(Credential::calls_back);
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {
                 let misplaced = [
@@ -281,7 +294,8 @@ impl AppOptions {
                 if let Some(store) = &self.binding_store {
                     store.check(&self.log)?;
                 }
-                Identity::ManagedIdentity(ManagedIdentity::new(id, detect(self.env.as_ref())?)?)
+                let source = detect(self.env.as_ref())?;
+                Identity::ManagedIdentity(ManagedIdentity::new(id, source, self.attestation)?)
             }
             Kind::ConfidentialClient { .. } if self.probe_timeout.is_some() => {
                 return Err(Error::argument(
@@ -293,9 +307,9 @@ impl AppOptions {
                     "a confidential client app takes no user-assigned managed identity; its client id is its own",
                 ));
             }
-            Kind::ConfidentialClient { .. } if self.binding_store.is_some() => {
+            Kind::ConfidentialClient { .. } if self.binding_store.is_some() || self.attestation.is_some() => {
                 return Err(Error::argument(
-                    "a confidential client app takes no binding store: its certificate is its credential",
+                    "a confidential client app takes no binding store and no attestation callback: its certificate is its own",
                 ));
             }
             Kind::ConfidentialClient { client_id } => {

@@ -57,6 +57,12 @@ pub(super) const CODES: &[Row] = &[
         "Set a certificate, a secret, an assertion callback or a federated token file.",
     ),
     msal(
+        "attestation_failed",
+        &[Callback],
+        "the attestation callback failed, or gave no token",
+        "See the message for what the callback said; no certificate without attestation is used instead.",
+    ),
+    msal(
         "authority_host_mismatch",
         &[InvalidArgument],
         "a request names an authority of another cloud than the app's",

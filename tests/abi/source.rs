@@ -72,10 +72,11 @@ pub(crate) fn imports_upwards() -> Vec<String> {
 }
 
 /// The rooms from the top down; those of one storey know nothing of each other, but for the lowest.
-const ROOMS: [&[&str]; 9] = [
+const ROOMS: [&[&str]; 10] = [
     &["ffi"],
     &["app"],
     &["resource", "credential", "managed_identity"],
+    &["attestation"],
     &["token"],
     &["authority"],
     &["http"],

@@ -61,16 +61,21 @@ impl Clock for TestClock {
 }
 
 pub struct World {
-    pub cloud: Cloud,
+    pub cloud: Arc<Cloud>,
     pub clock: Arc<TestClock>,
     number: u64,
 }
 
 impl World {
     pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// With a cloud of another kind.
+    pub fn with(options: Options) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { cloud: Cloud::start(Options::default()).unwrap(), clock: Arc::default(), number }
+        Self { cloud: Arc::new(Cloud::start(options).unwrap()), clock: Arc::default(), number }
     }
 
     /// What the token service was asked last.

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Certificate, renewal_time};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,9 +19,13 @@ use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
 use crate::managed_identity::answer::{failed, refused, unreachable};
 use crate::runtime::Call;
 
+/// What is sent.
 #[derive(Serialize)]
-struct Body<'a> {
-    csr: &'a str,
+pub(super) struct Body<'a> {
+    pub(super) csr: &'a str,
+    /// Absent where nothing was attested: neither null nor empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) attestation_token: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -34,12 +39,12 @@ struct Answer {
 
 const PATH: &str = "/metadata/identity/issuecredential";
 
-/// Sends `csr` and puts the certificate that comes back together with `key`.
+/// Sends `body` and puts the certificate that comes back together with `key`.
 pub(super) fn issue_credential(
     imds: &Imds,
     client: &Client,
     id: &ManagedIdentityId,
-    csr: &str,
+    body: &Body<'_>,
     key: Arc<dyn PrivateKey>,
     again: bool,
     call: &Call,
@@ -49,9 +54,8 @@ pub(super) fn issue_credential(
         query.push(("bypass_cache", "true"));
     }
     let url = imds.url(PATH, &query);
-    let body =
-        serde_json::to_vec(&Body { csr }).map_err(|e| Error::internal(format!("issuecredential: {e}")))?;
-    let request = Request::post(&url, &body)
+    let json = body.to_json()?;
+    let request = Request::post(&url, &json)
         .header("Metadata", "true")
         .header("x-ms-client-request-id", call.correlation_id.as_str())
         .header("Accept", "application/json")
@@ -60,11 +64,34 @@ pub(super) fn issue_credential(
     let response =
         send_with_retry(client, &request, call, Policy::Imds).map_err(|error| unreachable(SOURCE, error))?;
     if response.status != 200 {
-        return Err(refused(SOURCE, &response, call.clock.now()).context("issuecredential"));
+        let error = refused(SOURCE, &response, call.clock.now()).context("issuecredential");
+        return Err(match body.attestation_token {
+            None if wants_attestation(response.status, &response.body) => error.context(
+                "this host issues certificates for attested keys only, so set an attestation callback",
+            ),
+            _ => error,
+        });
     }
     let answer =
         serde_json::from_slice(&response.body).map_err(|_| incomplete("is not the JSON expected"))?;
     bind(answer, key, call.clock.now())
+}
+
+impl Body<'_> {
+    /// Wiped, and large enough from the start: growing would leave copies of the token behind.
+    fn to_json(&self) -> Result<Zeroizing<Vec<u8>>> {
+        let length = self.csr.len() + self.attestation_token.map_or(0, str::len) + 64;
+        let mut json = Zeroizing::new(Vec::with_capacity(length));
+        serde_json::to_writer(&mut *json, self)
+            .map_err(|e| Error::internal(format!("issuecredential: {e}")))?;
+        Ok(json)
+    }
+}
+
+/// Whether the answer says that the attestation token is missing or empty (section 5.7).
+fn wants_attestation(status: u16, body: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(body).to_ascii_lowercase();
+    status == 400 && said.contains("attestation") && (said.contains("missing") || said.contains("empty"))
 }
 
 fn bind(answer: Answer, key: Arc<dyn PrivateKey>, minted: SystemTime) -> Result<Binding> {

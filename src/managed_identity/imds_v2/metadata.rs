@@ -17,6 +17,8 @@ pub(crate) struct Metadata {
     /// The canonical client id, whatever name the identity was asked for by.
     pub(crate) client_id: String,
     pub(crate) tenant_id: String,
+    /// Where keys of this host are attested; a URL, or a bare host name.
+    pub(crate) attestation_endpoint: String,
 }
 
 #[derive(Deserialize)]
@@ -72,11 +74,11 @@ fn check(answer: Answer) -> Result<Metadata> {
         value.filter(|v| !v.is_empty()).ok_or_else(|| incomplete(&format!("lacks {name}")))
     };
     let cu_id = answer.cu_id.filter(CuId::names_something).ok_or_else(|| incomplete("lacks cuId"))?;
-    text(answer.attestation_endpoint, "attestationEndpoint")?;
     Ok(Metadata {
         cu_id,
         client_id: text(answer.client_id, "clientId")?,
         tenant_id: text(answer.tenant_id, "tenantId")?,
+        attestation_endpoint: text(answer.attestation_endpoint, "attestationEndpoint")?,
     })
 }
 

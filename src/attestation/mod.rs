@@ -1,0 +1,160 @@
+//! Tokens that prove where a key lives: the caller's callback gets them (managed_identity spec, section 5.6).
+
+mod cache;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::clock::unix_seconds;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::PrivateKey;
+use crate::runtime::{Call, Cancel};
+use crate::secret::Secret;
+
+pub(crate) use cache::AttestationCache;
+
+/// Has the binding key of a managed identity attested. It is called on the thread of the caller, inside
+/// the call, with no lock held: when a certificate is issued, never while one is in use.
+pub trait AttestationProvider: Send + Sync {
+    /// The attestation service's token about the key: a compact JWT.
+    ///
+    /// Any error fails the call as `attestation_failed`, but for one of the kind `Cancelled`, which stays
+    /// as it is. No certificate without attestation is asked for in its place.
+    fn attest(&self, request: &AttestationRequest<'_>) -> Result<Secret>;
+}
+
+/// The key that is to be attested, and what an attestation service may want to know.
+#[non_exhaustive]
+pub struct AttestationRequest<'a> {
+    /// The attestation service that the host names: an absolute https URL.
+    pub endpoint: &'a str,
+    /// The canonical client id of the managed identity.
+    pub client_id: &'a str,
+    /// The public key: SubjectPublicKeyInfo, DER.
+    pub public_key: &'a [u8],
+    /// The correlation id of the call.
+    pub correlation_id: &'a str,
+    /// The time the call has left, where it is limited.
+    pub remaining: Option<Duration>,
+    /// Fires when the caller gives up.
+    pub cancel: &'a Cancel,
+    pub(crate) key: &'a Arc<dyn PrivateKey>,
+}
+
+/// Where an app's attestation tokens come from.
+pub(crate) struct Attestor<'a> {
+    pub(crate) provider: &'a dyn AttestationProvider,
+    pub(crate) cache: &'a AttestationCache,
+}
+
+impl AttestationRequest<'_> {
+    /// Signs with the key, which itself is not handed out. `algorithm` is a name of RFC 7518; keys that
+    /// the library makes are RSA: `PS256`, `PS384`, `PS512`, `RS256`, `RS384` or `RS512`.
+    pub fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
+        sign(self.key.as_ref(), algorithm, message)
+    }
+}
+
+impl fmt::Debug for AttestationRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttestationRequest")
+            .field("endpoint", &self.endpoint)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signs with `key` by the name of the algorithm.
+pub(crate) fn sign(key: &dyn PrivateKey, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
+    let scheme = key.schemes().iter().find(|scheme| scheme.jose_name() == algorithm).ok_or_else(|| {
+        let names: Vec<_> = key.schemes().iter().map(|scheme| scheme.jose_name()).collect();
+        Error::argument(format!("this key cannot sign {algorithm:?}, but {}", names.join(", ")))
+    })?;
+    key.sign(*scheme, message)
+}
+
+impl Attestor<'_> {
+    /// The token about `key` of the service at `endpoint`, as the host's metadata names it. `again` lets
+    /// none be reused: the certificate that the last one led to was rejected.
+    pub(crate) fn token(
+        &self,
+        endpoint: &str,
+        client_id: &str,
+        key: &Arc<dyn PrivateKey>,
+        again: bool,
+        call: &Call,
+    ) -> Result<Secret> {
+        let endpoint = absolute(endpoint)?;
+        let name = cache::name(endpoint.as_str(), key.public_key_der());
+        if again {
+            self.cache.forget(&name);
+        } else if let Some(token) = self.cache.get(&name, unix_seconds(call.clock.now())) {
+            return Ok(token);
+        }
+        call.log.info("attestation", || format!("asking for an attestation of {endpoint}"));
+        let answer = self.provider.attest(&AttestationRequest {
+            endpoint: endpoint.as_str(),
+            client_id,
+            public_key: key.public_key_der(),
+            correlation_id: &call.correlation_id,
+            remaining: call.remaining(),
+            cancel: &call.cancel,
+            key,
+        });
+        call.check()?;
+        let token = answer.map_err(failed)?;
+        if token.expose().trim().is_empty() {
+            return Err(no_token("the attestation callback reported success but set no token"));
+        }
+        self.cache.put(name, &token);
+        Ok(token)
+    }
+}
+
+impl Attestor<'_> {
+    /// Lets the token about `key` not be used again.
+    pub(crate) fn forget(&self, endpoint: &str, key: &dyn PrivateKey) {
+        if let Ok(endpoint) = absolute(endpoint) {
+            self.cache.forget(&cache::name(endpoint.as_str(), key.public_key_der()));
+        }
+    }
+}
+
+/// What a callback that reported success without a token is told.
+pub(crate) fn no_token(message: &str) -> Error {
+    Error::new(ErrorKind::Callback, "attestation_failed", message)
+}
+
+fn failed(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Cancelled => error,
+        // The C callback's own error, which says so already.
+        _ if error.code() == "attestation_failed" => error,
+        _ => {
+            let message = format!("the attestation callback failed: {error}");
+            Error::new(ErrorKind::Callback, "attestation_failed", message)
+                .with_retryable(error.is_retryable())
+        }
+    }
+}
+
+/// Hosts may report a bare host name.
+fn absolute(endpoint: &str) -> Result<Url> {
+    let endpoint = endpoint.trim();
+    let text = match endpoint.contains("://") {
+        true => endpoint.to_owned(),
+        false => format!("https://{endpoint}"),
+    };
+    Url::parse(&text).ok().filter(|url| url.scheme() == "https").ok_or_else(|| {
+        let message = format!(
+            "the answer to getplatformmetadata names an attestationEndpoint that is no https URL: {endpoint}"
+        );
+        Error::new(ErrorKind::InvalidResponse, "managed_identity_request_failed", message)
+    })
+}
+
+#[cfg(test)]
+mod tests;
