@@ -84,6 +84,9 @@ typedef struct mtlspop_app_options mtlspop_app_options;
 /** One question to an assertion callback. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_assertion_op mtlspop_assertion_op;
 
+/** One key that is to be attested. Valid during the callback only; never freed by the caller. */
+typedef struct mtlspop_attestation_op mtlspop_attestation_op;
+
 /** Exported bytes, which may hold a private key. Owned by who received it; wiped when freed. */
 typedef struct mtlspop_buffer mtlspop_buffer;
 
@@ -763,6 +766,110 @@ void mtlspop_assertion_op_set_certificate(mtlspop_assertion_op *operation,
  */
 void mtlspop_assertion_op_set_error(mtlspop_assertion_op *operation, const char *message);
 
+/* ==== Attestation: of the keys of managed identities ========================================= */
+
+/**
+ * Has a key attested: takes the key's public half and signatures with it to an attestation service, and
+ * answers with the service's token and mtlspop_attestation_op_set_token().
+ *
+ * Called on the thread that asks for a token, inside that call, with no lock held (on the app's
+ * background thread only where mtlspop_app_options_set_background_refresh() asked for it), and only when a
+ * certificate is to be issued. It may call other apps, but not ask this app for a bound token: that is an
+ * error. No exception may leave it.
+ *
+ * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK, the code attestation_failed
+ * and the text of mtlspop_attestation_op_set_error(). No certificate for a key that is not attested is
+ * asked for in its place.
+ */
+typedef int32_t (*mtlspop_attestation_callback)(void *userdata, mtlspop_attestation_op *operation);
+
+/**
+ * The attestation service that the host names.
+ *
+ * @param operation  the question
+ * @return an https URL, borrowed from operation; NULL only for an invalid handle
+ */
+const char *mtlspop_attestation_op_endpoint(const mtlspop_attestation_op *operation);
+
+/**
+ * The client id of the managed identity, whatever name the app was given for it.
+ *
+ * @param operation  the question
+ * @return text, borrowed from operation; NULL only for an invalid handle
+ */
+const char *mtlspop_attestation_op_client_id(const mtlspop_attestation_op *operation);
+
+/**
+ * The public key: a SubjectPublicKeyInfo in DER.
+ *
+ * @param operation   the question
+ * @param out_length  receives the number of bytes; may be NULL
+ * @return the bytes, borrowed from operation; NULL only for an invalid handle
+ */
+const uint8_t *mtlspop_attestation_op_public_key(const mtlspop_attestation_op *operation,
+                                                 size_t *out_length);
+
+/**
+ * Signs with the key, which itself is not handed out: proof to the service that it is here.
+ *
+ * @param operation      the question
+ * @param algorithm      how, by its name in JOSE (RFC 7518); the key is RSA, so PS256, PS384, PS512, RS256,
+ *                       RS384 or RS512
+ * @param message        what to sign; it is hashed as the algorithm says
+ * @param length         the number of its bytes
+ * @param out_signature  receives the signature, yours to free
+ * @param out_error      receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_attestation_op_sign(const mtlspop_attestation_op *operation,
+                                           const char *algorithm,
+                                           const uint8_t *message,
+                                           size_t length,
+                                           mtlspop_buffer **out_signature,
+                                           mtlspop_error **out_error);
+
+/**
+ * The correlation id of the call.
+ *
+ * @param operation  the question
+ * @return a UUID, borrowed from operation; NULL only for an invalid handle
+ */
+const char *mtlspop_attestation_op_correlation_id(const mtlspop_attestation_op *operation);
+
+/**
+ * The time the call has left.
+ *
+ * @param operation  the question
+ * @return milliseconds, -1 where the call has no limit
+ */
+int64_t mtlspop_attestation_op_remaining_ms(const mtlspop_attestation_op *operation);
+
+/**
+ * Whether the call has been stopped meanwhile, so that the answer is no longer wanted.
+ *
+ * @param operation  the question
+ * @return 1 or 0
+ */
+int32_t mtlspop_attestation_op_is_cancelled(const mtlspop_attestation_op *operation);
+
+/**
+ * Answers with the service's token. It is kept for the same key and service until 5 minutes before its
+ * exp, and not looked at otherwise: the host verifies it.
+ *
+ * @param operation  the question
+ * @param token      a compact JWT; copied
+ */
+void mtlspop_attestation_op_set_token(mtlspop_attestation_op *operation,
+                                      const char *token);
+
+/**
+ * Says why the callback failed; the text becomes part of the call's error message.
+ *
+ * @param operation  the question
+ * @param message    one line for a person, without secrets; copied
+ */
+void mtlspop_attestation_op_set_error(mtlspop_attestation_op *operation, const char *message);
+
 /* ==== Metric: one measurement ================================================================ */
 
 /** Metric kind: values are to be summed. */
@@ -1107,8 +1214,8 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
 
 /**
  * Sets whether the app replaces tokens early on a thread of its own. On by default, except for apps
- * whose credential is a callback or has a signer, or whose token cache has a store: they would then be
- * called on that thread, as log and metrics callbacks are in any case. With it off, one caller past the
+ * whose credential is a callback or has a signer, that have an attestation callback, or whose token cache
+ * has a store: they would then be called on that thread, as log and metrics callbacks are in any case. With it off, one caller past the
  * refresh time fetches the new token and gets the old one if that fails.
  *
  * @param options  settings
@@ -1248,6 +1355,21 @@ void mtlspop_app_options_set_user_assigned_resource_id(mtlspop_app_options *opti
  */
 void mtlspop_app_options_set_probe_timeout_ms(mtlspop_app_options *options,
                                               int64_t milliseconds);
+
+/**
+ * Has the keys attested that bound tokens are bound to, as MSAL's WithAttestationSupport does: each
+ * certificate of the app is then one for an attested key, or there is none. Never mixed with the
+ * certificates and tokens of apps without attestation. Bearer tokens are not affected.
+ *
+ * @param options   settings for a managed identity
+ * @param callback  called when a certificate is issued, never while one is in use
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_app_options_set_attestation(mtlspop_app_options *options,
+                                         mtlspop_attestation_callback callback,
+                                         void *userdata,
+                                         mtlspop_destroy destroy);
 /**
  * Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
  *

@@ -1,12 +1,16 @@
 //! Settings of `mtlspop_app_options` that only managed identities have.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
 use super::app_options::mtlspop_app_options;
+use super::attestation::mtlspop_attestation_callback;
+use super::callback::{Callback, UserData, mtlspop_destroy};
 use super::draft::change;
 use super::text::required;
 use super::token_request::timeout;
 use crate::app::AppOptions;
+use crate::attestation::AttestationProvider;
 use crate::error::Error;
 use crate::managed_identity::ManagedIdentityId;
 
@@ -71,6 +75,26 @@ pub unsafe extern "C" fn mtlspop_app_options_set_probe_timeout_ms(
     unsafe {
         change(options, "mtlspop_app_options_set_probe_timeout_ms", parse, AppOptions::with_probe_timeout)
     }
+}
+
+/// Has the keys attested that bound tokens are bound to, as MSAL's WithAttestationSupport does: each
+/// certificate of the app is then one for an attested key, or there is none. Never mixed with the
+/// certificates and tokens of apps without attestation. Bearer tokens are not affected.
+///
+/// @param options   settings for a managed identity
+/// @param callback  called when a certificate is issued, never while one is in use
+/// @param userdata  passed to callback
+/// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_attestation(
+    options: *mut mtlspop_app_options,
+    callback: mtlspop_attestation_callback,
+    userdata: *mut c_void,
+    destroy: mtlspop_destroy,
+) {
+    let userdata = UserData::new(userdata, destroy);
+    let parse = || Ok::<Arc<dyn AttestationProvider>, Error>(Arc::new(Callback::new(callback, userdata)?));
+    unsafe { change(options, "mtlspop_app_options_set_attestation", parse, AppOptions::with_attestation) }
 }
 
 unsafe fn user_assigned(

@@ -18,6 +18,7 @@ mod app_credential;
 mod app_managed_identity;
 mod app_options;
 mod assertion;
+mod attestation;
 mod binding_store;
 mod buffer;
 mod callback;

@@ -8,6 +8,7 @@
 static mtlspop_app *have_app;
 static mtlspop_app_options *have_app_options;
 static mtlspop_assertion_op *have_assertion_op;
+static mtlspop_attestation_op *have_attestation_op;
 static mtlspop_buffer *have_buffer;
 static mtlspop_cancel *have_cancel;
 static mtlspop_capabilities *have_capabilities;
@@ -51,6 +52,13 @@ static int32_t have_assertion_callback(void *userdata, mtlspop_assertion_op *ope
 }
 
 static int32_t have_secret_callback(void *userdata, mtlspop_secret_op *operation)
+{
+    (void)userdata;
+    (void)operation;
+    return 1;
+}
+
+static int32_t have_attestation_callback(void *userdata, mtlspop_attestation_op *operation)
 {
     (void)userdata;
     (void)operation;
@@ -108,6 +116,15 @@ static int32_t call_in_secret_callback(void *userdata, mtlspop_secret_op *operat
     have_secret_op = operation;
     call_secret_op();
     have_secret_op = NULL;
+    return 1;
+}
+
+static int32_t call_in_attestation_callback(void *userdata, mtlspop_attestation_op *operation)
+{
+    (void)userdata;
+    have_attestation_op = operation;
+    call_attestation_op();
+    have_attestation_op = NULL;
     return 1;
 }
 
@@ -189,6 +206,22 @@ static void ask_for_secret(void)
     mtlspop_app_options_free(options);
 }
 
+static void ask_with_attestation(void)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_managed_identity();
+    mtlspop_token_request *request = mtlspop_token_request_new("https://graph.microsoft.com/");
+    mtlspop_app *app = NULL;
+    mtlspop_token *token = NULL;
+
+    mtlspop_app_options_set_attestation(options, call_in_attestation_callback, NULL, NULL);
+    mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
+    check(mtlspop_app_new(options, &app, NULL) == MTLSPOP_OK);
+    check(mtlspop_app_acquire_token(app, request, &token, NULL) == MTLSPOP_E_CALLBACK);
+    mtlspop_app_free(app);
+    mtlspop_token_request_free(request);
+    mtlspop_app_options_free(options);
+}
+
 int main(void)
 {
     const char *certificate = getenv("AZURE_CLIENT_CERTIFICATE_PATH");
@@ -198,6 +231,7 @@ int main(void)
     check(!mtlspop_certificate_new_from_file(certificate, NULL, NULL, &have_certificate, NULL));
     ask_with_signer();
     ask_for_secret();
+    ask_with_attestation();
     check(!mtlspop_certificate_export_private_key_pem(have_certificate, &have_buffer, NULL));
     have_app_options = mtlspop_app_options_new_managed_identity();
     check(!mtlspop_app_new(have_app_options, &have_app, NULL));

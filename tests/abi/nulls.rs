@@ -5,7 +5,8 @@
 use crate::prototype::{Parameter, Prototype};
 
 /// The operations, whose functions work only in the callback that is asked with them.
-const OPERATIONS: [&str; 5] = ["assertion_op", "metric", "secret_op", "sign_op", "store_op"];
+const OPERATIONS: [&str; 6] =
+    ["assertion_op", "attestation_op", "metric", "secret_op", "sign_op", "store_op"];
 
 /// Handles that need not be there.
 const OPTIONAL: [(&str, &str); 1] = [("mtlspop_app_managed_identity_capabilities", "cancel")];

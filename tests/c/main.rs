@@ -166,6 +166,15 @@ fn signer() {
     Program::new("signer").run(&[&directory], |_| ());
 }
 
+/// Does IMDS issue certificates for keys that a callback has attested, with every
+/// failure told and no certificate in its place (managed_identity spec, sections 5.6 and 5.9)?
+#[test]
+fn attestation() {
+    Program::new("attestation").run(&[], |cloud| {
+        assert_eq!(cloud.counter("issuecredential"), 2, "one for an attested key, one for another");
+    });
+}
+
 /// Do both sides of a `fork` work on at once, each on its own connections? Not under valgrind, which takes what
 /// the child leaves alone for leaks.
 #[test]
