@@ -98,6 +98,7 @@ flow 'managed identity, system-assigned' Bearer "$examples/managed_identity_bear
 flow 'managed identity, user-assigned' Bearer "$examples/managed_identity_bearer" "$user"
 flow 'managed identity, system-assigned' mtls_pop "$examples/managed_identity_pop"
 flow 'managed identity, user-assigned' mtls_pop "$examples/managed_identity_pop" "$user"
+flow 'managed identity, attested key' mtls_pop "$examples/attested_identity"
 flow 'SN/I certificate' Bearer "$examples/sni_bearer"
 flow 'SN/I certificate' mtls_pop "$examples/sni_pop"
 flow 'SN/I certificate, key elsewhere' mtls_pop "$examples/external_signer" \

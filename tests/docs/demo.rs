@@ -62,6 +62,7 @@ fn demo_notices_what_is_wrong() {
             bound.replace("cnf=A", "cnf=B"),
             "the token is bound to another certificate",
         ),
+        ("attested_identity", bearer.clone(), "asked for a token of type mtls_pop, got 'Bearer'"),
         ("sni_bearer", line("Bearer", "-", X5T, "identity_provider", "200"), "must not be bound"),
         (
             "sni_pop",
