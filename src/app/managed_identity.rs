@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::binding_certificate::{BindingCertificates, worth_replacing};
+use super::parameters::Parameters;
 use super::{Caches, Core, TokenRequest};
 use crate::attestation::{AttestationProvider, Attestor};
 use crate::authority::RegionDetails;
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
-use crate::managed_identity::{BearerRequest, ManagedIdentityId, Source};
+use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
-    AccessToken, Api, CacheRefreshReason, KeyBuilder, Telemetry, TokenPost, TokenType, merge_claims,
-    request_token,
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Telemetry, TokenPost, TokenType,
+    merge_claims, request_token,
 };
 
 /// An identity and the service of this host that vouches for it.
@@ -22,6 +23,8 @@ pub(super) struct ManagedIdentity {
     pub(super) id: ManagedIdentityId,
     pub(super) source: Source,
     attestation: Option<Arc<dyn AttestationProvider>>,
+    /// What the app adds to queries.
+    parameters: Parameters,
 }
 
 impl ManagedIdentity {
@@ -29,6 +32,7 @@ impl ManagedIdentity {
         id: ManagedIdentityId,
         source: Source,
         attestation: Option<Arc<dyn AttestationProvider>>,
+        parameters: Parameters,
     ) -> Result<Self> {
         let empty = match &id {
             ManagedIdentityId::SystemAssigned => false,
@@ -42,18 +46,21 @@ impl ManagedIdentity {
             ));
         }
         source.check(&id)?;
-        Ok(Self { id, source, attestation })
+        check_query(&parameters)?;
+        Ok(Self { id, source, attestation, parameters })
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;
+        let parameters = self.parameters.overlaid(&request.client().parameters);
+        check_query(&parameters)?;
         let attested = match request.token_type() {
             TokenType::MtlsPop => self.attested(),
             TokenType::Bearer => "0",
         };
         Ok(request
-            .strength_in_key(key)
+            .strength_in_key(parameters.cache_key(key))
             .component("client", &self.id.cache_name())
             .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")
@@ -73,6 +80,11 @@ impl ManagedIdentity {
             ManagedIdentityId::SystemAssigned => Api::SystemAssignedManagedIdentity,
             _ => Api::UserAssignedManagedIdentity,
         }
+    }
+
+    /// Who calls, according to the query parameters that say so.
+    pub(super) fn caller<'a>(&'a self, request: &'a TokenRequest) -> CallerSdk<'a> {
+        request.client().parameters.caller(self.parameters.caller(CallerSdk::default()))
     }
 
     /// Asks the host, and for PoP the token service.
@@ -119,6 +131,7 @@ impl ManagedIdentity {
             resource,
             client_capabilities: &core.client_capabilities,
             token_to_refresh: token_to_refresh.as_deref(),
+            extra_query: &self.parameters.query(),
         };
         let issued = self.source.acquire_bearer(&core.pool, &bearer, call)?;
         let (expires_on, refresh_on) = core.times_of(issued.expires_in, issued.refresh_in);
@@ -250,8 +263,14 @@ impl ManagedIdentity {
         reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
-        let mut url = binding.endpoint.clone();
-        url.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
+        let mut endpoint = binding.endpoint.clone();
+        endpoint.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
+        let parameters = self.parameters.overlaid(&request.client().parameters);
+        let query = parameters.query();
+        let mut url = endpoint.clone();
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let claims = merge_claims(request.claims(), None, &core.client_capabilities)?;
         let form = [
             ("client_id", binding.client_id.as_str()),
@@ -260,7 +279,8 @@ impl ManagedIdentity {
             ("grant_type", "client_credentials"),
             ("token_type", "mtls_pop"),
         ];
-        let telemetry = Telemetry::new(self.api(), reason, TokenType::MtlsPop);
+        let caller = self.caller(request);
+        let telemetry = Telemetry { caller, ..Telemetry::new(self.api(), reason, TokenType::MtlsPop) };
         let post = TokenPost {
             endpoint: &url,
             form: &form,
@@ -278,7 +298,7 @@ impl ManagedIdentity {
             refresh_on,
             scopes: vec![resource_of(request)?.to_owned()],
             tenant: Some(binding.tenant_id.clone()),
-            endpoint: url.into(),
+            endpoint: endpoint.into(),
             region: RegionDetails::default(),
             response_parameters: answer.response_parameters,
             certificate: Some(binding.certificate.clone()),
@@ -290,6 +310,16 @@ impl ManagedIdentity {
 const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.
 const BACK_OFF: Duration = Duration::from_secs(2);
+
+/// Refuses additions that would make another request of it.
+fn check_query(parameters: &Parameters) -> Result<()> {
+    parameters.check()?;
+    let ours = |name: &str| OUR_QUERY.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    match parameters.query().iter().find(|(name, _)| ours(name)) {
+        Some((name, _)) => Err(Error::argument(format!("the query parameter {name} is set by the library"))),
+        None => Ok(()),
+    }
+}
 
 /// The one resource of a request, without the `/.default` that scopes end in (section 2.3).
 fn resource_of(request: &TokenRequest) -> Result<&str> {

@@ -29,8 +29,8 @@ use crate::managed_identity::Probed;
 use crate::metrics::Metrics;
 use crate::runtime::{Background, Call, Cancel, Flights, PerProcess};
 use crate::token::{
-    AccessToken, Api, CacheKey, CacheRefreshReason, Cached, CallerSdk, Freshness, KeyBuilder,
-    StoredPartition, TokenCache, TokenResponse, freshness, refresh_time,
+    AccessToken, Api, CacheKey, CacheRefreshReason, Cached, Freshness, KeyBuilder, StoredPartition,
+    TokenCache, TokenResponse, freshness, refresh_time,
 };
 
 use confidential_client::ConfidentialClient;
@@ -67,7 +67,7 @@ struct Core {
 }
 
 enum Identity {
-    ManagedIdentity(ManagedIdentity),
+    ManagedIdentity(Box<ManagedIdentity>),
     ConfidentialClient(Box<ConfidentialClient>),
 }
 
@@ -398,7 +398,7 @@ impl Core {
 
     fn subject<'a>(&'a self, request: &'a TokenRequest) -> Subject<'a> {
         let (api, caller) = match &self.identity {
-            Identity::ManagedIdentity(identity) => (identity.api(), CallerSdk::default()),
+            Identity::ManagedIdentity(identity) => (identity.api(), identity.caller(request)),
             Identity::ConfidentialClient(client) => (Api::AcquireTokenForClient, client.caller(request)),
         };
         Subject { api, token_type: request.token_type(), caller }

@@ -284,7 +284,6 @@ impl AppOptions {
                     ("credential", self.credential.is_some()),
                     ("certificate over mTLS", self.send_certificate_over_mtls),
                     ("token cache", self.token_cache.is_some()),
-                    ("extra parameters", !self.parameters.is_empty()),
                 ];
                 if let Some((what, _)) = misplaced.iter().find(|(_, set)| *set) {
                     return Err(Error::argument(format!(
@@ -295,7 +294,8 @@ impl AppOptions {
                     store.check(&self.log)?;
                 }
                 let source = detect(self.env.as_ref())?;
-                Identity::ManagedIdentity(ManagedIdentity::new(id, source, self.attestation)?)
+                let identity = ManagedIdentity::new(id, source, self.attestation, self.parameters)?;
+                Identity::ManagedIdentity(Box::new(identity))
             }
             Kind::ConfidentialClient { .. } if self.probe_timeout.is_some() => {
                 return Err(Error::argument(

@@ -70,6 +70,10 @@ impl Parameters {
         self.query.is_empty() && self.body.is_empty() && self.headers.is_empty()
     }
 
+    pub(crate) fn has_body_or_headers(&self) -> bool {
+        !self.body.is_empty() || !self.headers.is_empty()
+    }
+
     /// Refuses names that are missing or the library's own.
     pub(crate) fn check(&self) -> Result<()> {
         let names = self.query.iter().map(|query| &query.name);

@@ -301,12 +301,18 @@ impl TokenRequest {
             ("claims of the client", client.claims_from_client.is_some()),
             ("claims for an assertion", client.extra_client_assertion_claims.is_some()),
             ("cache partition key", !client.cache_partition_keys.is_empty()),
-            ("extra parameters", !client.parameters.is_empty()),
+            ("extra body parameters and headers", client.parameters.has_body_or_headers()),
         ];
         match misplaced.iter().find(|(_, set)| *set) {
             Some((what, _)) => Err(Error::argument(format!(
                 "a managed identity request takes no {what}: use a confidential client app"
             ))),
+            None if self.token_type == TokenType::Bearer && !client.parameters.is_empty() => {
+                Err(Error::argument(
+                    "extra query parameters of a request go to the token service, which only mtls_pop asks; \
+                     those of the app go to the host, too",
+                ))
+            }
             None => Ok(()),
         }
     }

@@ -162,9 +162,10 @@ pub unsafe extern "C" fn mtlspop_app_options_set_client_capabilities(
 }
 
 /// Adds a query parameter to each token request, as MSAL's WithExtraQueryParameters does; see
-/// mtlspop_token_request_set_extra_query_parameter().
+/// mtlspop_token_request_set_extra_query_parameter(). A managed identity's go to the host's service, too,
+/// but for the two calls of IMDSv2.
 ///
-/// @param options       settings for a confidential client
+/// @param options       settings
 /// @param name          the name; an earlier value of it is replaced
 /// @param value         the value; percent-encoded by the library
 /// @param in_cache_key  1 if requests that differ in it must not share tokens, else 0

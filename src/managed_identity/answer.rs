@@ -46,7 +46,9 @@ pub(super) fn endpoint(env: &dyn Env, name: &str) -> Result<Url> {
 pub(super) fn with_query(endpoint: &Url, query: &[(&str, &str)]) -> Url {
     let mut url = endpoint.clone();
     url.set_fragment(None);
-    url.query_pairs_mut().extend_pairs(query);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
     url
 }
 

@@ -31,6 +31,7 @@ impl AppService {
     ) -> Result<IssuedToken> {
         let mut query = vec![("api-version", "2019-08-01"), ("resource", bearer.resource)];
         query.extend(bearer.id.query("mi_res_id"));
+        query.extend(bearer.extra_query);
         let url = answer::with_query(&self.endpoint, &query);
         let request = Request::get(&url)
             .header("X-IDENTITY-HEADER", self.header.expose())

@@ -57,13 +57,15 @@ impl AzureArc {
     ) -> Result<IssuedToken> {
         let query = [("api-version", "2020-06-01"), ("resource", bearer.resource)];
         let url = answer::with_query(&self.endpoint, &query);
-        let request = || Request::get(&url).header("Metadata", "true").header("Accept", "application/json");
-        let first = answer::send(SOURCE, client, &request(), call)?;
+        let request = |url| Request::get(url).header("Metadata", "true").header("Accept", "application/json");
+        // What the app adds goes into the first request only.
+        let extended = answer::with_query(&url, bearer.extra_query);
+        let first = answer::send(SOURCE, client, &request(&extended), call)?;
         if first.status != 401 {
             return answer::read(SOURCE, &first, &self.endpoint, call.clock.now());
         }
         let key = read_key(&self.keys, challenge(&first)?)?;
-        let request = request().header("Authorization", format!("Basic {}", key.expose()));
+        let request = request(&url).header("Authorization", format!("Basic {}", key.expose()));
         let second = answer::send(SOURCE, client, &request, call)?;
         let token = answer::read(SOURCE, &second, &self.endpoint, call.clock.now());
         match second.status {

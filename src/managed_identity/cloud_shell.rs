@@ -34,7 +34,8 @@ impl CloudShell {
     ) -> Result<IssuedToken> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let body = form.append_pair("resource", bearer.resource).finish();
-        let request = Request::post(&self.endpoint, body.as_bytes())
+        let url = answer::with_query(&self.endpoint, bearer.extra_query);
+        let request = Request::post(&url, body.as_bytes())
             .header("Metadata", "true")
             // MSAL sends this one too, which is no header of HTTP.
             .header("ContentType", FORM)

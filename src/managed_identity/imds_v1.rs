@@ -16,6 +16,7 @@ pub(super) fn acquire(
 ) -> Result<IssuedToken> {
     let mut query = vec![("api-version", "2018-02-01"), ("resource", bearer.resource)];
     query.extend(bearer.id.query("msi_res_id"));
+    query.extend(bearer.extra_query);
     let url = imds.url(PATH, &query);
     let request = Request::get(&url)
         .header("Metadata", "true")

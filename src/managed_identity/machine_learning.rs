@@ -38,11 +38,12 @@ impl MachineLearning {
         bearer: &BearerRequest<'_>,
         call: &Call,
     ) -> Result<IssuedToken> {
-        let query = [
+        let mut query = vec![
             ("api-version", "2017-09-01"),
             ("resource", bearer.resource),
             ("clientid", self.client_id(bearer.id)?),
         ];
+        query.extend(bearer.extra_query);
         let url = answer::with_query(&self.endpoint, &query);
         let request = Request::get(&url)
             .header("Metadata", "true")

@@ -28,7 +28,24 @@ pub(crate) struct BearerRequest<'a> {
     pub(crate) client_capabilities: &'a [String],
     /// The SHA-256, in lower-case hexadecimal, of a token that is not to be handed out again.
     pub(crate) token_to_refresh: Option<&'a str>,
+    /// What the app adds to the query.
+    pub(crate) extra_query: &'a [(&'a str, &'a str)],
 }
+
+/// Names in queries that are the library's, whatever the source.
+pub(crate) const OUR_QUERY: [&str; 11] = [
+    "api-version",
+    "cred-api-version",
+    "resource",
+    "client_id",
+    "clientid",
+    "object_id",
+    "principalId",
+    "mi_res_id",
+    "msi_res_id",
+    "xms_cc",
+    "token_sha256_to_refresh",
+];
 
 /// Which managed identity of the host is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -60,6 +60,7 @@ impl ServiceFabric {
             query.push(("xms_cc", &capabilities));
         }
         query.extend(bearer.token_to_refresh.map(|hash| ("token_sha256_to_refresh", hash)));
+        query.extend(bearer.extra_query);
         let url = answer::with_query(&self.endpoint, &query);
         let request =
             Request::get(&url).header("secret", self.header.expose()).header("Accept", "application/json");

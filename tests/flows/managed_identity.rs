@@ -359,6 +359,43 @@ fn not_for_managed_identity() {
     assert_eq!(App::new(options).unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
+/// Extra query parameters (section 2.4): do the app's reach IMDSv1 and the token service, and the request's the
+/// token service, encoded; IMDSv2 none; are they part of the cache key where that is asked; and are names that
+/// would make another request of it refused, as is what a Bearer request could not pass on?
+#[test]
+fn extra_query_parameters() {
+    let world = World::new();
+    let options = world.managed_identity_options(SYSTEM).with_extra_query_parameter("dc", "a b&c", true);
+    let app = App::new(options).unwrap();
+    app.acquire_token(&bearer(GRAPH)).unwrap();
+    app.acquire_token(&pop(GRAPH).with_extra_query_parameter("slice", "one", false)).unwrap();
+    for request in world.cloud.requests() {
+        let expected = match request.operation.as_deref() {
+            Some("imds_token") => (Some("a b&c"), None),
+            Some("token") => (Some("a b&c"), Some("one")),
+            _ => (None, None),
+        };
+        let sent = (request.query("dc"), request.query("slice"));
+        assert_eq!((sent.0.as_deref(), sent.1.as_deref()), expected, "{:?}", request.operation);
+    }
+    let plain = world.managed_identity(SYSTEM);
+    for request in [bearer(GRAPH), pop(GRAPH)] {
+        assert_eq!(app.acquire_token(&request).unwrap().source(), TokenSource::Cache);
+        assert_eq!(plain.acquire_token(&request).unwrap().source(), TokenSource::IdentityProvider);
+    }
+    let refused = [
+        pop(GRAPH).with_extra_query_parameter("Resource", "x", false),
+        pop(GRAPH).with_extra_body_parameter("a", "b"),
+        bearer(GRAPH).with_extra_query_parameter("dc", "x", false),
+    ];
+    for request in &refused {
+        assert_eq!(app.acquire_token(request).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+    let options =
+        world.managed_identity_options(SYSTEM).with_extra_query_parameter("api-version", "1", false);
+    assert_eq!(App::new(options).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
 /// IMDS is never asked through the proxy, whatever NO_PROXY says (design, decision 9).
 #[test]
 fn imds_bypasses_the_proxy() {
