@@ -124,7 +124,7 @@ pub(super) fn unreachable(source: ManagedIdentitySource, error: Error) -> Error 
         ErrorKind::Network => {
             let advice = match source {
                 ManagedIdentitySource::Imds => "does this host have a managed identity?".to_owned(),
-                _ => format!("{} says where it is", source.variables()),
+                _ => format!("check {}, which this host sets", source.variables()),
             };
             let context = format!("no answer from {} ({advice})", source.peer());
             error.with_code("managed_identity_unreachable_network").context(&context)
@@ -143,7 +143,7 @@ pub(super) fn refused(source: ManagedIdentitySource, response: &Response, now: S
             " (is the key in the agent's file the one it asked for?)".to_owned()
         }
         (401 | 403 | 404, source) if source != ManagedIdentitySource::Imds => {
-            format!(" ({} must be those that this host has set)", source.variables())
+            format!(" (check {}, which this host sets)", source.variables())
         }
         (404, _) => " (this host has no such metadata service)".to_owned(),
         _ => String::new(),
