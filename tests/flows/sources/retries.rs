@@ -6,7 +6,7 @@ use devcloud::{Close, Fault, Source};
 use mtlspop::{Cancel, Clock, ErrorKind};
 
 use super::{SYSTEM, app, ask, operation, received};
-use crate::support::{GRAPH, World, bearer};
+use crate::support::{GRAPH, World, bearer, wait_for};
 
 /// Section 7.1: which statuses are retried, how often and after what time? Is the last one told, as
 /// retryable where section 6.0 says so?
@@ -131,5 +131,25 @@ fn cancelled_before() {
         let error = app(&world, source).acquire_token(&bearer(GRAPH).with_cancel(cancel)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         assert!(received(&world, source).is_empty());
+    }
+}
+
+/// Does a call end at once that is cancelled while the source is silent?
+#[test]
+fn cancelled_meanwhile() {
+    let world = World::new();
+    for source in Source::ALL {
+        world.cloud.reset();
+        world.cloud.fault(Fault { delay_ms: 600_000, ..Fault::on(operation(source)) }).unwrap();
+        let (app, cancel) = (app(&world, source), Cancel::new());
+        let request = bearer(GRAPH).with_cancel(cancel.clone());
+        let error = std::thread::scope(|scope| {
+            let call = scope.spawn(|| app.acquire_token(&request).unwrap_err());
+            wait_for(|| world.cloud.counter(operation(source)) == 1);
+            cancel.cancel();
+            call.join().unwrap()
+        });
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Cancelled, "operation_cancelled"), "{source:?}");
+        assert_eq!(world.cloud.counter(operation(source)), 1);
     }
 }
