@@ -99,6 +99,14 @@ flow 'managed identity, user-assigned' Bearer "$examples/managed_identity_bearer
 flow 'managed identity, system-assigned' mtls_pop "$examples/managed_identity_pop"
 flow 'managed identity, user-assigned' mtls_pop "$examples/managed_identity_pop" "$user"
 flow 'managed identity, attested key' mtls_pop "$examples/attested_identity"
+
+# Two programs, one certificate.
+export BINDING_STORE_SECRET='a secret for the demo'
+flow 'managed identity, stored' mtls_pop "$examples/stored_certificate" "$work/store"
+first=$x5t
+flow 'the same program, started again' mtls_pop "$examples/stored_certificate" "$work/store"
+[ "$x5t" = "$first" ] || fail 'the second program has another certificate than it stored'
+
 flow 'SN/I certificate' Bearer "$examples/sni_bearer"
 flow 'SN/I certificate' mtls_pop "$examples/sni_pop"
 flow 'SN/I certificate, key elsewhere' mtls_pop "$examples/external_signer" \
