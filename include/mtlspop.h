@@ -774,7 +774,8 @@ void mtlspop_assertion_op_set_error(mtlspop_assertion_op *operation, const char 
  *
  * Called on the thread that asks for a token, inside that call, with no lock held (on the app's
  * background thread only where mtlspop_app_options_set_background_refresh() asked for it), and only when a
- * certificate is to be issued. It may call other apps, but not ask this app for a bound token: that is an
+ * certificate is to be issued; threads and, with a binding store, processes that need the same certificate
+ * wait for it, each as long as its own time allows. It may call other apps, but not ask this app for a bound token: that is an
  * error. No exception may leave it.
  *
  * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK, the code attestation_failed
@@ -1200,9 +1201,10 @@ void mtlspop_app_options_set_client_capabilities(mtlspop_app_options *options,
 
 /**
  * Adds a query parameter to each token request, as MSAL's WithExtraQueryParameters does; see
- * mtlspop_token_request_set_extra_query_parameter().
+ * mtlspop_token_request_set_extra_query_parameter(). A managed identity's go to the host's service, too,
+ * but for the two calls of IMDSv2.
  *
- * @param options       settings for a confidential client
+ * @param options       settings
  * @param name          the name; an earlier value of it is replaced
  * @param value         the value; percent-encoded by the library
  * @param in_cache_key  1 if requests that differ in it must not share tokens, else 0
@@ -1213,10 +1215,11 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
                                                    int32_t in_cache_key);
 
 /**
- * Sets whether the app replaces tokens early on a thread of its own. On by default, except for apps
- * whose credential is a callback or has a signer, that have an attestation callback, or whose token cache
- * has a store: they would then be called on that thread, as log and metrics callbacks are in any case. With it off, one caller past the
- * refresh time fetches the new token and gets the old one if that fails.
+ * Sets whether the app replaces tokens early, and renews the binding certificates of a managed identity, on
+ * a thread of its own. On by default, except for apps whose credential is a callback or has a signer, that
+ * have an attestation callback, or whose token cache has a store: they would then be called on that thread,
+ * as log and metrics callbacks are in any case. With it off, one caller past the refresh time does it, and
+ * gets the old token or certificate if that fails.
  *
  * @param options  settings
  * @param on       1 or 0

@@ -218,8 +218,8 @@ impl AppOptions {
         self
     }
 
-    /// Whether tokens are replaced early on a thread of the app, which is the default unless the
-    /// app has callbacks: those would then be called on that thread.
+    /// Whether tokens are replaced early, and binding certificates of managed identities renewed, on a thread
+    /// of the app, which is the default unless the app has callbacks: those would then be called on that thread.
     pub fn with_background_refresh(mut self, on: bool) -> Self {
         self.background_refresh = Some(on);
         self

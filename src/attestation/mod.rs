@@ -17,7 +17,8 @@ use crate::secret::Secret;
 pub(crate) use cache::AttestationCache;
 
 /// Has the binding key of a managed identity attested. It is called on the thread of the caller, inside
-/// the call, with no lock held: when a certificate is issued, never while one is in use.
+/// the call, with no lock held: when a certificate is issued, never while one is in use. Whoever needs the
+/// same certificate, in this process or with the same binding store, waits for it.
 pub trait AttestationProvider: Send + Sync {
     /// The attestation service's token about the key: a compact JWT.
     ///

@@ -25,7 +25,8 @@ pub struct mtlspop_attestation_op {
 ///
 /// Called on the thread that asks for a token, inside that call, with no lock held (on the app's
 /// background thread only where mtlspop_app_options_set_background_refresh() asked for it), and only when a
-/// certificate is to be issued. It may call other apps, but not ask this app for a bound token: that is an
+/// certificate is to be issued; threads and, with a binding store, processes that need the same certificate
+/// wait for it, each as long as its own time allows. It may call other apps, but not ask this app for a bound token: that is an
 /// error. No exception may leave it.
 ///
 /// Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK, the code attestation_failed
