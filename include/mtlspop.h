@@ -1202,7 +1202,7 @@ void mtlspop_app_options_set_client_capabilities(mtlspop_app_options *options,
 /**
  * Adds a query parameter to each token request, as MSAL's WithExtraQueryParameters does; see
  * mtlspop_token_request_set_extra_query_parameter(). A managed identity's go to the host's service, too,
- * but for the two calls of IMDSv2.
+ * but for the two calls of IMDSv2, and always are in the cache key.
  *
  * @param options       settings
  * @param name          the name; an earlier value of it is replaced

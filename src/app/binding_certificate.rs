@@ -10,8 +10,9 @@ use super::{Caches, Core};
 use crate::attestation::Attestor;
 use crate::binding::{Binding, Lifetime, lifetime};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
-use crate::http::Imds;
+use crate::http::{Client, Imds};
 use crate::key::{PrivateKey, SoftwareKey};
+use crate::managed_identity::imds_v2::{Metadata, Order};
 use crate::managed_identity::{ManagedIdentityId, imds_v2};
 use crate::runtime::{Call, Claimed};
 
@@ -51,8 +52,9 @@ impl BindingCertificates<'_> {
     pub(super) fn current(&self, call: &Call) -> Result<Arc<Binding>> {
         let known =
             self.caches.bindings.of_name(&self.name()).filter(|known| !self.is(known, Lifetime::Over));
-        let Some(binding) = known.or_else(|| self.stored(call)) else {
-            return self.obtain(&Wanted::Any, call);
+        let binding = match known {
+            Some(binding) => binding,
+            None => self.obtain(&Wanted::Any, call)?,
         };
         self.keep_in_store(&binding, call);
         match lifetime(&binding, self.core.clock.now()) {
@@ -71,6 +73,15 @@ impl BindingCertificates<'_> {
     /// Claims the replacement of one that was rejected.
     pub(super) fn claim_replacement(&self) -> Claimed {
         self.caches.bindings.claim_replacement(&self.name(), &self.core.clock)
+    }
+
+    /// Has the next call ask the host what the name means: an identity that was made anew has another client
+    /// id under the same name.
+    pub(super) fn forget_name(&self, call: &Call) {
+        self.caches.bindings.forget_name(&self.name());
+        if let Some(store) = self.core.binding_store.as_deref() {
+            store.forget_name(&self.name(), &call.log);
+        }
     }
 
     /// Whether there is a certificate that should be renewed while nobody waits for it.
@@ -102,7 +113,11 @@ impl BindingCertificates<'_> {
                 Ok(Some(renewed))
             }
             Err(error) => {
-                call.check()?;
+                if let Err(own) = call.check() {
+                    // Others may have more time.
+                    claim.done();
+                    return Err(own);
+                }
                 self.core.log.warn("managed_identity", || {
                     format!(
                         "the certificate could not be renewed and stays in use: {} ({error})",
@@ -119,68 +134,90 @@ impl BindingCertificates<'_> {
         let (name, bindings) = (self.name(), &self.caches.bindings);
         let acceptable = |binding: &Arc<Binding>| self.accepts(binding, wanted);
         let present = || bindings.of_name(&name).filter(acceptable);
-        bindings
-            .name_once(&name, call, present, || {
-                if let Some(binding) = self.stored(call).filter(acceptable) {
-                    return Ok(binding);
-                }
-                let client = self.core.pool.direct()?;
-                let metadata = imds_v2::platform_metadata(self.imds, &client, self.id, call)?;
-                let identity = self.identity(&metadata.client_id);
-                bindings.name(&name, &identity);
-                let present = || bindings.of_identity(&identity).filter(acceptable);
-                bindings.mint_once(&identity, call, present, || {
-                    let store = self.core.binding_store.as_deref();
-                    let _lock = store.map(|store| store.lock(&identity, call)).transpose()?;
-                    // Another process may have been first.
-                    if let Some(binding) = self.stored_for(&identity, call).filter(acceptable) {
-                        return Ok(binding);
-                    }
-                    let again = matches!(wanted, Wanted::InPlaceOf(_));
-                    if let Some(store) = store.filter(|_| again) {
-                        store.remove(&identity, &call.log);
-                    }
-                    let key = bindings.next_key(&identity, new_key)?;
-                    let (metadata, attestor) = (&metadata, self.attestor.as_ref());
-                    let order = imds_v2::Order { metadata, key, attestor, again };
-                    let minted = imds_v2::mint(self.imds, &client, self.id, &order, call)?;
-                    if self.is(&minted, Lifetime::Over) {
-                        return Err(over());
-                    }
-                    let minted = Arc::new(minted);
-                    bindings.put(&identity, minted.clone());
-                    if let Some(store) = store {
-                        store.save(&identity, &minted, &call.log);
-                        bindings.note_stored(&identity, store.directory());
-                    }
-                    Ok(minted)
-                })
+        let obtained = bindings.name_once(&name, call, present, || {
+            if let Some(binding) = self.stored(wanted, call) {
+                return Ok(binding);
+            }
+            let client = self.core.pool.direct()?;
+            let metadata = imds_v2::platform_metadata(self.imds, &client, self.id, call)?;
+            let identity = self.identity(&metadata.client_id);
+            bindings.name(&name, &identity);
+            let present = || bindings.of_identity(&identity).filter(acceptable);
+            bindings.mint_once(&identity, call, present, || {
+                self.mint(&identity, &metadata, &client, wanted, call)
             })
-            .inspect(|binding| self.keep_in_store(binding, call))
+        });
+        obtained.inspect(|binding| self.keep_in_store(binding, call))
+    }
+
+    /// Has IMDS issue one, unless another process was first.
+    fn mint(
+        &self,
+        identity: &str,
+        metadata: &Metadata,
+        client: &Client,
+        wanted: &Wanted<'_>,
+        call: &Call,
+    ) -> Result<Arc<Binding>> {
+        let (store, bindings) = (self.core.binding_store.as_deref(), &self.caches.bindings);
+        let lock = store.map(|store| store.lock(identity, call)).transpose()?.flatten();
+        if let Some(binding) = self.stored_for(identity, wanted, call) {
+            return Ok(binding);
+        }
+        let order = Order {
+            metadata,
+            key: bindings.next_key(identity, new_key)?,
+            attestor: self.attestor.as_ref(),
+            again: matches!(wanted, Wanted::InPlaceOf(_)),
+        };
+        let minted = imds_v2::mint(self.imds, client, self.id, &order, call)?;
+        if self.is(&minted, Lifetime::Over) {
+            return Err(over());
+        }
+        let minted = Arc::new(minted);
+        bindings.put(identity, minted.clone());
+        // Without the lock it is another process's to write.
+        if let (Some(store), Some(_)) = (store, &lock) {
+            store.save(identity, &minted, call);
+            bindings.note_stored(identity, store.directory());
+        }
+        Ok(minted)
     }
 
     fn accepts(&self, binding: &Binding, wanted: &Wanted<'_>) -> bool {
         match wanted {
             Wanted::Any => !self.is(binding, Lifetime::Over),
-            Wanted::After(old) => !binding.is(old) && self.is(binding, Lifetime::Fresh),
-            Wanted::InPlaceOf(rejected) => !binding.is(rejected) && !self.is(binding, Lifetime::Over),
+            Wanted::After(old) => {
+                self.is(binding, Lifetime::Fresh)
+                    && binding.certificate.not_after() > old.certificate.not_after()
+            }
+            // One that is older was in use before, and is not better.
+            Wanted::InPlaceOf(rejected) => {
+                !binding.is(rejected)
+                    && binding.minted >= rejected.minted
+                    && !self.is(binding, Lifetime::Over)
+            }
         }
     }
 
     /// What the store has for this name.
-    fn stored(&self, call: &Call) -> Option<Arc<Binding>> {
+    fn stored(&self, wanted: &Wanted<'_>, call: &Call) -> Option<Arc<Binding>> {
         let store = self.core.binding_store.as_deref()?;
         let name = self.name();
         let known = self.caches.bindings.identity(&name);
         let identity = known.or_else(|| store.identity(&name, &call.log))?;
-        let binding = self.stored_for(&identity, call)?;
+        let binding = self.stored_for(&identity, wanted, call)?;
         self.caches.bindings.name(&name, &identity);
         Some(binding)
     }
 
-    fn stored_for(&self, identity: &str, call: &Call) -> Option<Arc<Binding>> {
+    /// What it has for `identity`, and is acceptable: anything else must not displace what is in memory.
+    fn stored_for(&self, identity: &str, wanted: &Wanted<'_>, call: &Call) -> Option<Arc<Binding>> {
         let store = self.core.binding_store.as_deref()?;
         let stored = Arc::new(store.load(identity, call)?);
+        if !self.accepts(&stored, wanted) {
+            return None;
+        }
         // The value that is in use already has connections.
         if let Some(known) = self.caches.bindings.of_identity(identity).filter(|known| known.is(&stored)) {
             return Some(known);
@@ -197,9 +234,9 @@ impl BindingCertificates<'_> {
         let (name, bindings) = (self.name(), &self.caches.bindings);
         let Some(identity) = bindings.identity(&name) else { return };
         if bindings.note_stored(&identity, store.directory()) && store.load(&identity, call).is_none() {
-            store.save_if_free(&identity, binding, &call.log);
+            store.save_if_free(&identity, binding, call);
         }
-        if bindings.note_name_stored(&name, store.directory()) {
+        if bindings.note_name_stored(&name, &identity, store.directory()) {
             store.name(&name, &identity, &call.log);
         }
     }

@@ -47,6 +47,8 @@ impl ManagedIdentity {
         }
         source.check(&id)?;
         check_query(&parameters)?;
+        // Section 2.4: apps of a process share tokens, and what they ask the host with must not mix.
+        let parameters = parameters.all_in_cache_key();
         Ok(Self { id, source, attestation, parameters })
     }
 
@@ -187,14 +189,24 @@ impl ManagedIdentity {
                     return Ok(token);
                 }
             };
-            if others >= worth_replacing(&error, &binding, core.clock.now()) {
-                return Err(error);
-            }
             let reset = error.transport() == Some(TransportFailure::Reset);
             // Most resets are the network's: one is no verdict on the certificate.
-            if reset && !asked_again && call.sleep(AFTER_RESET).is_ok() {
+            if reset && !asked_again {
                 asked_again = true;
-                continue;
+                match call.sleep(AFTER_RESET) {
+                    Ok(()) => continue,
+                    Err(_) => return Err(given_up(call, claim, error)),
+                }
+            }
+            if others >= worth_replacing(&error, &binding, core.clock.now()) {
+                // The service does not know the client, or not any more. Once in a while the next call asks the
+                // host again what the name means.
+                if matches!(error.code(), "unauthorized_client" | "invalid_client")
+                    && (claim.is_some() || matches!(certificates.claim_replacement(), Claimed::Yours(_)))
+                {
+                    certificates.forget_name(call);
+                }
+                return Err(error);
             }
             if others == 0 {
                 claim = match certificates.claim_replacement() {
@@ -204,8 +216,7 @@ impl ManagedIdentity {
                     Claimed::Paused => return Err(error),
                 };
             } else if call.sleep(BACK_OFF).is_err() {
-                call.check()?;
-                return Err(error);
+                return Err(given_up(call, claim, error));
             }
             core.log.warn("managed_identity", || {
                 format!("the binding certificate may have been rejected ({}), getting another", error.code())
@@ -213,7 +224,8 @@ impl ManagedIdentity {
             let next = match certificates.replace(&binding, call) {
                 Ok(next) => next,
                 Err(minting) => {
-                    return Err(error.context(&format!("no other certificate either ({minting})")));
+                    let error = error.context(&format!("no other certificate either ({minting})"));
+                    return Err(given_up(call, claim, error));
                 }
             };
             others += 1;
@@ -310,6 +322,15 @@ impl ManagedIdentity {
 const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.
 const BACK_OFF: Duration = Duration::from_secs(2);
+
+/// What a call ends with that could not go on: its own cancellation, or else `error`. One that has no time
+/// left lets others try what it could not.
+fn given_up(call: &Call, claim: Option<Claim>, error: Error) -> Error {
+    if let (Some(claim), Err(_)) = (claim, call.check()) {
+        claim.done();
+    }
+    if call.cancel.is_cancelled() { call.cancelled() } else { error }
+}
 
 /// Refuses additions that would make another request of it.
 fn check_query(parameters: &Parameters) -> Result<()> {

@@ -51,6 +51,12 @@ impl Parameters {
         set(&mut self.headers, name, value, |known| known.eq_ignore_ascii_case(name));
     }
 
+    /// The same, with tokens told apart by each query parameter.
+    pub(crate) fn all_in_cache_key(mut self) -> Self {
+        self.query.iter_mut().for_each(|query| query.in_cache_key = true);
+        self
+    }
+
     /// The parameters of `request` on top of these.
     pub(crate) fn overlaid(&self, request: &Self) -> Self {
         let mut both = self.clone();

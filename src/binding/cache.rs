@@ -24,8 +24,8 @@ struct State {
     /// From the name the caller gave to the identity.
     identities: HashMap<String, String>,
     known: HashMap<String, Known>,
-    /// Names that the store in a directory has.
-    stored_names: HashSet<(String, Box<Path>)>,
+    /// Names with what they mean, that the store in a directory has.
+    stored_names: HashSet<(String, String, Box<Path>)>,
 }
 
 /// What there is for one identity.
@@ -117,9 +117,16 @@ impl BindingCache {
         })
     }
 
-    /// Notes that the store in `directory` has `name`. `false` where it was known.
-    pub(crate) fn note_name_stored(&self, name: &str, directory: &Path) -> bool {
-        self.lock().stored_names.insert((name.to_owned(), directory.into()))
+    /// Notes that `name` means `identity` in the store in `directory`. `false` where it was known.
+    pub(crate) fn note_name_stored(&self, name: &str, identity: &str, directory: &Path) -> bool {
+        self.lock().stored_names.insert((name.to_owned(), identity.to_owned(), directory.into()))
+    }
+
+    /// Forgets what `name` means, and that a store knows it.
+    pub(crate) fn forget_name(&self, name: &str) {
+        let mut state = self.lock();
+        state.identities.remove(name);
+        state.stored_names.retain(|(known, _, _)| known != name);
     }
 
     /// Resolves `name` once, however many callers ask at the same time.

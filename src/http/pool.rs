@@ -111,9 +111,14 @@ impl Pool {
         {
             return Ok(client.clone());
         }
-        let config = tls::pinned_config(leaf, state.roots.store())?;
+        let roots = state.roots.store();
+        // Roots that could not be loaded may be there the next time.
+        let lasting = roots.is_ok();
+        let config = tls::pinned_config(leaf, roots)?;
         let client = self.local_client(Tls::Ready(Arc::new(config)));
-        *pinned = Some((leaf, client.clone()));
+        if lasting {
+            *pinned = Some((leaf, client.clone()));
+        }
         Ok(client)
     }
 

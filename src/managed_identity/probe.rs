@@ -28,8 +28,8 @@ struct SecurityProfile {
     security_type: String,
 }
 
-/// The metadata service may be starting, or its host busy: that nobody answered is soon forgotten.
-const NOTHING_FOR: Duration = Duration::from_secs(60);
+/// The metadata service may be starting, or its host busy: whatever is less than IMDSv2 is soon forgotten.
+const LESS_FOR: Duration = Duration::from_secs(60);
 
 const V1_PATH: &str = "/metadata/identity/oauth2/token";
 const V2_PATH: &str = "/metadata/identity/getplatformmetadata";
@@ -51,9 +51,11 @@ impl Probed {
         call: &Call,
     ) -> Result<ManagedIdentityCapabilities> {
         let probe = || {
-            let found = Prober { imds, client, attempt, call }.ask(id)?;
-            let lifetime = found.source.is_none().then_some(NOTHING_FOR);
-            Ok((found, lifetime))
+            let prober = Prober { imds, client, attempt, call };
+            match prober.probe(V2_PATH, ("cred-api-version", "2.0"), id)? {
+                None => Ok((prober.has_v2(), None)),
+                Some(why) => Ok((prober.without_v2(why, id)?, Some(LESS_FOR))),
+            }
         };
         Ok(self.0.recall_or(imds.cache_name(), call, probe)?.0)
     }
@@ -67,22 +69,22 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    fn ask(&self, id: &ManagedIdentityId) -> Result<ManagedIdentityCapabilities> {
+    fn has_v2(&self) -> ManagedIdentityCapabilities {
         let place = self.imds.place();
-        let v2 = match self.probe(V2_PATH, ("cred-api-version", "2.0"), id)? {
-            None => {
-                return Ok(ManagedIdentityCapabilities {
-                    source: Some(ManagedIdentitySource::Imds),
-                    strength: MtlsBindingStrength::Software,
-                    detection: format!(
-                        "IMDSv2 answered its probe {place}, and the environment names no other source"
-                    ),
-                    limit: "this version makes keys in software only, not in a TPM".to_owned(),
-                    error: None,
-                });
-            }
-            Some(why) => why,
-        };
+        ManagedIdentityCapabilities {
+            source: Some(ManagedIdentitySource::Imds),
+            strength: MtlsBindingStrength::Software,
+            detection: format!(
+                "IMDSv2 answered its probe {place}, and the environment names no other source"
+            ),
+            limit: "this version makes keys in software only, not in a TPM".to_owned(),
+            error: None,
+        }
+    }
+
+    /// What is there instead, after `v2` was found wrong with IMDSv2.
+    fn without_v2(&self, v2: String, id: &ManagedIdentityId) -> Result<ManagedIdentityCapabilities> {
+        let place = self.imds.place();
         let v1 = match self.probe(V1_PATH, ("api-version", "2018-02-01"), id)? {
             None => {
                 return Ok(ManagedIdentityCapabilities {

@@ -102,6 +102,5 @@ int main(int argc, char **argv)
     mtlspop_token_request_free(request);
     mtlspop_app_free(app);
     CHECK(destroyed == 5);
-    puts("binding_store: fine");
-    return 0;
+    return check_result();
 }

@@ -2,6 +2,7 @@
 //!
 //! Memory is one per process, so each program here is a process: this test binary, started again.
 
+use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -166,25 +167,41 @@ fn what_another_app_minted_is_stored() {
     assert_eq!(stored, 1, "{files:?}");
 }
 
-/// Another process holds the lock of the identity: does a call end with its own deadline?
+/// Another process holds the lock of the identity: does a call end with its own deadline, and use what the
+/// other has left when the lock is free?
 #[test]
 fn the_wait_for_another_process_counts() {
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
-    // The first program is held up at IMDS, with the lock in its hand.
-    world.cloud.fault(Fault { delay_ms: 3_000, ..Fault::on("issuecredential") }).unwrap();
-    let holder = Program::new(&world, directory.path()).start();
-    crate::support::wait_for(|| world.cloud.counter("issuecredential") == 1);
-    let mut env = world.env();
-    env.extend(world.cloud.env());
+    let program = Program::new(&world, directory.path());
+    let first = program.run().0;
+    let file = |kind: &str| {
+        let files = std::fs::read_dir(&program.directory).unwrap().map(|entry| entry.unwrap().path());
+        let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == kind));
+        files.find(|path| kind != "lock" || path.with_extension("binding").exists()).unwrap()
+    };
+    let (lock, stored) = (file("lock"), file("binding"));
+    let aside = directory.path().join("aside");
+    std::fs::rename(&stored, &aside).unwrap();
+    let mut holder = Command::new("flock")
+        .arg(&lock)
+        .args(["sh", "-c", "echo held; cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut held = [0; 5];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut held).unwrap();
     let options = AppOptions::managed_identity(ManagedIdentityId::SystemAssigned)
-        .with_env(Arc::new(env))
-        .with_binding_store(BindingStore::unencrypted(directory.path().join("store")));
+        .with_env(Arc::new(world.cloud.env().into_iter().collect::<HashMap<_, _>>()))
+        .with_binding_store(BindingStore::unencrypted(&program.directory));
     let app = App::new(options).unwrap();
     let error = app.acquire_token(&pop(GRAPH).with_timeout(Some(Duration::from_millis(500)))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    let waited = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
-    assert_eq!(finish(holder).0, [waited]);
+    std::fs::rename(&aside, &stored).unwrap();
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    assert_eq!(first, [assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap())]);
     assert_eq!(world.cloud.counter("issuecredential"), 1);
 }
 

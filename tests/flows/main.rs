@@ -15,6 +15,7 @@ mod isolation;
 mod managed_identity;
 mod refresh;
 mod region;
+mod replacement;
 mod resource;
 mod rotation;
 mod signer;

@@ -173,7 +173,8 @@ pub fn wait_for(what: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !what() {
         assert!(Instant::now() < end, "waited in vain");
-        std::thread::yield_now();
+        // Leaves the processor to those who are waited for.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

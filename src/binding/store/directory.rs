@@ -5,10 +5,10 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, open, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, open, openat, renameat, unlinkat};
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
@@ -50,7 +50,9 @@ impl Directory {
 
     pub(super) fn open_existing(path: &Path) -> std::result::Result<Self, Problem> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let directory = match open(path, flags, Mode::empty()) {
+        // With a slash at its end a symbolic link would be followed.
+        let path: PathBuf = path.components().collect();
+        let directory = match open(&path, flags, Mode::empty()) {
             Err(rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR) => {
                 return Err(Problem::Refused("it is no directory, or a symbolic link to one"));
             }
@@ -58,6 +60,13 @@ impl Directory {
         };
         belongs_to_us(&directory)?;
         Ok(Self(directory.into()))
+    }
+
+    /// The names of its files.
+    pub(super) fn files(&self) -> std::result::Result<Vec<String>, Problem> {
+        let entries = Dir::read_from(&self.0).map_err(io::Error::from)?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+        Ok(names.collect())
     }
 
     /// The content of `file`; `None` where there is none.

@@ -1,6 +1,6 @@
 //! What the files of a store say: a versioned format, whose content is encrypted where there is a secret.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
@@ -26,6 +26,8 @@ struct Entry {
     version: u32,
     /// Which identity of which host it is for, hashed.
     identity: String,
+    /// When its certificate ends, Unix seconds: only for tidying up.
+    expires_on: i64,
     protection: ProtectedBy,
     /// Base64 of [`Content`] as JSON, encrypted where `protection` says so.
     content: Zeroizing<String>,
@@ -68,6 +70,21 @@ struct Name {
     identity: String,
 }
 
+/// The secret, and the keys that were derived from it: that takes a good part of a second.
+pub(super) struct Keys {
+    secret: SecretBytes,
+    derived: Mutex<Vec<Derived>>,
+}
+
+#[derive(Clone)]
+struct Derived {
+    salt: Vec<u8>,
+    iterations: u32,
+    key: Zeroizing<[u8; 32]>,
+}
+
+/// A host has few identities, and they share a key where one process stored them.
+const MOST_DERIVED: usize = 16;
 const FORMAT: &str = "mtlspop binding certificate";
 const NAME_FORMAT: &str = "mtlspop identity name";
 const VERSION: u32 = 1;
@@ -81,7 +98,7 @@ const MOST_ITERATIONS: u32 = 10_000_000;
 type Result<T> = std::result::Result<T, String>;
 
 /// The file for `binding`.
-pub(super) fn seal(binding: &Binding, identity: &str, secret: Option<&SecretBytes>) -> Result<SecretBytes> {
+pub(super) fn seal(binding: &Binding, identity: &str, keys: Option<&Keys>) -> Result<SecretBytes> {
     let key = binding.certificate.key().export_pkcs8_der().map_err(said)?;
     let content = Content {
         client_id: binding.client_id.clone(),
@@ -92,14 +109,15 @@ pub(super) fn seal(binding: &Binding, identity: &str, secret: Option<&SecretByte
         issued_on: unix_seconds(binding.minted),
     };
     let json = write(&content)?;
-    let (protection, content) = match secret {
+    let (protection, content) = match keys {
         None => (ProtectedBy::Nothing, json),
-        Some(secret) => encrypt(&json, identity, secret)?,
+        Some(keys) => encrypt(&json, identity, keys)?,
     };
     let entry = Entry {
         format: FORMAT.to_owned(),
         version: VERSION,
         identity: identity.to_owned(),
+        expires_on: unix_seconds(binding.certificate.not_after()),
         protection,
         content: Zeroizing::new(STANDARD.encode(&*content)),
     };
@@ -107,16 +125,16 @@ pub(super) fn seal(binding: &Binding, identity: &str, secret: Option<&SecretByte
 }
 
 /// Reads what [`seal`] wrote. The certificate is that of the key, or this is an error.
-pub(super) fn open(file: &SecretBytes, identity: &str, secret: Option<&SecretBytes>) -> Result<Binding> {
+pub(super) fn open(file: &SecretBytes, identity: &str, keys: Option<&Keys>) -> Result<Binding> {
     let entry: Entry = serde_json::from_slice(file.expose()).map_err(|_| damaged("it is not JSON"))?;
     if entry.format != FORMAT || entry.version != VERSION || entry.identity != identity {
         return Err(damaged("it is of another format or for another identity"));
     }
     let content = Zeroizing::new(STANDARD.decode(&*entry.content).map_err(|_| damaged("no Base64"))?);
-    let json = match (&entry.protection, secret) {
+    let json = match (&entry.protection, keys) {
         (ProtectedBy::Nothing, None) => content,
-        (protection @ ProtectedBy::Aes256Gcm { .. }, Some(secret)) => {
-            decrypt(protection, content, identity, secret)?
+        (protection @ ProtectedBy::Aes256Gcm { .. }, Some(keys)) => {
+            decrypt(protection, content, identity, keys)?
         }
         _ => return Err(damaged("it is protected in another way than this app asks for")),
     };
@@ -135,6 +153,12 @@ pub(super) fn open(file: &SecretBytes, identity: &str, secret: Option<&SecretByt
     })
 }
 
+/// When the certificate in a file ends, in Unix seconds, if that is one.
+pub(super) fn expiry(file: &SecretBytes) -> Option<i64> {
+    let entry: Entry = serde_json::from_slice(file.expose()).ok()?;
+    (entry.format == FORMAT).then_some(entry.expires_on)
+}
+
 /// The file that says which identity `name` means.
 pub(super) fn write_name(name: &str, identity: &str) -> Vec<u8> {
     let (name, identity) = (name.to_owned(), identity.to_owned());
@@ -150,9 +174,8 @@ pub(super) fn read_name(file: &SecretBytes, name: &str) -> Option<String> {
 
 type Sealed = (ProtectedBy, Zeroizing<Vec<u8>>);
 
-fn encrypt(json: &[u8], identity: &str, secret: &SecretBytes) -> Result<Sealed> {
-    let salt = Uuid::new_v4().into_bytes();
-    let key = derive(secret, &salt, ITERATIONS)?;
+fn encrypt(json: &[u8], identity: &str, keys: &Keys) -> Result<Sealed> {
+    let (salt, key) = keys.newest()?;
     // With room for the tag, so that no copy is left behind by growing.
     let mut content = Zeroizing::new(Vec::with_capacity(json.len() + MAX_TAG_LEN));
     content.extend_from_slice(json);
@@ -160,7 +183,7 @@ fn encrypt(json: &[u8], identity: &str, secret: &SecretBytes) -> Result<Sealed> 
     let protection = ProtectedBy::Aes256Gcm {
         kdf: KDF.to_owned(),
         iterations: ITERATIONS,
-        salt: STANDARD.encode(salt),
+        salt: STANDARD.encode(&salt),
         nonce: STANDARD.encode(nonce.as_ref()),
     };
     Ok((protection, content))
@@ -170,7 +193,7 @@ fn decrypt(
     protection: &ProtectedBy,
     mut content: Zeroizing<Vec<u8>>,
     identity: &str,
-    secret: &SecretBytes,
+    keys: &Keys,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let ProtectedBy::Aes256Gcm { kdf, iterations, salt, nonce } = protection else { return Ok(content) };
     let salt = STANDARD.decode(salt).map_err(|_| damaged("no Base64"))?;
@@ -179,7 +202,7 @@ fn decrypt(
     if kdf != KDF || *iterations > MOST_ITERATIONS {
         return Err(damaged("its key is derived in a way that is not known"));
     }
-    let key = derive(secret, &salt, *iterations)?;
+    let key = keys.derived(&salt, *iterations)?;
     let length = key
         .open_in_place(nonce, aad(identity), &mut content)
         .map_err(|_| damaged("the secret is another one, or it was changed"))?
@@ -193,11 +216,43 @@ fn aad(identity: &str) -> Aad<Vec<u8>> {
     Aad::from(format!("{FORMAT} {VERSION} {identity}").into_bytes())
 }
 
-fn derive(secret: &SecretBytes, salt: &[u8], iterations: u32) -> Result<RandomizedNonceKey> {
-    let iterations = iterations.try_into().map_err(|_| damaged("its key is derived without iterations"))?;
-    let mut key = Zeroizing::new([0; 32]);
-    pbkdf2::derive(PBKDF2_HMAC_SHA256, iterations, salt, secret.expose(), &mut *key);
-    RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| cannot_write())
+impl Keys {
+    pub(super) fn new(secret: SecretBytes) -> Self {
+        Self { secret, derived: Mutex::default() }
+    }
+
+    /// The key to encrypt with, and its salt: one that was derived before, where there is one.
+    fn newest(&self) -> Result<(Vec<u8>, RandomizedNonceKey)> {
+        let known = self.lock().iter().rev().find(|known| known.iterations == ITERATIONS).cloned();
+        let salt = known.map_or_else(|| Uuid::new_v4().into_bytes().to_vec(), |known| known.salt);
+        let key = self.derived(&salt, ITERATIONS)?;
+        Ok((salt, key))
+    }
+
+    fn derived(&self, salt: &[u8], iterations: u32) -> Result<RandomizedNonceKey> {
+        let is_it = |known: &&Derived| known.salt == salt && known.iterations == iterations;
+        let known = self.lock().iter().find(is_it).map(|known| known.key.clone());
+        let key = match known {
+            Some(key) => key,
+            None => {
+                let rounds =
+                    iterations.try_into().map_err(|_| damaged("its key is derived without iterations"))?;
+                let mut key = Zeroizing::new([0; 32]);
+                pbkdf2::derive(PBKDF2_HMAC_SHA256, rounds, salt, self.secret.expose(), &mut *key);
+                let mut derived = self.lock();
+                if derived.len() == MOST_DERIVED {
+                    derived.remove(0);
+                }
+                derived.push(Derived { salt: salt.to_vec(), iterations, key: key.clone() });
+                key
+            }
+        };
+        RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| cannot_write())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Derived>> {
+        self.derived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// As JSON, into room that is enough from the start: growing would leave copies of the key behind.

@@ -11,24 +11,28 @@ mod tests;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use once_cell::sync::OnceCell;
 
 use super::{Binding, Lifetime, hex, lifetime};
-use crate::error::{Error, Result};
+use crate::clock::unix_seconds;
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
 use crate::runtime::Call;
 use crate::secret::SecretBytes;
-use directory::Directory;
 pub(crate) use directory::FileLock;
+use directory::{Directory, Problem};
+use entry::Keys;
 
 /// Where binding certificates are kept with their private keys, and how those are protected.
 ///
 /// Off unless an app is given one. The directory is made if it is not there (mode 0700); an existing
 /// one must belong to this user and be closed to all others. It belongs to one host: what was stored
-/// before a disk was cloned (another `/etc/machine-id`) is not found.
+/// before a disk was cloned (another `/etc/machine-id`) is not found. Where there is no such file, as in
+/// many containers, do not share the directory between hosts.
 #[derive(Clone)]
 pub struct BindingStore {
     directory: PathBuf,
@@ -48,7 +52,9 @@ enum Protection {
 
 struct Source {
     provide: Box<StoreSecretFn>,
-    secret: OnceCell<SecretBytes>,
+    /// The threads that are being asked.
+    asking: Mutex<Vec<ThreadId>>,
+    keys: OnceCell<Keys>,
 }
 
 /// A shorter secret is no secret.
@@ -64,9 +70,9 @@ impl BindingStore {
         Self::encrypted_with(directory, Box::new(move || Ok(SecretBytes::new(secret.expose()))))
     }
 
-    /// The same with a secret that is asked for once, by [`App::new`](crate::App::new).
+    /// The same with a secret that is asked for by [`App::new`](crate::App::new), until it was given once.
     pub fn encrypted_with(directory: impl Into<PathBuf>, provide: Box<StoreSecretFn>) -> Self {
-        let source = Source { provide, secret: OnceCell::new() };
+        let source = Source { provide, asking: Mutex::default(), keys: OnceCell::new() };
         let (directory, protection) = (directory.into(), Protection::Encrypted(Arc::new(source)));
         Self { directory, protection, host: this_host() }
     }
@@ -89,6 +95,11 @@ impl BindingStore {
         if let Protection::Encrypted(source) = &self.protection {
             source.get()?;
         }
+        if self.host.is_empty() {
+            log.warn("binding_store", || {
+                "this host has no /etc/machine-id: the store must not be shared with other hosts".to_owned()
+            });
+        }
         match Directory::open(&self.directory) {
             Err(error) if error.is_refusal() => Err(Error::argument(error.to_string())),
             Err(error) => {
@@ -107,24 +118,25 @@ impl BindingStore {
 
     /// Notes that `name` means `identity`, unless another process is doing that.
     pub(crate) fn name(&self, name: &str, identity: &str, log: &Logger) {
-        if self.identity(name, log).is_some_and(|known| known == identity) {
-            return;
-        }
-        let written = Directory::open(&self.directory).and_then(|directory| {
-            let Some(_lock) = directory.try_lock(&self.file(name, LOCK))? else { return Ok(()) };
-            directory.replace(&self.file(name, NAME), &entry::write_name(name, identity))
-        });
-        if let Err(error) = written {
-            self.unusable(log, "write", &error);
+        if self.identity(name, log).is_none_or(|known| known != identity) {
+            self.with_lock(name, log, |directory| {
+                directory.replace(&self.file(name, NAME), &entry::write_name(name, identity))
+            });
         }
     }
 
-    /// The certificate of `identity`, as long as it may be used. Removes one that is over or whose key is
-    /// another.
+    /// Forgets what `name` means.
+    pub(crate) fn forget_name(&self, name: &str, log: &Logger) {
+        if self.identity(name, log).is_some() {
+            self.with_lock(name, log, |directory| directory.remove(&self.file(name, NAME)));
+        }
+    }
+
+    /// The certificate of `identity`, as long as it may be used.
     pub(crate) fn load(&self, identity: &str, call: &Call) -> Option<Binding> {
         let file = self.file(identity, ENTRY);
         let bytes = self.read(&file, &call.log)?;
-        let opened = self.secret().and_then(|secret| entry::open(&bytes, &self.label(identity), secret));
+        let opened = self.keys().and_then(|keys| entry::open(&bytes, &self.label(identity), keys));
         let problem = match opened {
             Ok(binding) if lifetime(&binding, call.clock.now()) != Lifetime::Over => return Some(binding),
             Ok(_) => "it has expired".to_owned(),
@@ -134,44 +146,25 @@ impl BindingStore {
         None
     }
 
-    /// Keeps `binding` for `identity`, in place of what was there.
-    pub(crate) fn save(&self, identity: &str, binding: &Binding, log: &Logger) {
-        if !binding.certificate.key().is_exportable() {
-            return;
-        }
-        let sealed = self.secret().and_then(|secret| entry::seal(binding, &self.label(identity), secret));
-        let sealed = match sealed {
-            Ok(sealed) => sealed,
-            Err(why) => {
-                log.warn("binding_store", || format!("a certificate is not stored: {why}"));
-                return;
-            }
-        };
-        let written = Directory::open(&self.directory)
-            .and_then(|directory| directory.replace(&self.file(identity, ENTRY), sealed.expose()));
+    /// Keeps `binding` for `identity`, in place of what was there, and removes what has expired. For who
+    /// has the lock of `identity`.
+    pub(crate) fn save(&self, identity: &str, binding: &Binding, call: &Call) {
+        let Some(sealed) = self.seal(identity, binding, &call.log) else { return };
+        let written = Directory::open(&self.directory).and_then(|directory| {
+            self.remove_expired(&directory, unix_seconds(call.clock.now()), &call.log);
+            directory.replace(&self.file(identity, ENTRY), sealed.expose())
+        });
         if let Err(error) = written {
-            self.unusable(log, "write", &error);
+            self.unusable(&call.log, "write", &error);
         }
     }
 
     /// The same for who has not locked it; leaves it to another process that has.
-    pub(crate) fn save_if_free(&self, identity: &str, binding: &Binding, log: &Logger) {
-        let lock = Directory::open(&self.directory)
-            .and_then(|directory| directory.try_lock(&self.file(identity, LOCK)));
-        match lock {
-            Ok(Some(_lock)) => self.save(identity, binding, log),
-            Ok(None) => {}
-            Err(error) => self.unusable(log, "lock", &error),
-        }
-    }
-
-    /// Removes the certificate of `identity`.
-    pub(crate) fn remove(&self, identity: &str, log: &Logger) {
-        let removed = Directory::open(&self.directory)
-            .and_then(|directory| directory.remove(&self.file(identity, ENTRY)));
-        if let Err(error) = removed {
-            self.unusable(log, "remove", &error);
-        }
+    pub(crate) fn save_if_free(&self, identity: &str, binding: &Binding, call: &Call) {
+        let Some(sealed) = self.seal(identity, binding, &call.log) else { return };
+        self.with_lock(identity, &call.log, |directory| {
+            directory.replace(&self.file(identity, ENTRY), sealed.expose())
+        });
     }
 
     /// Keeps other processes from minting for `identity` until dropped. Waits for those that are at it as
@@ -187,6 +180,49 @@ impl BindingStore {
         }
     }
 
+    /// What is to be written for `binding`; `None` where its key cannot leave its home.
+    fn seal(&self, identity: &str, binding: &Binding, log: &Logger) -> Option<SecretBytes> {
+        if !binding.certificate.key().is_exportable() {
+            return None;
+        }
+        let sealed = self.keys().and_then(|keys| entry::seal(binding, &self.label(identity), keys));
+        let said = |why: &String| {
+            log.warn("binding_store", || format!("a certificate is not stored: {why}"));
+        };
+        sealed.inspect_err(said).ok()
+    }
+
+    /// Keys of identities that nobody asks for any more must not lie there for ever.
+    fn remove_expired(&self, directory: &Directory, now: i64, log: &Logger) {
+        let files = directory.files().unwrap_or_default();
+        for file in files.iter().filter(|file| file.ends_with(ENTRY)) {
+            let entry = directory.read(file).ok().flatten();
+            if entry.and_then(|entry| entry::expiry(&entry)).is_some_and(|end| end <= now)
+                && let Err(error) = directory.remove(file)
+            {
+                self.unusable(log, "remove", &error);
+            }
+        }
+    }
+
+    /// Does what needs the lock called after `what`, unless another process has it.
+    fn with_lock(
+        &self,
+        what: &str,
+        log: &Logger,
+        work: impl FnOnce(&Directory) -> std::result::Result<(), Problem>,
+    ) {
+        let done = Directory::open(&self.directory).and_then(|directory| {
+            match directory.try_lock(&self.file(what, LOCK))? {
+                Some(_lock) => work(&directory),
+                None => Ok(()),
+            }
+        });
+        if let Err(error) = done {
+            self.unusable(log, "write", &error);
+        }
+    }
+
     fn read(&self, file: &str, log: &Logger) -> Option<SecretBytes> {
         match Directory::open_existing(&self.directory).and_then(|directory| directory.read(file)) {
             Ok(bytes) => bytes,
@@ -199,10 +235,10 @@ impl BindingStore {
         }
     }
 
-    fn secret(&self) -> std::result::Result<Option<&SecretBytes>, String> {
+    fn keys(&self) -> std::result::Result<Option<&Keys>, String> {
         match &self.protection {
             Protection::Encrypted(source) => match source.get() {
-                Ok(secret) => Ok(Some(secret)),
+                Ok(keys) => Ok(Some(keys)),
                 Err(error) => Err(error.message().to_owned()),
             },
             Protection::Plain => Ok(None),
@@ -222,21 +258,32 @@ impl BindingStore {
         hex(digest(&SHA256, &text).as_ref())
     }
 
-    fn unusable(&self, log: &Logger, what: &str, error: &directory::Problem) {
+    fn unusable(&self, log: &Logger, what: &str, error: &Problem) {
         let directory = self.directory.display();
         log.warn("binding_store", || format!("cannot {what} in {directory}: {error}; going on without"));
     }
 }
 
 impl Source {
-    fn get(&self) -> Result<&SecretBytes> {
-        self.secret.get_or_try_init(|| {
-            let secret = (self.provide)()?;
-            match secret.expose().len() {
-                SHORTEST_SECRET.. => Ok(secret),
-                _ => Err(Error::argument("the secret of the binding store has fewer than 16 bytes")),
-            }
-        })
+    /// Asks for the secret where nobody has given it yet. No lock is held meanwhile.
+    fn get(&self) -> Result<&Keys> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let this = thread::current().id();
+        let asking = || self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if asking().contains(&this) {
+            let message = "the secret callback made an app that needs the very secret it is asked for";
+            return Err(Error::new(ErrorKind::InvalidArgument, "reentrant_call", message));
+        }
+        asking().push(this);
+        let secret = (self.provide)();
+        asking().retain(|thread| *thread != this);
+        let secret = secret?;
+        if secret.expose().len() < SHORTEST_SECRET {
+            return Err(Error::argument("the secret of the binding store has fewer than 16 bytes"));
+        }
+        Ok(self.keys.get_or_init(|| Keys::new(secret)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -106,7 +107,7 @@ fn what_was_saved_is_found() {
         let saved = binding();
         store().check(&place.log()).unwrap();
         assert!(place.load(&store()).is_none());
-        store().save(IDENTITY, &saved, &place.log());
+        store().save(IDENTITY, &saved, &place.call(None, &Cancel::new()));
         store().name("object:x", IDENTITY, &place.log());
         let found = place.load(&store()).expect("it was saved");
         assert!(found.is(&saved));
@@ -135,7 +136,7 @@ fn what_was_saved_is_found() {
 fn what_is_not_whole_is_not_used() {
     let place = Place::new();
     let (saved, store) = (binding(), place.encrypted(SECRET));
-    store.save(IDENTITY, &saved, &place.log());
+    store.save(IDENTITY, &saved, &place.call(None, &Cancel::new()));
     assert!(place.load(&store).is_some());
     assert!(place.load(&place.encrypted("another secret of 16 bytes")).is_none());
     assert!(place.said().contains("the secret is another one"));
@@ -151,7 +152,7 @@ fn what_is_not_whole_is_not_used() {
     fs::remove_file(&other).unwrap();
 
     let store = place.plain();
-    store.save(IDENTITY, &saved, &place.log());
+    store.save(IDENTITY, &saved, &place.call(None, &Cancel::new()));
     let plain = fs::read(&file).unwrap();
     let replaced = |from: &str, to: &str| String::from_utf8_lossy(&plain).replace(from, to).into_bytes();
     let mut bad = vec![
@@ -169,13 +170,54 @@ fn what_is_not_whole_is_not_used() {
         assert_ne!(place.said(), "");
     }
     // Saving anew makes it whole again.
-    store.save(IDENTITY, &saved, &place.log());
+    store.save(IDENTITY, &saved, &place.call(None, &Cancel::new()));
     assert!(place.load(&store).is_some());
-    store.save(IDENTITY, &binding_of(&rcgen::KeyPair::generate().unwrap(), -1, "client"), &place.log());
+    store.save(
+        IDENTITY,
+        &binding_of(&rcgen::KeyPair::generate().unwrap(), -1, "client"),
+        &place.call(None, &Cancel::new()),
+    );
     assert!(place.load(&store).is_none());
     assert!(place.said().contains("expired"));
-    store.remove(IDENTITY, &place.log());
-    assert!(!file.exists());
+}
+
+/// Do entries that have expired go when another is saved, and only those?
+#[test]
+fn what_has_expired_goes() {
+    let place = Place::new();
+    let store = place.plain();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let call = place.call(None, &Cancel::new());
+    store.save("gone", &binding_of(&key, -1, "client"), &call);
+    assert!(place.path().join(store.file("gone", ENTRY)).exists());
+    store.save("other", &binding(), &call);
+    store.save(IDENTITY, &binding(), &call);
+    let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let expected = [store.file("other", ENTRY), store.file(IDENTITY, ENTRY)];
+    assert!(left.len() == 2 && expected.iter().all(|file| left.contains(&file.into())), "{left:?}");
+}
+
+/// Is a callback that makes an app with the same store in order to answer an error, and is the secret asked
+/// for once, however often it is needed?
+#[test]
+fn the_secret_is_asked_for_once() {
+    let place = Place::new();
+    let asked = Arc::new(AtomicU32::new(0));
+    let (inner, count): (Arc<OnceCell<BindingStore>>, _) = (Arc::default(), asked.clone());
+    let (again, log) = (inner.clone(), place.log());
+    let provide = move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let error = again.get().unwrap().check(&log).unwrap_err();
+        assert_eq!(error.code(), "reentrant_call");
+        Ok(SecretBytes::new(SECRET))
+    };
+    inner.set(BindingStore::encrypted_with(place.path(), Box::new(provide))).unwrap();
+    let store = inner.get().unwrap();
+    store.check(&place.log()).unwrap();
+    store.clone().check(&place.log()).unwrap();
+    store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
+    assert!(place.load(store).is_some());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 /// A certificate whose key is another one's (an orphan): is it not used?
@@ -190,9 +232,9 @@ fn orphans_are_not_used() {
         let content: serde_json::Value = serde_json::from_slice(&content.unwrap()).unwrap();
         (entry, content)
     };
-    store.save(IDENTITY, &binding(), &place.log());
+    store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     let (_, first) = key_of(&fs::read_to_string(place.file(ENTRY)).unwrap());
-    store.save(IDENTITY, &binding(), &place.log());
+    store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     let (mut entry, mut second) = key_of(&fs::read_to_string(place.file(ENTRY)).unwrap());
     second["private_key"] = first["private_key"].clone();
     use base64::Engine;
@@ -207,17 +249,17 @@ fn orphans_are_not_used() {
 fn encryption_vouches_for_every_byte() {
     let saved = binding();
     // What costs time is the derivation of the key, so a few bytes must do.
-    let sealed = entry::seal(&saved, "i", Some(&SecretBytes::new(SECRET))).unwrap();
+    let sealed = entry::seal(&saved, "i", Some(&Keys::new(SecretBytes::new(SECRET)))).unwrap();
     let text = String::from_utf8(sealed.expose().to_vec()).unwrap();
     let content = text.find("\"content\":\"").unwrap() + 11;
     for at in [content, content + 1000, text.len() - 4] {
         let mut changed = text.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        let opened = entry::open(&SecretBytes::new(changed), "i", Some(&SecretBytes::new(SECRET)));
+        let opened = entry::open(&SecretBytes::new(changed), "i", Some(&Keys::new(SecretBytes::new(SECRET))));
         assert!(opened.is_err(), "{at}");
     }
     let rich = text.replace("\"iterations\":600000", "\"iterations\":4000000000");
-    assert!(entry::open(&SecretBytes::new(rich), "i", Some(&SecretBytes::new(SECRET))).is_err());
+    assert!(entry::open(&SecretBytes::new(rich), "i", Some(&Keys::new(SecretBytes::new(SECRET)))).is_err());
 }
 
 /// Are a symbolic link to a directory, one that others may enter, a relative path and a short secret refused
@@ -237,11 +279,12 @@ fn what_is_not_safe_is_refused() {
     fs::set_permissions(top.join("open"), fs::Permissions::from_mode(0o700)).unwrap();
     symlink(top.join("open"), top.join("link")).unwrap();
     assert!(refused(BindingStore::unencrypted(top.join("link"))).contains("symbolic link"));
+    assert!(refused(BindingStore::unencrypted(top.join("link/"))).contains("symbolic link"));
     assert!(refused(BindingStore::unencrypted("relative")).contains("absolute"));
     assert!(refused(BindingStore::encrypted(top.join("x"), SecretBytes::new("short"))).contains("16 bytes"));
 
     let store = place.plain();
-    store.save(IDENTITY, &binding(), &log);
+    store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     let file = place.file(ENTRY);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     assert!(place.load(&store).is_none());
@@ -253,7 +296,7 @@ fn what_is_not_safe_is_refused() {
     assert!(place.said().contains("symbolic link"));
     // What is written replaces the link, not what it points to.
     let before = fs::read(top.join("moved")).unwrap();
-    store.save(IDENTITY, &binding(), &log);
+    store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     assert!(fs::symlink_metadata(&file).unwrap().is_file());
     assert_eq!(fs::read(top.join("moved")).unwrap(), before);
 }
@@ -264,19 +307,19 @@ fn a_store_that_cannot_be_used_is_a_warning() {
     let place = Place::new();
     let (store, log) = (BindingStore::unencrypted("/proc/no-directory/store"), place.log());
     store.check(&log).unwrap();
-    store.save(IDENTITY, &binding(), &log);
+    store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     store.name("n", IDENTITY, &log);
-    store.remove(IDENTITY, &log);
+    store.forget_name("n", &log);
     assert!(place.load(&store).is_none());
     assert!(store.lock(IDENTITY, &place.call(None, &Cancel::new())).unwrap().is_none());
-    assert_eq!(place.lines.lock().unwrap().len(), 5, "{:?}", place.lines);
+    assert_eq!(place.lines.lock().unwrap().len(), 4, "{:?}", place.lines);
 }
 
 /// A full disk: is what is there kept, what could not be written not left behind, and the rest a warning?
 #[test]
 fn a_full_disk_costs_nothing() {
     let place = Place::new();
-    place.plain().save(IDENTITY, &binding(), &place.log());
+    place.plain().save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     let child = Command::new("sh")
         // No file may have a byte: writing fails as on a full disk, opening and renaming do not.
         .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
@@ -302,7 +345,8 @@ fn on_a_full_disk() {
         println!("could not write");
     };
     let log = Logger::new(LogLevel::Warning, Arc::new(sink));
-    store.save(IDENTITY, &binding_of(&rcgen::KeyPair::generate().unwrap(), 7, "new"), &log);
+    let call = Call::new(Arc::new(SystemClock), Cancel::new(), log, "id".into(), None);
+    store.save(IDENTITY, &binding_of(&rcgen::KeyPair::generate().unwrap(), 7, "new"), &call);
 }
 
 /// A lock that another has: does its wait end with the deadline, with the cancellation, and with the lock?
@@ -362,7 +406,11 @@ fn killed_writers_leave_whole_entries() {
     }
     assert_eq!(found.len(), 2, "both are found at times: {found:?}");
     // What the last one left is no obstacle.
-    place.plain().save(IDENTITY, &binding_of(&rcgen::KeyPair::generate().unwrap(), 7, "last"), &place.log());
+    place.plain().save(
+        IDENTITY,
+        &binding_of(&rcgen::KeyPair::generate().unwrap(), 7, "last"),
+        &place.call(None, &Cancel::new()),
+    );
     assert_eq!(place.load(&place.plain()).unwrap().client_id, "last");
 }
 
@@ -380,7 +428,7 @@ fn writer() {
     let call = Call::new(Arc::new(SystemClock), Cancel::new(), Logger::default(), "id".into(), None);
     let write = |binding: &Binding| {
         let _lock = store.lock(IDENTITY, &call).unwrap().unwrap();
-        store.save(IDENTITY, binding, &Logger::default());
+        store.save(IDENTITY, binding, &call);
     };
     write(&first);
     println!("writing");
