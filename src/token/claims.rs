@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is sent as `claims`; `None` where there is nothing to send. One claims string alone is sent as
-/// it was given. In a merge objects are merged, arrays joined, and of two other values the later counts:
-/// first the challenge, then the client's claims, then the capabilities.
+/// it was given. In a merge objects are merged, arrays joined, and of two other values the later counts,
+/// unless it is null: first the capabilities, then the challenge, then the client's claims (managed_identity
+/// spec, section 9.3).
 pub(crate) fn merge_claims(
     challenge: Option<&str>,
     client_claims: Option<&str>,
@@ -18,13 +19,11 @@ pub(crate) fn merge_claims(
         _ => {}
     }
     let mut merged = Map::new();
+    if !capabilities.is_empty() {
+        merged.insert("access_token".to_owned(), json!({ "xms_cc": { "values": capabilities } }));
+    }
     for claims in [challenge, client_claims].into_iter().flatten() {
         merge(&mut merged, parse_claims(claims)?);
-    }
-    if !capabilities.is_empty()
-        && let Value::Object(ours) = json!({ "access_token": { "xms_cc": { "values": capabilities } } })
-    {
-        merge(&mut merged, ours);
     }
     Ok(Some(Value::Object(merged).to_string()))
 }
@@ -47,6 +46,7 @@ fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
         match (into.get_mut(&name), value) {
             (Some(Value::Object(into)), Value::Object(from)) => merge(into, from),
             (Some(Value::Array(into)), Value::Array(from)) => into.extend(from),
+            (Some(_), Value::Null) => {}
             (_, value) => {
                 into.insert(name, value);
             }
@@ -75,11 +75,17 @@ mod tests {
         let client = r#"{"access_token": {"acrs": {"value": "c1"}}, "n": 2}"#;
         let all = json!({
             "access_token": {
-                "nbf": {"value": "1"}, "acrs": {"value": "c1"}, "xms_cc": {"values": ["a", "cp1"]},
+                "nbf": {"value": "1"}, "acrs": {"value": "c1"}, "xms_cc": {"values": ["cp1", "a"]},
             },
             "n": 2,
         });
         assert_eq!(merged(Some(challenge), Some(client), &["cp1"]), Some(all));
+        // Null keeps what is there, and stays where nothing is: so is a claim asked for. Else the later counts.
+        let nulls = r#"{"access_token": {"xms_cc": {"values": null}, "nbf": null}}"#;
+        let kept = json!({"access_token": {"xms_cc": {"values": ["cp1"]}, "nbf": null}});
+        assert_eq!(merged(Some(nulls), None, &["cp1"]), Some(kept));
+        let other = json!({"access_token": {"xms_cc": {"values": "x"}}});
+        assert_eq!(merged(Some(&other.to_string()), None, &["cp1"]), Some(other));
     }
 
     /// Is a single claims string sent byte for byte, and is what is no object refused once it must be read?
