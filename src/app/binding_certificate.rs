@@ -266,6 +266,8 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
     let age = now.duration_since(binding.minted).unwrap_or_default();
     let numbers = error.aadsts_codes();
     match error.transport() {
+        // Who asks for fewer requests is not sent more of them.
+        _ if error.kind() == ErrorKind::Throttled => 0,
         Some(TransportFailure::ClientCertificate) => 1,
         Some(TransportFailure::Reset) => u32::from(age >= ABOVE_SUSPICION),
         _ if numbers.iter().any(|number| ANOTHER_CERTIFICATE.contains(number)) => 2,
