@@ -313,7 +313,10 @@ fn floor_where_nothing_was_found() {
     let app = world.managed_identity(SYSTEM);
     let request = pop(GRAPH).with_min_strength(SOFTWARE);
     let error = app.acquire_token(&request).unwrap_err();
-    assert_eq!(error.code(), "managed_identity_all_sources_unavailable");
+    assert_eq!(
+        (error.kind(), error.code(), error.http_status()),
+        (ErrorKind::NotSupported, "managed_identity_all_sources_unavailable", None)
+    );
     assert!(error.is_retryable());
     assert!(error.message().contains("IMDSv2: HTTP 404") && error.message().contains("IMDSv1: HTTP 404"));
     world.cloud.clear_faults();

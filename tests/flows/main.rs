@@ -13,6 +13,7 @@ mod confidential_client;
 mod credentials;
 mod isolation;
 mod managed_identity;
+mod managed_identity_errors;
 mod refresh;
 mod region;
 mod replacement;

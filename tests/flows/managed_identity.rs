@@ -126,8 +126,8 @@ fn no_imds_v2() {
     world.cloud.fault(Fault { times: 4, ..Fault::status("metadata", 404) }).unwrap();
     let error = app.acquire_token(&pop(GRAPH)).unwrap_err();
     assert_eq!(
-        (error.kind(), error.code()),
-        (ErrorKind::NotSupported, "mtls_pop_token_not_supported_in_imds_v1")
+        (error.kind(), error.code(), error.http_status()),
+        (ErrorKind::NotSupported, "mtls_pop_token_not_supported_in_imds_v1", Some(404))
     );
     assert_eq!(world.cloud.counter("metadata"), 4);
 }
