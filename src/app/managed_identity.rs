@@ -323,13 +323,14 @@ const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.
 const BACK_OFF: Duration = Duration::from_secs(2);
 
-/// What a call ends with that could not go on: its own cancellation, or else `error`. One that has no time
-/// left lets others try what it could not.
+/// What a call ends with that could not go on: its own end, or else `error`. One that was cancelled or has
+/// no time left lets others try what it could not.
 fn given_up(call: &Call, claim: Option<Claim>, error: Error) -> Error {
-    if let (Some(claim), Err(_)) = (claim, call.check()) {
+    let Err(own) = call.check() else { return error };
+    if let Some(claim) = claim {
         claim.done();
     }
-    if call.cancel.is_cancelled() { call.cancelled() } else { error }
+    own
 }
 
 /// Refuses additions that would make another request of it.

@@ -142,7 +142,7 @@ impl App {
                     return Ok(Token::cached(cached.token, request.correlation_id()));
                 }
                 Some((cached, Freshness::RefreshDue)) => {
-                    return Ok(self.serve_and_refresh(&key, cached, request, seen));
+                    return self.serve_and_refresh(&key, cached, request, seen);
                 }
                 Some((_, Freshness::Expired)) => seen.reason = CacheRefreshReason::Expired,
                 None => {}
@@ -177,29 +177,32 @@ impl App {
 
     /// A token that is still good but due for replacement: the caller gets it at once, and a thread
     /// of the app fetches the next one. Where there is no such thread, one caller fetches it here,
-    /// and still gets the old one if that fails.
+    /// and still gets the old one if that fails, unless it has cancelled the call.
     fn serve_and_refresh(
         &self,
         key: &Arc<CacheKey>,
         cached: Cached,
         request: &TokenRequest,
         seen: &mut Seen,
-    ) -> Token {
+    ) -> Result<Token> {
         let correlation_id = request.correlation_id();
         seen.reason = CacheRefreshReason::NotApplicable;
         // The claim comes first: it takes no lock, and in an outage each hit comes here.
         let Some(claim) = cached.claim_refresh(&self.core.clock) else {
-            return Token::cached(cached.token, correlation_id);
+            return Ok(Token::cached(cached.token, correlation_id));
         };
         if self.core.caches.get().flights.is_running(key) {
-            return Token::cached(cached.token, correlation_id);
+            return Ok(Token::cached(cached.token, correlation_id));
         }
         seen.reason = CacheRefreshReason::ProactivelyRefreshed;
         let Some(background) = &self.background else {
             let call = self.core.call(request, request.cancel());
-            return self.core.fetch_once(key, request, seen, &call).unwrap_or_else(|error| {
+            return self.core.fetch_once(key, request, seen, &call).or_else(|error| {
+                if call.cancel.is_cancelled() {
+                    return Err(call.cancelled());
+                }
                 self.core.refresh_failed(&error, &call);
-                Token::cached(cached.token, correlation_id)
+                Ok(Token::cached(cached.token, correlation_id))
             });
         };
         let (core, key, request) = (self.core.clone(), key.clone(), request.clone());
@@ -219,7 +222,7 @@ impl App {
                 Err(error) => core.refresh_failed(&error, &call),
             }
         });
-        Token::cached(cached.token, correlation_id)
+        Ok(Token::cached(cached.token, correlation_id))
     }
 }
 

@@ -307,9 +307,14 @@ impl AppOptions {
                     "a confidential client app takes no user-assigned managed identity; its client id is its own",
                 ));
             }
-            Kind::ConfidentialClient { .. } if self.binding_store.is_some() || self.attestation.is_some() => {
+            Kind::ConfidentialClient { .. } if self.attestation.is_some() => {
                 return Err(Error::argument(
-                    "a confidential client app takes no binding store and no attestation callback: its certificate is its own",
+                    "a confidential client app takes no attestation callback; its certificate is its own",
+                ));
+            }
+            Kind::ConfidentialClient { .. } if self.binding_store.is_some() => {
+                return Err(Error::argument(
+                    "a confidential client app takes no binding store; its certificate is its own",
                 ));
             }
             Kind::ConfidentialClient { client_id } => {

@@ -14,6 +14,7 @@ mod credentials;
 mod isolation;
 mod managed_identity;
 mod managed_identity_errors;
+mod managed_identity_time;
 mod refresh;
 mod region;
 mod replacement;

@@ -115,9 +115,7 @@ fn the_impatient_pause_nobody() {
     world.cloud.fault(rejected(1)).unwrap();
     world.cloud.fault(slow()).unwrap();
     let short = forced().with_timeout(Some(Duration::from_secs(2)));
-    let error = app.acquire_token(&short).unwrap_err();
-    assert_eq!(error.code(), "invalid_client");
-    assert!(error.message().contains("no other certificate either"), "{error}");
+    assert_eq!(app.acquire_token(&short).unwrap_err().kind(), ErrorKind::Timeout);
 
     world.cloud.fault(rejected(1)).unwrap();
     assert_ne!(assert_bound(&app.acquire_token(&forced()).unwrap()), first);
