@@ -13,6 +13,7 @@ mod confidential_client;
 mod credentials;
 mod isolation;
 mod managed_identity;
+mod managed_identity_claims;
 mod managed_identity_errors;
 mod managed_identity_time;
 mod refresh;
