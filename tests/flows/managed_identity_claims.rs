@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use devcloud::Fault;
-use mtlspop::{App, AppOptions, Clock, ErrorKind, LogLevel, Logger, ManagedIdentityId, TokenSource};
+use mtlspop::{App, AppOptions, Cancel, Clock, ErrorKind, LogLevel, Logger, ManagedIdentityId, TokenSource};
 use serde_json::{Value, json};
 
-use crate::support::{GRAPH, World, assert_bound, bearer, claims, pop, wait_for};
+use crate::support::{
+    GRAPH, World, assert_bound, bearer, cancel_when, claims, hang, is_held_back, pop, wait_for,
+};
 
 const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
 /// Nobody writes JSON like this but who is quoted.
@@ -260,4 +262,49 @@ fn bearer_is_replaced_at_half_life() {
     }
     wait_for(|| app.acquire_token(&bearer(GRAPH)).unwrap().access_token() != first.access_token());
     assert_eq!(world.cloud.counter("imds_token"), 2, "one for all");
+}
+
+/// An early refresh by the caller itself, with a service that hangs: does the flag end the call as it ends any
+/// other, and does a time limit that is over leave the token that lives (design, decisions 1 and 4)?
+#[test]
+fn early_refresh_by_the_caller() {
+    let world = World::new();
+    let app = App::new(world.managed_identity_options(SYSTEM).with_background_refresh(false)).unwrap();
+    world.cloud.fault(Fault::set("token", json!({"refresh_in": 600}))).unwrap();
+    let first = app.acquire_token(&pop(GRAPH)).unwrap();
+    world.advance(Duration::from_secs(900));
+    hang(&world, "token");
+    let error = cancel_when(&app, &pop(GRAPH), || world.cloud.counter("token") == 2).unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("operation_cancelled", ErrorKind::Cancelled));
+    assert!(is_held_back(&world, "token"));
+
+    world.advance(Duration::from_secs(31));
+    hang(&world, "token");
+    let kept = app.acquire_token(&pop(GRAPH).with_timeout(Some(Duration::from_secs(2)))).unwrap();
+    assert_eq!((kept.source(), kept.access_token()), (TokenSource::Cache, first.access_token()));
+    assert!(is_held_back(&world, "token"));
+
+    world.advance(Duration::from_secs(31));
+    let next = app.acquire_token(&pop(GRAPH)).unwrap();
+    assert_eq!(next.source(), TokenSource::IdentityProvider);
+    assert_eq!(calls(&world), [1, 1, 4]);
+}
+
+/// An early refresh that nobody waits for: is it stopped neither by the flag nor by the limit of the call that
+/// set it off, and the token that lives served meanwhile (section 8.4, where MSAL's goes with the caller)?
+#[test]
+fn early_refresh_in_the_background() {
+    let world = World::new();
+    let app = world.managed_identity(SYSTEM);
+    world.cloud.fault(Fault::set("token", json!({"refresh_in": 600}))).unwrap();
+    let first = app.acquire_token(&pop(GRAPH)).unwrap();
+    world.advance(Duration::from_secs(900));
+    world.cloud.fault(Fault { delay_ms: 500, ..Fault::on("token") }).unwrap();
+    let cancel = Cancel::new();
+    let request = pop(GRAPH).with_cancel(cancel.clone()).with_timeout(Some(Duration::from_millis(300)));
+    let served = app.acquire_token(&request).unwrap();
+    assert_eq!((served.source(), served.access_token()), (TokenSource::Cache, first.access_token()));
+    cancel.cancel();
+    wait_for(|| app.acquire_token(&pop(GRAPH)).unwrap().access_token() != first.access_token());
+    assert_eq!(calls(&world), [1, 1, 2]);
 }

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use devcloud::{Close, Fault};
 use mtlspop::ErrorKind::{self, *};
-use mtlspop::{App, Cancel, Clock, Error, ManagedIdentityId, Result, Token, TokenRequest, TokenSource};
-use serde_json::json;
+use mtlspop::{App, Cancel, Clock, Error, ManagedIdentityId, TokenSource};
 
-use crate::support::{GRAPH, TestClock, World, assert_bound, bearer, pop, wait_for};
+use crate::support::{
+    GRAPH, TestClock, World, assert_bound, bearer, cancel_when, hang, is_held_back, pop, wait_for,
+};
 
 const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
 const VAULT: &str = "https://vault.azure.net";
@@ -29,33 +30,9 @@ fn calls(world: &World) -> [u64; 3] {
     ["metadata", "issuecredential", "token"].map(|name| world.cloud.counter(name))
 }
 
-/// The next answer of `operation` comes a minute late.
-fn hang(world: &World, operation: &str) {
-    world.cloud.fault(Fault { delay_ms: 60_000, ..Fault::on(operation) }).unwrap();
-}
-
 fn rejected() -> Fault {
     let body = r#"{"error":"invalid_client","error_codes":[1000610]}"#;
     Fault { body: Some(body.to_owned()), ..Fault::status("token", 401) }
-}
-
-/// Asks on another thread, and raises the flag as soon as `reached`.
-fn cancel_when(app: &App, request: &TokenRequest, reached: impl Fn() -> bool) -> Result<Token> {
-    let cancel = Cancel::new();
-    let request = request.clone().with_cancel(cancel.clone());
-    thread::scope(|scope| {
-        let call = scope.spawn(|| app.acquire_token(&request));
-        wait_for(|| reached() || call.is_finished());
-        cancel.cancel();
-        call.join().unwrap()
-    })
-}
-
-/// Whether the last request for `operation` is still without its answer: who asked has not waited for it.
-fn is_held_back(world: &World, operation: &str) -> bool {
-    let requests = world.cloud.requests();
-    let last = requests.iter().rfind(|request| request.operation.as_deref() == Some(operation));
-    last.unwrap().status.is_none()
 }
 
 /// Section 3.5: does a flag that another thread raises end the call at once, in whichever step it waits for an
@@ -71,6 +48,11 @@ fn cancelled() {
     for (step, request, in_the_end) in rows {
         let world = World::new();
         let app = world.managed_identity(SYSTEM);
+        let raised = Cancel::new();
+        raised.cancel();
+        let error = app.acquire_token(&request.clone().with_cancel(raised)).unwrap_err();
+        assert_eq!((told(&error), world.cloud.requests().len()), (CANCELLED, 0), "before it began");
+
         hang(&world, step);
         let error = cancel_when(&app, &request, || world.cloud.counter(step) == 1).unwrap_err();
         assert_eq!(told(&error), CANCELLED, "{step}: {error}");
@@ -80,11 +62,13 @@ fn cancelled() {
     }
 }
 
-/// The same while a certificate that was rejected is replaced (section 5.11): is it the cancellation that is
-/// told, and not what came before it?
+/// The same while a certificate that was rejected is replaced (section 5.11), and for the caller's time limit:
+/// is that what is told, and not what came before it?
 #[test]
-fn cancelled_while_a_certificate_is_replaced() {
-    for step in ["metadata", "issuecredential", "token"] {
+fn while_a_certificate_is_replaced() {
+    for (step, limit) in
+        [("metadata", None), ("issuecredential", None), ("token", None), ("metadata", Some(SHORT))]
+    {
         let world = World::new();
         let app = world.managed_identity(SYSTEM);
         if step != "token" {
@@ -92,11 +76,31 @@ fn cancelled_while_a_certificate_is_replaced() {
         }
         world.cloud.fault(rejected()).unwrap();
         hang(&world, step);
-        let error = cancel_when(&app, &pop(GRAPH), || world.cloud.counter(step) == 2).unwrap_err();
-        assert_eq!(told(&error), CANCELLED, "{step}: {error}");
+        let error = match limit {
+            None => cancel_when(&app, &pop(GRAPH), || world.cloud.counter(step) == 2),
+            limit => app.acquire_token(&pop(GRAPH).with_timeout(limit)),
+        };
+        let error = error.unwrap_err();
+        let expected = if limit.is_none() { CANCELLED } else { TIMED_OUT };
+        assert_eq!(told(&error), expected, "{step}: {error}");
         assert!(is_held_back(&world, step), "{step}");
         assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
     }
+}
+
+/// The same while a caller renews its certificate itself (the design's table, row "certificate life"): does the
+/// next call go on with the old one?
+#[test]
+fn cancelled_while_a_certificate_is_renewed() {
+    let world = World::new();
+    let app = App::new(world.managed_identity_options(SYSTEM).with_background_refresh(false)).unwrap();
+    let first = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
+    world.advance(Duration::from_secs(6 * 24 * 3600 + 60));
+    hang(&world, "metadata");
+    let error = cancel_when(&app, &pop(GRAPH), || world.cloud.counter("metadata") == 2).unwrap_err();
+    assert_eq!(told(&error), CANCELLED, "{error}");
+    assert_eq!(assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap()), first);
+    assert_eq!(calls(&world), [2, 1, 2]);
 }
 
 /// A clock whose waits are ended by cancellation alone.
@@ -247,6 +251,25 @@ fn one_limit_for_all_steps() {
     }
 }
 
+/// Is a service that does not answer asked again, also IMDS (section 7.3; the design's table, row "IMDS
+/// timeouts")? With a clock by which no time passes while it hangs, the limit of the call is that of an attempt.
+#[test]
+fn silence_is_asked_again() {
+    thread::scope(|scope| {
+        for step in ["imds_token", "metadata", "issuecredential", "token"] {
+            scope.spawn(move || {
+                let world = World::new();
+                let clock = Arc::new(Still { start: Instant::now(), slept: TestClock::default() });
+                let app = App::new(world.managed_identity_options(SYSTEM).with_clock(clock.clone())).unwrap();
+                hang(&world, step);
+                let request = if step == "imds_token" { bearer(GRAPH) } else { pop(GRAPH) };
+                app.acquire_token(&request.with_timeout(Some(Duration::from_secs(3)))).unwrap();
+                assert_eq!((world.cloud.counter(step), clock.slept.slept().as_secs()), (2, 1), "{step}");
+            });
+        }
+    });
+}
+
 /// A leader that hangs: does each waiter keep its own time limit and flag; and when the leader gives up, do
 /// those who still wait go on in its place, once for all of them (design, decision 4)? Who wants the same
 /// certificate waits for the same leader, whatever token it wants.
@@ -311,49 +334,4 @@ fn a_hurried_leader() {
         assert_eq!(told(&leader.join().unwrap().unwrap_err()), TIMED_OUT);
     });
     assert_eq!(calls(&world), [2, 1, 1]);
-}
-
-/// An early refresh by the caller itself, with a service that hangs: does the flag end the call as it ends any
-/// other, and does a time limit that is over leave the token that lives (design, decisions 1 and 4)?
-#[test]
-fn early_refresh_by_the_caller() {
-    let world = World::new();
-    let app = App::new(world.managed_identity_options(SYSTEM).with_background_refresh(false)).unwrap();
-    world.cloud.fault(Fault::set("token", json!({"refresh_in": 600}))).unwrap();
-    let first = app.acquire_token(&pop(GRAPH)).unwrap();
-    world.advance(Duration::from_secs(900));
-    hang(&world, "token");
-    let error = cancel_when(&app, &pop(GRAPH), || world.cloud.counter("token") == 2).unwrap_err();
-    assert_eq!(told(&error), CANCELLED, "{error}");
-    assert!(is_held_back(&world, "token"));
-
-    world.advance(Duration::from_secs(31));
-    hang(&world, "token");
-    let kept = app.acquire_token(&pop(GRAPH).with_timeout(Some(SHORT))).unwrap();
-    assert_eq!((kept.source(), kept.access_token()), (TokenSource::Cache, first.access_token()));
-    assert!(is_held_back(&world, "token"));
-
-    world.advance(Duration::from_secs(31));
-    let next = app.acquire_token(&pop(GRAPH)).unwrap();
-    assert_eq!(next.source(), TokenSource::IdentityProvider);
-    assert_eq!(calls(&world), [1, 1, 4]);
-}
-
-/// An early refresh that nobody waits for: is it stopped neither by the flag nor by the limit of the call that
-/// set it off, and the token that lives served meanwhile (section 8.4, where MSAL's goes with the caller)?
-#[test]
-fn early_refresh_in_the_background() {
-    let world = World::new();
-    let app = world.managed_identity(SYSTEM);
-    world.cloud.fault(Fault::set("token", json!({"refresh_in": 600}))).unwrap();
-    let first = app.acquire_token(&pop(GRAPH)).unwrap();
-    world.advance(Duration::from_secs(900));
-    world.cloud.fault(Fault { delay_ms: 500, ..Fault::on("token") }).unwrap();
-    let cancel = Cancel::new();
-    let request = pop(GRAPH).with_cancel(cancel.clone()).with_timeout(Some(Duration::from_millis(300)));
-    let served = app.acquire_token(&request).unwrap();
-    assert_eq!((served.source(), served.access_token()), (TokenSource::Cache, first.access_token()));
-    cancel.cancel();
-    wait_for(|| app.acquire_token(&pop(GRAPH)).unwrap().access_token() != first.access_token());
-    assert_eq!(calls(&world), [1, 1, 2]);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use devcloud::{Cloud, Options, ReceivedRequest, directory};
+use devcloud::{Cloud, Fault, Options, ReceivedRequest, directory};
 use mtlspop::{
     App, AppOptions, AssertionProvider, AssertionRequest, Cancel, Certificate, Clock, Credential,
     ManagedIdentityId, Result, Secret, SignedAssertion, Token, TokenRequest,
@@ -176,6 +176,30 @@ pub fn wait_for(what: impl Fn() -> bool) {
         // Leaves the processor to those who are waited for.
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The next answer of `operation` comes a minute late.
+pub fn hang(world: &World, operation: &str) {
+    world.cloud.fault(Fault { delay_ms: 60_000, ..Fault::on(operation) }).unwrap();
+}
+
+/// Asks on another thread, and raises the flag as soon as `reached`.
+pub fn cancel_when(app: &App, request: &TokenRequest, reached: impl Fn() -> bool) -> Result<Token> {
+    let cancel = Cancel::new();
+    let request = request.clone().with_cancel(cancel.clone());
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| app.acquire_token(&request));
+        wait_for(|| reached() || call.is_finished());
+        cancel.cancel();
+        call.join().unwrap()
+    })
+}
+
+/// Whether the last request for `operation` is still without its answer: who asked has not waited for it.
+pub fn is_held_back(world: &World, operation: &str) -> bool {
+    let requests = world.cloud.requests();
+    let last = requests.iter().rfind(|request| request.operation.as_deref() == Some(operation));
+    last.unwrap().status.is_none()
 }
 
 /// An assertion provider made of a function.
