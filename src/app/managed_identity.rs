@@ -202,6 +202,7 @@ impl ManagedIdentity {
                 // The service does not know the client, or not any more. Once in a while the next call asks the
                 // host again what the name means.
                 if matches!(error.code(), "unauthorized_client" | "invalid_client")
+                    && error.kind() != ErrorKind::Throttled
                     && (claim.is_some() || matches!(certificates.claim_replacement(), Claimed::Yours(_)))
                 {
                     certificates.forget_name(call);
