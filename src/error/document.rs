@@ -101,7 +101,7 @@ fn document() -> String {
              is\n`service_not_available`, or `invalid_client` where the service said that. With a status of 429 or \
              AADSTS50196 the\nnumber is always `MTLSPOP_E_THROTTLED`. These are the ones that people meet:\n\n";
     text += &codes(|row| row.origin == Origin::Service);
-    text += "\n### Never raised here\n\nMSAL has these codes for client credentials too:\n\n| code | because |\n|---|---|\n";
+    text += "\n### Never raised here\n\nMSAL has these codes for client credentials and managed identities too:\n\n| code | because |\n|---|---|\n";
     for (codes, because) in NEVER_RAISED {
         let codes: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
         text += &format!("| {} | {because} |\n", codes.join(", "));
