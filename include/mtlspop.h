@@ -487,6 +487,30 @@ int64_t mtlspop_certificate_not_before(const mtlspop_certificate *certificate);
 int64_t mtlspop_certificate_not_after(const mtlspop_certificate *certificate);
 
 /**
+ * Signs with the private key, wherever it lives: for TLS stacks and protocols other than this library's, also
+ * where the key cannot be exported. Where the key is behind a signer, its callback is called, on this thread.
+ *
+ * Fails with MTLSPOP_E_INVALID_ARGUMENT for an algorithm that this key has not, with
+ * MTLSPOP_E_KEY_UNAVAILABLE where the key cannot sign, and with MTLSPOP_E_CALLBACK where a signer failed.
+ *
+ * @param certificate    the certificate
+ * @param algorithm      its name in JOSE (RFC 7518): PS256, PS384, PS512, RS256, RS384 or RS512 for an RSA
+ *                       key; ES256, ES384 or ES512 for one on P-256, P-384 or P-521
+ * @param message        what to sign: the message itself, not its hash
+ * @param length         the number of its bytes
+ * @param out_signature  receives the signature, yours to free: for RSA as long as the key, with a PSS salt as
+ *                       long as the hash; for ECDSA in DER (X9.62), not r and s side by side
+ * @param out_error      receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_certificate_sign(const mtlspop_certificate *certificate,
+                                        const char *algorithm,
+                                        const uint8_t *message,
+                                        size_t length,
+                                        mtlspop_buffer **out_signature,
+                                        mtlspop_error **out_error);
+
+/**
  * Whether the private key can be exported. It can, unless it lives elsewhere: in hardware, with a signer.
  *
  * @param certificate  the certificate

@@ -434,3 +434,43 @@ fn debug_shows_no_key() {
     let shown = format!("{certificate:?} {:?}", certificate.private_key_pem());
     assert!(shown.contains(certificate.x5t_s256()) && shown.len() < 150, "{shown}");
 }
+
+/// Does openssl find the signatures of every kind of key good, by each name that the key has, and is a name
+/// that it has not an error that lists those it has?
+#[test]
+fn openssl_verifies_what_is_signed() {
+    let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest";
+    let rsa = [
+        ("PS256", 256, pss),
+        ("PS384", 384, pss),
+        ("PS512", 512, pss),
+        ("RS256", 256, ""),
+        ("RS384", 384, ""),
+        ("RS512", 512, ""),
+    ];
+    let ec = |curve: &str| format!("-algorithm EC -pkeyopt ec_paramgen_curve:{curve}");
+    let keys = [
+        ("-algorithm RSA -pkeyopt rsa_keygen_bits:2048".to_owned(), rsa.to_vec()),
+        (ec("P-256"), vec![("ES256", 256, "")]),
+        (ec("P-384"), vec![("ES384", 384, "")]),
+        (ec("P-521"), vec![("ES512", 512, "")]),
+    ];
+    for (kind, algorithms) in keys {
+        let workshop = Workshop::with_certificate(&kind);
+        let certificate =
+            Certificate::from_file(&workshop.path("cert.pem"), Some(&workshop.path("key.pem")), None)
+                .unwrap();
+        workshop.openssl("x509 -in cert.pem -pubkey -noout -out public.pem");
+        workshop.write("message", "a message");
+        for (name, bits, options) in algorithms {
+            workshop.write("signature", certificate.sign(name, b"a message").unwrap());
+            let verified = workshop.openssl(&format!(
+                "dgst -sha{bits} {options} -verify public.pem -signature signature message"
+            ));
+            assert_eq!(verified.trim(), "Verified OK", "{kind} {name}");
+        }
+        let error = certificate.sign("HS256", b"a message").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.message().contains("HS256") && error.message().contains("256"), "{error}");
+    }
+}

@@ -55,7 +55,7 @@ impl AttestationRequest<'_> {
     /// Signs with the key, which itself is not handed out. `algorithm` is a name of RFC 7518; keys that
     /// the library makes are RSA: `PS256`, `PS384`, `PS512`, `RS256`, `RS384` or `RS512`.
     pub fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
-        sign(self.key.as_ref(), algorithm, message)
+        self.key.sign_as(algorithm, message)
     }
 }
 
@@ -66,15 +66,6 @@ impl fmt::Debug for AttestationRequest<'_> {
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }
-}
-
-/// Signs with `key` by the name of the algorithm.
-pub(crate) fn sign(key: &dyn PrivateKey, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
-    let scheme = key.schemes().iter().find(|scheme| scheme.jose_name() == algorithm).ok_or_else(|| {
-        let names: Vec<_> = key.schemes().iter().map(|scheme| scheme.jose_name()).collect();
-        Error::argument(format!("this key cannot sign {algorithm:?}, but {}", names.join(", ")))
-    })?;
-    key.sign(*scheme, message)
 }
 
 impl Attestor<'_> {

@@ -108,6 +108,14 @@ impl Certificate {
         self.0.not_after
     }
 
+    /// Signs with the private key, wherever it lives: for TLS stacks and protocols other than this library's.
+    /// `algorithm` is a name of RFC 7518, section 3.1: `PS256`, `PS384`, `PS512`, `RS256`, `RS384` or `RS512`
+    /// for an RSA key, `ES256`, `ES384` or `ES512` for one on P-256, P-384 or P-521. PSS salts are as long as
+    /// the hash; ECDSA signatures are DER (X9.62), as TLS wants them.
+    pub fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
+        self.0.key.sign_as(algorithm, message)
+    }
+
     pub(crate) fn key(&self) -> &Arc<dyn PrivateKey> {
         &self.0.key
     }

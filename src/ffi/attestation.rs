@@ -9,7 +9,7 @@ use super::error::mtlspop_error;
 use super::guard::{guard, guard_or, mtlspop_status};
 use super::handle::{Handle, Out, value};
 use super::text::{Lent, bytes, lend, no_length, required};
-use crate::attestation::{AttestationProvider, AttestationRequest, no_token, sign};
+use crate::attestation::{AttestationProvider, AttestationRequest, no_token};
 use crate::error::Result;
 use crate::key::PrivateKey;
 use crate::runtime::Cancel;
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn mtlspop_attestation_op_sign(
             let out = Out::new(out_signature, "out_signature")?;
             let key = &value(operation, "operation")?.question.key;
             let algorithm = required(algorithm, "algorithm")?;
-            let signature = sign(key.as_ref(), algorithm, bytes(message, length, "message")?)?;
+            let signature = key.sign_as(algorithm, bytes(message, length, "message")?)?;
             out.set(BufferValue::new(&signature));
             Ok(())
         })

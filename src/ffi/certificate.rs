@@ -289,6 +289,41 @@ pub unsafe extern "C" fn mtlspop_certificate_not_after(certificate: *const mtlsp
     guard_or(0, || Ok(unix_seconds(unsafe { value(certificate, "certificate") }?.certificate.not_after())))
 }
 
+/// Signs with the private key, wherever it lives: for TLS stacks and protocols other than this library's, also
+/// where the key cannot be exported. Where the key is behind a signer, its callback is called, on this thread.
+///
+/// Fails with MTLSPOP_E_INVALID_ARGUMENT for an algorithm that this key has not, with
+/// MTLSPOP_E_KEY_UNAVAILABLE where the key cannot sign, and with MTLSPOP_E_CALLBACK where a signer failed.
+///
+/// @param certificate    the certificate
+/// @param algorithm      its name in JOSE (RFC 7518): PS256, PS384, PS512, RS256, RS384 or RS512 for an RSA
+///                       key; ES256, ES384 or ES512 for one on P-256, P-384 or P-521
+/// @param message        what to sign: the message itself, not its hash
+/// @param length         the number of its bytes
+/// @param out_signature  receives the signature, yours to free: for RSA as long as the key, with a PSS salt as
+///                       long as the hash; for ECDSA in DER (X9.62), not r and s side by side
+/// @param out_error      receives the error, yours to free; may be NULL
+/// @return MTLSPOP_OK or the error's status
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_certificate_sign(
+    certificate: *const mtlspop_certificate,
+    algorithm: *const c_char,
+    message: *const u8,
+    length: usize,
+    out_signature: *mut *mut mtlspop_buffer,
+    out_error: *mut *mut mtlspop_error,
+) -> mtlspop_status {
+    unsafe {
+        guard(out_error, || {
+            let out = Out::new(out_signature, "out_signature")?;
+            let certificate = &value(certificate, "certificate")?.certificate;
+            let message = bytes(message, length, "message")?;
+            out.set(BufferValue::new(&certificate.sign(required(algorithm, "algorithm")?, message)?));
+            Ok(())
+        })
+    }
+}
+
 /// Whether the private key can be exported. It can, unless it lives elsewhere: in hardware, with a signer.
 ///
 /// @param certificate  the certificate

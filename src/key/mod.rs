@@ -31,6 +31,16 @@ pub(crate) trait PrivateKey: Send + Sync + fmt::Debug {
     /// Hashes and signs `message`. PSS salts are as long as the hash; ECDSA signatures are DER.
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>>;
 
+    /// The same by the name that `algorithm` has in JOSE (RFC 7518, section 3.1).
+    fn sign_as(&self, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
+        let scheme = self.schemes().iter().find(|scheme| scheme.jose_name() == algorithm);
+        let scheme = scheme.ok_or_else(|| {
+            let names: Vec<_> = self.schemes().iter().map(|scheme| scheme.jose_name()).collect();
+            Error::argument(format!("this key cannot sign {algorithm:?}, but {}", names.join(", ")))
+        })?;
+        self.sign(*scheme, message)
+    }
+
     /// Whether code of the caller runs when it signs.
     fn calls_back(&self) -> bool {
         false

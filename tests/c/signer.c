@@ -135,6 +135,7 @@ static void tokens_and_calls(const char *chain, const char *key, int bearer)
     mtlspop_certificate *certificate;
     mtlspop_buffer *buffer = (void *)&hsm;
     mtlspop_error *error = NULL;
+    const char *algorithm;
 
     hsm.key = key;
     app = signer_app(chain, sign, &hsm);
@@ -167,6 +168,19 @@ static void tokens_and_calls(const char *chain, const char *key, int bearer)
     mtlspop_error_free(error);
     CHECK(mtlspop_certificate_export_pkcs12(certificate, "", MTLSPOP_PKCS12_MODERN, &buffer, NULL) ==
           MTLSPOP_E_KEY_UNAVAILABLE);
+    /* The key cannot leave, but it signs for whoever has the certificate. */
+    algorithm = bearer ? "RS256" : "ES256";
+    hsm.refuses = NULL;
+    hsm.calls = 0;
+    CHECK_OK(mtlspop_certificate_sign(certificate, algorithm, (const uint8_t *)"message", 7, &buffer, &error), error);
+    CHECK(mtlspop_buffer_data(buffer, NULL) != NULL && hsm.calls == 1);
+    mtlspop_buffer_free(buffer);
+    hsm.refuses = algorithm;
+    CHECK(mtlspop_certificate_sign(certificate, algorithm, NULL, 0, &buffer, &error) == MTLSPOP_E_CALLBACK);
+    CHECK(buffer == NULL);
+    CHECK_CONTAINS(mtlspop_error_message(error), "this HSM cannot do that");
+    mtlspop_error_free(error);
+    CHECK(mtlspop_certificate_sign(certificate, "HS256", NULL, 0, &buffer, NULL) == MTLSPOP_E_INVALID_ARGUMENT);
     CHECK(hsm.destroyed == 0);
     mtlspop_certificate_free(certificate);
     CHECK(hsm.destroyed == 1);
