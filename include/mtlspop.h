@@ -39,8 +39,9 @@
  *             Most freed handles and handles of another type are found out, too; do not rely on it.
  * Threads     Any number of threads may share an app, tokens, certificates, responses and errors, and
  *             a request that none of them is changing. One thread at a time may use options or change
- *             a request. Calls block; in the background there is only an app's early refresh,
- *             and for a moment the look-up of a name that nobody waits for any more.
+ *             a request. Calls block; in the background there is only an app's early refresh of tokens
+ *             and renewal of binding certificates, and for a moment the look-up of a name that nobody
+ *             waits for any more.
  * Callbacks   userdata comes first, and destroy(userdata) is called exactly once, when the library is
  *             done with it, also if the call it was given to failed. They run on the thread of the
  *             call that needs them, with no lock held, unless their type says otherwise. No
@@ -749,7 +750,7 @@ const char *mtlspop_assertion_op_fmi_path(const mtlspop_assertion_op *operation)
 const char *mtlspop_assertion_op_correlation_id(const mtlspop_assertion_op *operation);
 
 /**
- * The time the call has left.
+ * The time the call had left when the callback was called; it does not count down.
  *
  * @param operation  the question
  * @return milliseconds, -1 where the call has no limit
@@ -799,8 +800,8 @@ void mtlspop_assertion_op_set_error(mtlspop_assertion_op *operation, const char 
  * Called on the thread that asks for a token, inside that call, with no lock held (on the app's
  * background thread only where mtlspop_app_options_set_background_refresh() asked for it), and only when a
  * certificate is to be issued; threads and, with a binding store, processes that need the same certificate
- * wait for it, each as long as its own time allows. It may call other apps, but not ask this app for a bound token: that is an
- * error. No exception may leave it.
+ * wait for it, each as long as its own time allows. It may call other apps, but not ask one with
+ * attestation for a bound token of the same identity: that is an error. No exception may leave it.
  *
  * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK, the code attestation_failed
  * and the text of mtlspop_attestation_op_set_error(). No certificate for a key that is not attested is
@@ -862,7 +863,7 @@ mtlspop_status mtlspop_attestation_op_sign(const mtlspop_attestation_op *operati
 const char *mtlspop_attestation_op_correlation_id(const mtlspop_attestation_op *operation);
 
 /**
- * The time the call has left.
+ * The time the call had left when the callback was called; it does not count down.
  *
  * @param operation  the question
  * @return milliseconds, -1 where the call has no limit
@@ -1335,6 +1336,9 @@ void mtlspop_app_options_set_metrics(mtlspop_app_options *options,
  * @param options  the settings; NULL is fine
  */
 void mtlspop_app_options_free(mtlspop_app_options *options);
+
+/* ==== App options of managed identities, and where their certificates are kept ================ */
+
 /**
  * Names a user-assigned managed identity by its client id.
  *
@@ -1389,7 +1393,7 @@ void mtlspop_app_options_set_probe_timeout_ms(mtlspop_app_options *options,
  * certificates and tokens of apps without attestation. Bearer tokens are not affected.
  *
  * @param options   settings for a managed identity
- * @param callback  called when a certificate is issued, never while one is in use
+ * @param callback  called whenever a certificate is to be issued, for renewals, too
  * @param userdata  passed to callback
  * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
  */
@@ -1397,6 +1401,7 @@ void mtlspop_app_options_set_attestation(mtlspop_app_options *options,
                                          mtlspop_attestation_callback callback,
                                          void *userdata,
                                          mtlspop_destroy destroy);
+
 /**
  * Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
  *
@@ -1552,10 +1557,13 @@ void mtlspop_app_options_set_federated_token_file(mtlspop_app_options *options,
 /* ==== App: one identity with its caches and connections ====================================== */
 
 /**
- * Makes an app. Checks the settings; sends nothing.
+ * Makes an app. Checks the settings; sends nothing. A callback for the secret of a binding store is called
+ * here.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for the first bad value of a setter and for settings that are
- * missing or contradict each other, MTLSPOP_E_NOT_SUPPORTED for an authority this version cannot use.
+ * missing or contradict each other, MTLSPOP_E_NOT_SUPPORTED for an authority this version cannot use and an
+ * identity that this host's source of managed identity cannot serve, MTLSPOP_E_CALLBACK where the callback
+ * for the secret failed.
  *
  * @param options    the settings; copied, so they may be freed
  * @param out_app    receives the app, yours to free
@@ -1693,9 +1701,9 @@ void mtlspop_cancel_free(mtlspop_cancel *cancel);
  * Tells which service vouches for this host's managed identity, and how strong the binding of its tokens
  * can be, as MSAL's GetManagedIdentityCapabilitiesAsync() does. Acquires nothing. Blocks.
  *
- * Where the environment does not name the source, the instance metadata service is probed. A source that
- * was found is remembered as long as the process lives, that there is none for a minute. That there is
- * none is a result, too: MTLSPOP_SOURCE_NONE, with the reason. Acquiring tokens does not depend on it,
+ * Where the environment does not name the source, the instance metadata service is probed. That it
+ * has IMDSv2 is remembered as long as the process lives, anything less for a minute. That there is no
+ * source is a result, too: MTLSPOP_SOURCE_NONE, with the reason. Acquiring tokens does not depend on it,
  * unless mtlspop_token_request_set_min_strength() asks for it.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for the app of a confidential client, MTLSPOP_E_TIMEOUT,

@@ -41,6 +41,10 @@ enum Wanted<'a> {
 const RENEWAL_TIME: Duration = Duration::from_secs(30);
 /// What it may take where nobody waits: IMDS that is being updated is back within 70 s.
 const BACKGROUND_RENEWAL_TIME: Duration = Duration::from_secs(120);
+/// The host said what the name means when the certificate was minted.
+const JUST_NAMED: Duration = Duration::from_secs(60);
+/// What finding out what a name means may take, in a call that has an error already.
+const NAMING_TIME: Duration = Duration::from_secs(10);
 /// A certificate is not suspected in its first minutes: a service that resets every connection would
 /// otherwise cost a new key and certificate for each call.
 const ABOVE_SUSPICION: Duration = Duration::from_secs(5 * 60);
@@ -75,13 +79,31 @@ impl BindingCertificates<'_> {
         self.caches.bindings.claim_replacement(&self.name(), &self.core.clock)
     }
 
-    /// Has the next call ask the host what the name means: an identity that was made anew has another client
-    /// id under the same name.
-    pub(super) fn forget_name(&self, call: &Call) {
-        self.caches.bindings.forget_name(&self.name());
-        if let Some(store) = self.core.binding_store.as_deref() {
-            store.forget_name(&self.name(), &call.log);
+    /// Asks the host, once in a while, whether the name means another identity than that of `binding`: one
+    /// that was made anew has another client id under the same name. Where the host does not answer, the
+    /// name means what it meant.
+    pub(super) fn means_another(&self, binding: &Binding, call: &Call) -> bool {
+        let (name, bindings) = (self.name(), &self.caches.bindings);
+        if self.core.clock.now() < binding.minted + JUST_NAMED {
+            return false;
         }
+        let Some(_claim) = bindings.claim_naming(&name, &self.core.clock) else { return false };
+        let asked = self.core.pool.direct().and_then(|client| {
+            imds_v2::platform_metadata(self.imds, &client, self.id, &call.limited(NAMING_TIME))
+        });
+        let Ok(metadata) = asked else { return false };
+        let identity = self.identity(&metadata.client_id);
+        if metadata.client_id == binding.client_id || bindings.identity(&name).as_ref() == Some(&identity) {
+            return false;
+        }
+        self.core.log.warn("managed_identity", || {
+            "the identity was made anew: its name means another client id".to_owned()
+        });
+        bindings.name(&name, &identity);
+        if let Some(store) = self.core.binding_store.as_deref() {
+            store.name(&name, &identity, &call.log);
+        }
+        true
     }
 
     /// Whether there is a certificate that should be renewed while nobody waits for it.
@@ -206,7 +228,10 @@ impl BindingCertificates<'_> {
         let name = self.name();
         let known = self.caches.bindings.identity(&name);
         let identity = known.or_else(|| store.identity(&name, &call.log))?;
-        let binding = self.stored_for(&identity, wanted, call)?;
+        // Memory may know the identity by another name, and have a newer one.
+        let in_memory =
+            self.caches.bindings.of_identity(&identity).filter(|binding| self.accepts(binding, wanted));
+        let binding = in_memory.or_else(|| self.stored_for(&identity, wanted, call))?;
         self.caches.bindings.name(&name, &identity);
         Some(binding)
     }
@@ -233,6 +258,9 @@ impl BindingCertificates<'_> {
         let Some(store) = self.core.binding_store.as_deref() else { return };
         let (name, bindings) = (self.name(), &self.caches.bindings);
         let Some(identity) = bindings.identity(&name) else { return };
+        if bindings.of_identity(&identity).is_none_or(|known| !known.is(binding)) {
+            return;
+        }
         if bindings.note_stored(&identity, store.directory()) && store.load(&identity, call).is_none() {
             store.save_if_free(&identity, binding, call);
         }

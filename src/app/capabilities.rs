@@ -15,9 +15,9 @@ impl App {
     /// Which service vouches for this host's managed identity, and how strong the binding of its tokens can
     /// be. Acquires nothing.
     ///
-    /// Where the environment does not name the source, the instance metadata service is probed. A source
-    /// that was found is remembered as long as the process lives, that there is none for a minute. Acquiring
-    /// tokens does not depend on it: that neither probes nor looks at what a probe found, unless
+    /// Where the environment does not name the source, the instance metadata service is probed. That it
+    /// has IMDSv2 is remembered as long as the process lives, anything less for a minute. Acquiring tokens
+    /// does not depend on it: that neither probes nor looks at what a probe found, unless
     /// [`TokenRequest::with_min_strength`] asks for it.
     pub fn managed_identity_capabilities(
         &self,

@@ -174,7 +174,7 @@ impl ManagedIdentity {
         let mut binding = certificates.current(call)?;
         let mut rejected: Vec<Arc<Binding>> = Vec::new();
         let mut claim: Option<Claim> = None;
-        let (mut others, mut asked_again) = (0, false);
+        let (mut others, mut asked_again, mut renamed) = (0, false, false);
         loop {
             let error = match ask(&binding) {
                 Err(error) => error,
@@ -199,15 +199,16 @@ impl ManagedIdentity {
                 }
             }
             if others >= worth_replacing(&error, &binding, core.clock.now()) {
-                // The service does not know the client, or not any more. Once in a while the next call asks the
-                // host again what the name means.
-                if matches!(error.code(), "unauthorized_client" | "invalid_client")
-                    && error.kind() != ErrorKind::Throttled
-                    && (claim.is_some() || matches!(certificates.claim_replacement(), Claimed::Yours(_)))
-                {
-                    certificates.forget_name(call);
+                // The service does not know the client: its name may mean another one by now.
+                let unknown = matches!(error.code(), "unauthorized_client" | "invalid_client");
+                if unknown && others == 0 && error.kind() != ErrorKind::Throttled && !renamed {
+                    renamed = true;
+                    if certificates.means_another(&binding, call) {
+                        binding = certificates.current(call)?;
+                        continue;
+                    }
                 }
-                return Err(error);
+                return Err(given_up(call, claim, error));
             }
             if others == 0 {
                 claim = match certificates.claim_replacement() {
@@ -217,6 +218,7 @@ impl ManagedIdentity {
                     Claimed::Paused => return Err(error),
                 };
             } else if call.sleep(BACK_OFF).is_err() {
+                call.note_cut_short();
                 return Err(given_up(call, claim, error));
             }
             core.log.warn("managed_identity", || {
@@ -324,14 +326,16 @@ const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.
 const BACK_OFF: Duration = Duration::from_secs(2);
 
-/// What a call ends with that could not go on: its own end, or else `error`. One that was cancelled or has
-/// no time left lets others try what it could not.
+/// What a call ends with that could not go on: its own end, or else `error`. One that was cancelled or had
+/// too little time lets others try what it could not.
 fn given_up(call: &Call, claim: Option<Claim>, error: Error) -> Error {
-    let Err(own) = call.check() else { return error };
-    if let Some(claim) = claim {
+    let own = call.check().err();
+    if let Some(claim) = claim
+        && (own.is_some() || call.was_cut_short())
+    {
         claim.done();
     }
-    own
+    own.unwrap_or(error)
 }
 
 /// Refuses additions that would make another request of it.

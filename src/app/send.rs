@@ -39,8 +39,10 @@ impl App {
         let token_request = token_request
             .clone()
             .with_claims(claims)
-            // With a hash, a token of before the challenge might be served.
+            // With a hash, a token of before the challenge might be served; forced, Service Fabric is not told
+            // which one was rejected.
             .with_access_token_hash_to_refresh("")
+            .with_force_refresh(false)
             .with_timeout(call.remaining())
             .with_cancel(call.cancel.clone());
         let token = self.acquire_token(&token_request).map_err(|error| {

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 pub(crate) use cache::AttestationCache;
 
 /// Has the binding key of a managed identity attested. It is called on the thread of the caller, inside
-/// the call, with no lock held: when a certificate is issued, never while one is in use. Whoever needs the
+/// the call, with no lock held: whenever a certificate is to be issued, for renewals, too. Whoever needs the
 /// same certificate, in this process or with the same binding store, waits for it.
 pub trait AttestationProvider: Send + Sync {
     /// The attestation service's token about the key: a compact JWT.
@@ -96,12 +96,17 @@ impl Attestor<'_> {
             cancel: &call.cancel,
             key,
         });
+        // A token that came too late for this call is there for the next.
+        if let Ok(token) = &answer
+            && !token.expose().trim().is_empty()
+        {
+            self.cache.put(name, token);
+        }
         call.check()?;
         let token = answer.map_err(failed)?;
         if token.expose().trim().is_empty() {
             return Err(no_token("the attestation callback reported success but set no token"));
         }
-        self.cache.put(name, &token);
         Ok(token)
     }
 }

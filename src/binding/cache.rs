@@ -36,12 +36,15 @@ struct Known {
     waiting_key: Option<Arc<dyn PrivateKey>>,
     renewal: Claims,
     replacement: Claims,
+    naming: Claims,
     /// The directories of the stores that have `binding`.
     stored_in: Vec<Box<Path>>,
 }
 
 /// Seconds between two tries to renew a certificate that still works.
 const RENEWAL_PAUSE: i64 = 30;
+/// Seconds between two questions to the host what a name means that has a meaning.
+const NAMING_PAUSE: i64 = 60;
 /// Seconds in which no other certificate is tried after new ones have been rejected as well.
 const REPLACEMENT_PAUSE: i64 = 60;
 
@@ -106,6 +109,11 @@ impl BindingCache {
         claims.ask(clock, REPLACEMENT_PAUSE)
     }
 
+    /// The same for asking the host again what `name` means.
+    pub(crate) fn claim_naming(&self, name: &str, clock: &Arc<dyn Clock>) -> Option<Claim> {
+        self.of_known(name, |known| known.naming.clone())?.claim(clock, NAMING_PAUSE)
+    }
+
     /// Notes that the store in `directory` has the certificate of `identity`. `false` where it was known.
     pub(crate) fn note_stored(&self, identity: &str, directory: &Path) -> bool {
         self.with(identity, |known| {
@@ -120,13 +128,6 @@ impl BindingCache {
     /// Notes that `name` means `identity` in the store in `directory`. `false` where it was known.
     pub(crate) fn note_name_stored(&self, name: &str, identity: &str, directory: &Path) -> bool {
         self.lock().stored_names.insert((name.to_owned(), identity.to_owned(), directory.into()))
-    }
-
-    /// Forgets what `name` means, and that a store knows it.
-    pub(crate) fn forget_name(&self, name: &str) {
-        let mut state = self.lock();
-        state.identities.remove(name);
-        state.stored_names.retain(|(known, _, _)| known != name);
     }
 
     /// Resolves `name` once, however many callers ask at the same time.

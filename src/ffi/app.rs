@@ -25,10 +25,13 @@ impl Handle for mtlspop_app {
     const TAG: u64 = 0x6d74_6c73_5f41_5050;
 }
 
-/// Makes an app. Checks the settings; sends nothing.
+/// Makes an app. Checks the settings; sends nothing. A callback for the secret of a binding store is called
+/// here.
 ///
 /// Fails with MTLSPOP_E_INVALID_ARGUMENT for the first bad value of a setter and for settings that are
-/// missing or contradict each other, MTLSPOP_E_NOT_SUPPORTED for an authority this version cannot use.
+/// missing or contradict each other, MTLSPOP_E_NOT_SUPPORTED for an authority this version cannot use and an
+/// identity that this host's source of managed identity cannot serve, MTLSPOP_E_CALLBACK where the callback
+/// for the secret failed.
 ///
 /// @param options    the settings; copied, so they may be freed
 /// @param out_app    receives the app, yours to free

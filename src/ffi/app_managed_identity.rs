@@ -82,7 +82,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_probe_timeout_ms(
 /// certificates and tokens of apps without attestation. Bearer tokens are not affected.
 ///
 /// @param options   settings for a managed identity
-/// @param callback  called when a certificate is issued, never while one is in use
+/// @param callback  called whenever a certificate is to be issued, for renewals, too
 /// @param userdata  passed to callback
 /// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
 #[unsafe(no_mangle)]

@@ -215,7 +215,7 @@ pub unsafe extern "C" fn mtlspop_assertion_op_correlation_id(
     unsafe { text(operation, 6, |op| Some(&op.correlation_id)) }
 }
 
-/// The time the call has left.
+/// The time the call had left when the callback was called; it does not count down.
 ///
 /// @param operation  the question
 /// @return milliseconds, -1 where the call has no limit

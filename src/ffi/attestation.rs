@@ -26,8 +26,8 @@ pub struct mtlspop_attestation_op {
 /// Called on the thread that asks for a token, inside that call, with no lock held (on the app's
 /// background thread only where mtlspop_app_options_set_background_refresh() asked for it), and only when a
 /// certificate is to be issued; threads and, with a binding store, processes that need the same certificate
-/// wait for it, each as long as its own time allows. It may call other apps, but not ask this app for a bound token: that is an
-/// error. No exception may leave it.
+/// wait for it, each as long as its own time allows. It may call other apps, but not ask one with
+/// attestation for a bound token of the same identity: that is an error. No exception may leave it.
 ///
 /// Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK, the code attestation_failed
 /// and the text of mtlspop_attestation_op_set_error(). No certificate for a key that is not attested is
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn mtlspop_attestation_op_correlation_id(
     unsafe { text(operation, 2, |op| &op.correlation_id) }
 }
 
-/// The time the call has left.
+/// The time the call had left when the callback was called; it does not count down.
 ///
 /// @param operation  the question
 /// @return milliseconds, -1 where the call has no limit

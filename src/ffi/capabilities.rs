@@ -57,9 +57,9 @@ impl Handle for mtlspop_capabilities {
 /// Tells which service vouches for this host's managed identity, and how strong the binding of its tokens
 /// can be, as MSAL's GetManagedIdentityCapabilitiesAsync() does. Acquires nothing. Blocks.
 ///
-/// Where the environment does not name the source, the instance metadata service is probed. A source that
-/// was found is remembered as long as the process lives, that there is none for a minute. That there is
-/// none is a result, too: MTLSPOP_SOURCE_NONE, with the reason. Acquiring tokens does not depend on it,
+/// Where the environment does not name the source, the instance metadata service is probed. That it
+/// has IMDSv2 is remembered as long as the process lives, anything less for a minute. That there is no
+/// source is a result, too: MTLSPOP_SOURCE_NONE, with the reason. Acquiring tokens does not depend on it,
 /// unless mtlspop_token_request_set_min_strength() asks for it.
 ///
 /// Fails with MTLSPOP_E_INVALID_ARGUMENT for the app of a confidential client, MTLSPOP_E_TIMEOUT,

@@ -205,6 +205,29 @@ fn the_wait_for_another_process_counts() {
     assert_eq!(world.cloud.counter("issuecredential"), 1);
 }
 
+/// An app asks by a name that memory does not know and its store does: does it get the newer certificate that
+/// memory has for that identity, rather than put the stored one in its place?
+#[test]
+fn memory_is_asked_before_the_store() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let program = |identity| Program { identity, ..Program::new(&world, directory.path()) };
+    let older = program(directory::USER_ASSIGNED_CLIENT_ID).run().0;
+    assert_eq!(program(directory::USER_ASSIGNED_RESOURCE_ID).run().0, older);
+    let env: Arc<HashMap<_, _>> = Arc::new(world.cloud.env().into_iter().collect());
+    let options = |id| AppOptions::managed_identity(id).with_env(env.clone());
+    let by_client = options(ManagedIdentityId::ClientId(directory::USER_ASSIGNED_CLIENT_ID.into()));
+    let newer = assert_bound(&App::new(by_client).unwrap().acquire_token(&pop(GRAPH)).unwrap());
+    let by_resource = options(ManagedIdentityId::ResourceId(directory::USER_ASSIGNED_RESOURCE_ID.into()));
+    let store = BindingStore::unencrypted(directory.path().join("store"));
+    let app = App::new(by_resource.with_binding_store(store)).unwrap();
+    for resource in [GRAPH, "https://vault.azure.net"] {
+        assert_eq!(assert_bound(&app.acquire_token(&pop(resource)).unwrap()), newer);
+    }
+    assert_ne!(older, [newer]);
+    assert_eq!(world.cloud.counter("issuecredential"), 2);
+}
+
 /// Is a directory that others may enter an error of `App::new`, a store for a confidential client, too; a
 /// directory that cannot be made a warning; and a store no matter to Bearer tokens?
 #[test]

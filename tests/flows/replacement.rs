@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use devcloud::{Close, Fault};
+use devcloud::{Close, Fault, directory};
 use mtlspop::{App, BindingStore, Cancel, ErrorKind, ManagedIdentityId, TokenSource};
 
 use crate::support::{GRAPH, World, assert_bound, pop, wait_for};
@@ -16,8 +16,9 @@ fn rejected(times: u32) -> Fault {
     Fault { times, body, ..Fault::status("token", 401) }
 }
 
-/// The token service does not know the client (its identity was made anew): is the host asked once what the
-/// name means, the store not believed, and a certificate minted only if it means something else?
+/// The token service does not know the client: is the host asked what the name means, once a minute, nothing
+/// changed where that is the same or the host does not answer, other resources not held up; and where it means
+/// another identity (one that was made anew), a certificate asked for that one, by who has a store, too?
 #[test]
 fn the_name_is_asked_for_again() {
     let world = World::new();
@@ -26,21 +27,39 @@ fn the_name_is_asked_for_again() {
     let app = App::new(world.managed_identity_options(SYSTEM).with_binding_store(store)).unwrap();
     let first = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
     let forced = pop(GRAPH).with_force_refresh(true);
-    let unknown = r#"{"error":"unauthorized_client","error_description":"AADSTS700016: not found"}"#;
-    let unknown = |times| Fault { times, body: Some(unknown.to_owned()), ..Fault::status("token", 400) };
+    let unknown = || {
+        let body = r#"{"error":"unauthorized_client","error_description":"AADSTS700016: not found"}"#;
+        world.cloud.fault(Fault { body: Some(body.to_owned()), ..Fault::status("token", 400) }).unwrap();
+        app.acquire_token(&forced).unwrap_err()
+    };
+    let counts = || (world.cloud.counter("metadata"), world.cloud.counter("issuecredential"));
     let names = || {
         let files = std::fs::read_dir(directory.path().join("store")).unwrap();
-        files.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "name").count()
+        let mut files = files.map(|entry| entry.unwrap().path());
+        let name = files.find(|path| path.extension().unwrap() == "name").unwrap();
+        std::fs::read_to_string(name).unwrap()
     };
-    world.cloud.fault(unknown(3)).unwrap();
-    assert_eq!(app.acquire_token(&forced).unwrap_err().code(), "unauthorized_client");
-    assert_eq!((world.cloud.counter("metadata"), names()), (1, 0));
+    assert_eq!((unknown().code(), counts()), ("unauthorized_client", (1, 1)), "it was asked just now");
+    world.advance(Duration::from_secs(61));
     for _ in 0..2 {
-        assert_eq!(app.acquire_token(&forced).unwrap_err().code(), "unauthorized_client");
-        assert_eq!((world.cloud.counter("metadata"), names()), (2, 1), "once, not with every call");
+        assert_eq!(unknown().code(), "unauthorized_client");
+        assert_eq!(counts(), (2, 1), "once, not with every call");
     }
-    assert_eq!(assert_bound(&app.acquire_token(&forced).unwrap()), first);
-    assert_eq!((world.cloud.counter("metadata"), world.cloud.counter("issuecredential")), (2, 1));
+    world.advance(Duration::from_secs(61));
+    world.cloud.fault(Fault { times: 9, ..Fault::status("metadata", 503) }).unwrap();
+    assert_eq!(unknown().code(), "unauthorized_client");
+    world.cloud.clear_faults();
+    assert_eq!(assert_bound(&app.acquire_token(&pop(VAULT)).unwrap()), first);
+    assert!(names().contains(directory::SYSTEM_ASSIGNED_CLIENT_ID));
+
+    world.advance(Duration::from_secs(61));
+    let (asked, issued) = counts();
+    let anew = serde_json::json!({ "clientId": directory::USER_ASSIGNED_CLIENT_ID });
+    world.cloud.fault(Fault { times: 2, ..Fault::set("metadata", anew) }).unwrap();
+    // devcloud issues no certificate for another identity than it has; that it is asked is what counts.
+    assert_eq!(unknown().code(), "managed_identity_request_failed");
+    assert_eq!(counts(), (asked + 2, issued + 1));
+    assert!(names().contains(directory::USER_ASSIGNED_CLIENT_ID), "{}", names());
 }
 
 /// A store has an older certificate than memory (another app renewed it): does the older one stay where it is

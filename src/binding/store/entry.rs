@@ -1,6 +1,6 @@
 //! What the files of a store say: a versioned format, whose content is encrypted where there is a secret.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
@@ -15,6 +15,7 @@ use crate::binding::{Binding, Certificate, renewal_time};
 use crate::clock::{from_unix_seconds, unix_seconds};
 use crate::error::Error;
 use crate::key::SoftwareKey;
+use crate::runtime::PerProcess;
 use crate::secret::SecretBytes;
 
 /// No entry comes near it.
@@ -73,7 +74,7 @@ struct Name {
 /// The secret, and the keys that were derived from it: that takes a good part of a second.
 pub(super) struct Keys {
     secret: SecretBytes,
-    derived: Mutex<Vec<Derived>>,
+    derived: PerProcess<Mutex<Vec<Derived>>>,
 }
 
 #[derive(Clone)]
@@ -218,12 +219,13 @@ fn aad(identity: &str) -> Aad<Vec<u8>> {
 
 impl Keys {
     pub(super) fn new(secret: SecretBytes) -> Self {
-        Self { secret, derived: Mutex::default() }
+        Self { secret, derived: PerProcess::new(Mutex::default) }
     }
 
     /// The key to encrypt with, and its salt: one that was derived before, where there is one.
     fn newest(&self) -> Result<(Vec<u8>, RandomizedNonceKey)> {
-        let known = self.lock().iter().rev().find(|known| known.iterations == ITERATIONS).cloned();
+        let known =
+            self.with(|derived| derived.iter().rev().find(|known| known.iterations == ITERATIONS).cloned());
         let salt = known.map_or_else(|| Uuid::new_v4().into_bytes().to_vec(), |known| known.salt);
         let key = self.derived(&salt, ITERATIONS)?;
         Ok((salt, key))
@@ -231,7 +233,7 @@ impl Keys {
 
     fn derived(&self, salt: &[u8], iterations: u32) -> Result<RandomizedNonceKey> {
         let is_it = |known: &&Derived| known.salt == salt && known.iterations == iterations;
-        let known = self.lock().iter().find(is_it).map(|known| known.key.clone());
+        let known = self.with(|derived| derived.iter().find(is_it).map(|known| known.key.clone()));
         let key = match known {
             Some(key) => key,
             None => {
@@ -239,19 +241,20 @@ impl Keys {
                     iterations.try_into().map_err(|_| damaged("its key is derived without iterations"))?;
                 let mut key = Zeroizing::new([0; 32]);
                 pbkdf2::derive(PBKDF2_HMAC_SHA256, rounds, salt, self.secret.expose(), &mut *key);
-                let mut derived = self.lock();
-                if derived.len() == MOST_DERIVED {
-                    derived.remove(0);
-                }
-                derived.push(Derived { salt: salt.to_vec(), iterations, key: key.clone() });
+                self.with(|derived| {
+                    if derived.len() == MOST_DERIVED {
+                        derived.remove(0);
+                    }
+                    derived.push(Derived { salt: salt.to_vec(), iterations, key: key.clone() });
+                });
                 key
             }
         };
         RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| cannot_write())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Derived>> {
-        self.derived.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(&self, use_it: impl FnOnce(&mut Vec<Derived>) -> T) -> T {
+        use_it(&mut self.derived.get().lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -21,7 +21,7 @@ use super::{Binding, Lifetime, hex, lifetime};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
-use crate::runtime::Call;
+use crate::runtime::{Call, PerProcess};
 use crate::secret::SecretBytes;
 pub(crate) use directory::FileLock;
 use directory::{Directory, Problem};
@@ -53,7 +53,7 @@ enum Protection {
 struct Source {
     provide: Box<StoreSecretFn>,
     /// The threads that are being asked.
-    asking: Mutex<Vec<ThreadId>>,
+    asking: PerProcess<Mutex<Vec<ThreadId>>>,
     keys: OnceCell<Keys>,
 }
 
@@ -72,7 +72,7 @@ impl BindingStore {
 
     /// The same with a secret that is asked for by [`App::new`](crate::App::new), until it was given once.
     pub fn encrypted_with(directory: impl Into<PathBuf>, provide: Box<StoreSecretFn>) -> Self {
-        let source = Source { provide, asking: Mutex::default(), keys: OnceCell::new() };
+        let source = Source { provide, asking: PerProcess::new(Mutex::default), keys: OnceCell::new() };
         let (directory, protection) = (directory.into(), Protection::Encrypted(Arc::new(source)));
         Self { directory, protection, host: this_host() }
     }
@@ -122,13 +122,6 @@ impl BindingStore {
             self.with_lock(name, log, |directory| {
                 directory.replace(&self.file(name, NAME), &entry::write_name(name, identity))
             });
-        }
-    }
-
-    /// Forgets what `name` means.
-    pub(crate) fn forget_name(&self, name: &str, log: &Logger) {
-        if self.identity(name, log).is_some() {
-            self.with_lock(name, log, |directory| directory.remove(&self.file(name, NAME)));
         }
     }
 
@@ -192,14 +185,25 @@ impl BindingStore {
         sealed.inspect_err(said).ok()
     }
 
-    /// Keys of identities that nobody asks for any more must not lie there for ever.
+    /// Keys of identities that nobody asks for any more must not lie there for ever. Those that another
+    /// process is writing are not among them.
     fn remove_expired(&self, directory: &Directory, now: i64, log: &Logger) {
         let files = directory.files().unwrap_or_default();
-        for file in files.iter().filter(|file| file.ends_with(ENTRY)) {
-            let entry = directory.read(file).ok().flatten();
-            if entry.and_then(|entry| entry::expiry(&entry)).is_some_and(|end| end <= now)
-                && let Err(error) = directory.remove(file)
-            {
+        for stem in files.iter().filter_map(|file| file.strip_suffix(ENTRY)) {
+            let file = format!("{stem}{ENTRY}");
+            let expired = || -> std::result::Result<bool, Problem> {
+                Ok(directory
+                    .read(&file)?
+                    .and_then(|entry| entry::expiry(&entry))
+                    .is_some_and(|end| end <= now))
+            };
+            let removed = expired().and_then(|candidate| {
+                match candidate.then(|| directory.try_lock(&format!("{stem}{LOCK}"))).transpose()?.flatten() {
+                    Some(_lock) if expired()? => directory.remove(&file),
+                    _ => Ok(()),
+                }
+            });
+            if let Err(error) = removed {
                 self.unusable(log, "remove", &error);
             }
         }
@@ -271,7 +275,8 @@ impl Source {
             return Ok(keys);
         }
         let this = thread::current().id();
-        let asking = || self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = self.asking.get();
+        let asking = || threads.lock().unwrap_or_else(PoisonError::into_inner);
         if asking().contains(&this) {
             let message = "the secret callback made an app that needs the very secret it is asked for";
             return Err(Error::new(ErrorKind::InvalidArgument, "reentrant_call", message));

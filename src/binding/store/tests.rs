@@ -192,7 +192,8 @@ fn what_has_expired_goes() {
     assert!(place.path().join(store.file("gone", ENTRY)).exists());
     store.save("other", &binding(), &call);
     store.save(IDENTITY, &binding(), &call);
-    let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|file| file.to_string_lossy().ends_with(ENTRY)).collect();
     let expected = [store.file("other", ENTRY), store.file(IDENTITY, ENTRY)];
     assert!(left.len() == 2 && expected.iter().all(|file| left.contains(&file.into())), "{left:?}");
 }
@@ -309,7 +310,6 @@ fn a_store_that_cannot_be_used_is_a_warning() {
     store.check(&log).unwrap();
     store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     store.name("n", IDENTITY, &log);
-    store.forget_name("n", &log);
     assert!(place.load(&store).is_none());
     assert!(store.lock(IDENTITY, &place.call(None, &Cancel::new())).unwrap().is_none());
     assert_eq!(place.lines.lock().unwrap().len(), 4, "{:?}", place.lines);
