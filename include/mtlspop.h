@@ -1403,6 +1403,16 @@ void mtlspop_app_options_set_attestation(mtlspop_app_options *options,
                                          mtlspop_destroy destroy);
 
 /**
+ * Sets how well the keys of bound tokens must be kept at least: a floor for each request of the app; one that
+ * sets a higher floor keeps it. See mtlspop_token_request_set_min_strength(). Bearer tokens are not affected.
+ *
+ * @param options       settings for a managed identity
+ * @param min_strength  one of MTLSPOP_STRENGTH_...; MTLSPOP_STRENGTH_NONE, the default, is no floor
+ */
+void mtlspop_app_options_set_min_strength(mtlspop_app_options *options,
+                                          int32_t min_strength);
+
+/**
  * Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
  *
  * Called by mtlspop_app_new(), on its thread, once for the settings it was set in. No exception may leave

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::key::MtlsBindingStrength;
 use crate::managed_identity::{ManagedIdentityCapabilities, Source};
 use crate::runtime::{Call, Cancel};
+use crate::token::{KeyBuilder, TokenType};
 
 impl App {
     /// Which service vouches for this host's managed identity, and how strong the binding of its tokens can
@@ -39,6 +40,22 @@ impl App {
 }
 
 impl ManagedIdentity {
+    /// The higher floor of the app and the request; Bearer tokens have none.
+    fn floor(&self, request: &TokenRequest) -> MtlsBindingStrength {
+        match request.token_type() {
+            TokenType::MtlsPop => self.min_strength.max(request.min_strength()),
+            TokenType::Bearer => MtlsBindingStrength::None,
+        }
+    }
+
+    /// Tokens of different floors do not mix (section 5.13).
+    pub(super) fn strength_in_key(&self, key: KeyBuilder, request: &TokenRequest) -> KeyBuilder {
+        match self.floor(request) {
+            MtlsBindingStrength::None => key,
+            floor => key.component("min_strength", floor.name()),
+        }
+    }
+
     /// Refuses a floor that this host does not reach (managed_identity spec, section 4.9). Without a floor
     /// nothing is asked.
     pub(super) fn check_strength(
@@ -48,7 +65,7 @@ impl ManagedIdentity {
         request: &TokenRequest,
         call: &Call,
     ) -> Result<()> {
-        match request.min_strength() {
+        match self.floor(request) {
             MtlsBindingStrength::None => Ok(()),
             floor => self.capabilities(core, caches, call)?.check(floor),
         }

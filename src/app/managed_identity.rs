@@ -11,6 +11,7 @@ use crate::authority::RegionDetails;
 use crate::binding::Binding;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
+use crate::key::MtlsBindingStrength;
 use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
@@ -25,6 +26,8 @@ pub(super) struct ManagedIdentity {
     attestation: Option<Arc<dyn AttestationProvider>>,
     /// What the app adds to queries.
     parameters: Parameters,
+    /// The floor of all its bound tokens.
+    pub(super) min_strength: MtlsBindingStrength,
 }
 
 impl ManagedIdentity {
@@ -33,6 +36,7 @@ impl ManagedIdentity {
         source: Source,
         attestation: Option<Arc<dyn AttestationProvider>>,
         parameters: Parameters,
+        min_strength: MtlsBindingStrength,
     ) -> Result<Self> {
         let empty = match &id {
             ManagedIdentityId::SystemAssigned => false,
@@ -49,7 +53,7 @@ impl ManagedIdentity {
         check_query(&parameters)?;
         // Section 2.4: apps of a process share tokens, and what they ask the host with must not mix.
         let parameters = parameters.all_in_cache_key();
-        Ok(Self { id, source, attestation, parameters })
+        Ok(Self { id, source, attestation, parameters, min_strength })
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
@@ -61,8 +65,8 @@ impl ManagedIdentity {
             TokenType::MtlsPop => self.attested(),
             TokenType::Bearer => "0",
         };
-        Ok(request
-            .strength_in_key(parameters.cache_key(key))
+        Ok(self
+            .strength_in_key(parameters.cache_key(key), request)
             .component("client", &self.id.cache_name())
             .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")

@@ -18,6 +18,7 @@ use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Pool, TransportOptions};
+use crate::key::MtlsBindingStrength;
 use crate::log::Logger;
 use crate::managed_identity::{ManagedIdentityId, detect};
 use crate::metrics::{Metrics, MetricsFn};
@@ -33,6 +34,7 @@ pub struct AppOptions {
     azure_region: Option<String>,
     credential: Option<Credential>,
     attestation: Option<Arc<dyn AttestationProvider>>,
+    min_strength: MtlsBindingStrength,
     send_certificate_over_mtls: bool,
     client_capabilities: Vec<String>,
     parameters: Parameters,
@@ -98,6 +100,7 @@ impl AppOptions {
             azure_region: None,
             credential: None,
             attestation: None,
+            min_strength: MtlsBindingStrength::None,
             send_certificate_over_mtls: false,
             client_capabilities: Vec::new(),
             parameters: Parameters::default(),
@@ -192,6 +195,13 @@ impl AppOptions {
     /// the app has one of its own; a managed identity uses the one of the process.
     pub fn with_token_cache(mut self, cache: TokenCache) -> Self {
         self.token_cache = Some(cache);
+        self
+    }
+
+    /// How well the keys of a managed identity's bound tokens must be kept at least: a floor for each request,
+    /// which may set a higher one. See [`TokenRequest::with_min_strength`](super::TokenRequest::with_min_strength).
+    pub fn with_min_strength(mut self, strength: MtlsBindingStrength) -> Self {
+        self.min_strength = strength;
         self
     }
 
@@ -294,7 +304,8 @@ impl AppOptions {
                     store.check(&self.log)?;
                 }
                 let source = detect(self.env.as_ref())?;
-                let identity = ManagedIdentity::new(id, source, self.attestation, self.parameters)?;
+                let identity =
+                    ManagedIdentity::new(id, source, self.attestation, self.parameters, self.min_strength)?;
                 Identity::ManagedIdentity(Box::new(identity))
             }
             Kind::ConfidentialClient { .. } if self.probe_timeout.is_some() => {
@@ -310,6 +321,11 @@ impl AppOptions {
             Kind::ConfidentialClient { .. } if self.attestation.is_some() => {
                 return Err(Error::argument(
                     "a confidential client app takes no attestation callback; its certificate is its own",
+                ));
+            }
+            Kind::ConfidentialClient { .. } if self.min_strength > MtlsBindingStrength::None => {
+                return Err(Error::argument(
+                    "a minimum strength is for managed identities: the certificate of a confidential client is its own",
                 ));
             }
             Kind::ConfidentialClient { .. } if self.binding_store.is_some() => {

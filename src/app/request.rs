@@ -14,7 +14,7 @@ use crate::binding::hex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Cancel;
-use crate::token::{AccessToken, CacheKey, KeyBuilder, TokenType, parse_claims};
+use crate::token::{AccessToken, CacheKey, TokenType, parse_claims};
 
 /// A request for a token. Make one, keep it, and use it for every call: a reused request finds a
 /// cached token faster. It may be shared by threads, but not changed while a call uses it.
@@ -199,14 +199,6 @@ impl TokenRequest {
 
     pub(super) fn min_strength(&self) -> MtlsBindingStrength {
         self.min_strength
-    }
-
-    /// Tokens of different floors do not mix (managed_identity spec, section 5.13).
-    pub(super) fn strength_in_key(&self, key: KeyBuilder) -> KeyBuilder {
-        match self.min_strength {
-            MtlsBindingStrength::None => key,
-            floor => key.component("min_strength", floor.name()),
-        }
     }
 
     pub(crate) fn claims(&self) -> Option<&str> {

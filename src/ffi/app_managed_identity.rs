@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::app_options::mtlspop_app_options;
 use super::attestation::mtlspop_attestation_callback;
 use super::callback::{Callback, UserData, mtlspop_destroy};
+use super::capabilities::strength;
 use super::draft::change;
 use super::text::required;
 use super::token_request::timeout;
@@ -95,6 +96,20 @@ pub unsafe extern "C" fn mtlspop_app_options_set_attestation(
     let userdata = UserData::new(userdata, destroy);
     let parse = || Ok::<Arc<dyn AttestationProvider>, Error>(Arc::new(Callback::new(callback, userdata)?));
     unsafe { change(options, "mtlspop_app_options_set_attestation", parse, AppOptions::with_attestation) }
+}
+
+/// Sets how well the keys of bound tokens must be kept at least: a floor for each request of the app; one that
+/// sets a higher floor keeps it. See mtlspop_token_request_set_min_strength(). Bearer tokens are not affected.
+///
+/// @param options       settings for a managed identity
+/// @param min_strength  one of MTLSPOP_STRENGTH_...; MTLSPOP_STRENGTH_NONE, the default, is no floor
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_min_strength(
+    options: *mut mtlspop_app_options,
+    min_strength: i32,
+) {
+    let setter = "mtlspop_app_options_set_min_strength";
+    unsafe { change(options, setter, || strength(min_strength), AppOptions::with_min_strength) }
 }
 
 unsafe fn user_assigned(

@@ -78,8 +78,15 @@ static void capabilities(void)
     CHECK(error && strcmp(mtlspop_error_code(error), "min_strength_not_met") == 0);
 
     mtlspop_error_free(error);
-    mtlspop_token_request_free(request);
     mtlspop_capabilities_free(found);
+    mtlspop_app_free(app);
+
+    options = mtlspop_app_options_new_managed_identity();
+    mtlspop_app_options_set_min_strength(options, MTLSPOP_STRENGTH_ATTESTED);
+    app = app_of(options);
+    mtlspop_token_request_set_min_strength(request, MTLSPOP_STRENGTH_NONE);
+    CHECK(mtlspop_app_acquire_token(app, request, &token, NULL) == MTLSPOP_E_NOT_SUPPORTED);
+    mtlspop_token_request_free(request);
     mtlspop_app_free(app);
 }
 

@@ -305,6 +305,31 @@ fn floor_that_is_not_met() {
     assert_eq!(calls(&world), [1, 1, 1, 0, 0]);
 }
 
+/// Does the app's floor hold for each of its bound tokens, the request's where that is higher, and neither for
+/// Bearer; is a token that an app without a floor has got not served to one with it; and is a floor refused for
+/// a confidential client when the app is made?
+#[test]
+fn floor_of_the_app() {
+    let world = World::new();
+    let with = |floor| App::new(world.managed_identity_options(SYSTEM).with_min_strength(floor)).unwrap();
+    world.managed_identity(SYSTEM).acquire_token(&pop(GRAPH)).unwrap();
+    let hardware = with(MtlsBindingStrength::Hardware);
+    for request in [pop(GRAPH), pop(GRAPH).with_min_strength(SOFTWARE)] {
+        let error = hardware.acquire_token(&request).unwrap_err();
+        assert_eq!(error.code(), "min_strength_not_met");
+        assert!(error.message().contains("Hardware"), "{error}");
+    }
+    hardware.acquire_token(&bearer(GRAPH)).unwrap();
+    let software = with(SOFTWARE);
+    let request = pop(GRAPH).with_min_strength(MtlsBindingStrength::Attested);
+    assert_eq!(software.acquire_token(&request).unwrap_err().code(), "min_strength_not_met");
+    let token = software.acquire_token(&pop(GRAPH)).unwrap();
+    assert_eq!(token.source(), TokenSource::IdentityProvider);
+    assert_eq!(world.cloud.counter("issuecredential"), 1);
+    let client = world.app_a_options(world.sni_credential()).with_min_strength(SOFTWARE);
+    assert_eq!(App::new(client).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
 /// Is it another error where no source was found, for it may pass (section 11)?
 #[test]
 fn floor_where_nothing_was_found() {
