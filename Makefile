@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build header errors interop demo test bench clean prerequisites
+.PHONY: help build install header errors interop demo test bench clean prerequisites
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -11,6 +11,9 @@ DENY := $(if $(filter true,$(CI)),--deny warnings)
 
 build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 	cargo build --release --package mtlspop
+
+install: ## build and install library, header and pkg-config file (PREFIX, LIBDIR, DESTDIR, STRIP=1)
+	@scripts/install.sh
 
 header: ## write include/mtlspop.h and abi/symbols.txt from src/ffi
 	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header

@@ -14,7 +14,7 @@ fail() {
 wanted='gcc:gcc make:make openssl:openssl curl:curl'
 case ${1:-tests} in
     demo) ;;
-    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs" ;;
+    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils pkg-config:pkg-config readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs" ;;
     *) fail 'usage: scripts/prerequisites.sh [demo|tests]' ;;
 esac
 

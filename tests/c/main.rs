@@ -6,6 +6,7 @@
 mod support;
 
 mod exports;
+mod install;
 mod network;
 
 use std::path::PathBuf;

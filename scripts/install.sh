@@ -1,0 +1,71 @@
+#!/bin/sh
+# install.sh: puts the library, its header and its pkg-config file where programs look for them.
+#
+#   PREFIX    where it is to live, /usr/local unless given
+#   LIBDIR    for the library, PREFIX/lib unless given
+#   DESTDIR   put in front of every path, for those who make packages
+#   ARCHIVE   a libmtlspop.a that is there already; without it, it is built (profile dist)
+#   STRIP     1 leaves debug information out of the shared library
+set -eu
+
+fail() {
+    echo "install: $*" >&2
+    exit 1
+}
+
+cd "$(dirname "$0")/.."
+prefix=${PREFIX:-/usr/local}
+libdir=${LIBDIR:-$prefix/lib}
+stage=${DESTDIR:-}
+case $prefix$libdir in /*) ;; *) fail "PREFIX and LIBDIR must be absolute: $prefix, $libdir" ;; esac
+
+archive=${ARCHIVE:-}
+if [ -z "$archive" ]; then
+    cargo rustc --package mtlspop --lib --profile dist --crate-type staticlib
+    archive=${CARGO_TARGET_DIR:-target}/dist/libmtlspop.a
+fi
+[ -e "$archive" ] || fail "there is no $archive"
+
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+abi=$(sed -n 's/^pub const MTLSPOP_ABI_VERSION: i32 = \([0-9]*\);$/\1/p' src/ffi/version.rs)
+[ -n "$version" ] && [ -n "$abi" ] || fail 'the version was not found in Cargo.toml, or the ABI in src/ffi/version.rs'
+soname=libmtlspop.so.$((abi / 65536))
+real=$soname.$((abi % 65536))
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Of the archive only what the header declares is to be seen.
+{
+    echo '{ global:'
+    sed 's/$/;/' abi/symbols.txt
+    echo 'local: *; };'
+} >"$work/exports"
+strip=
+[ "${STRIP:-0}" = 0 ] || strip=-Wl,--strip-all
+# shellcheck disable=SC2086
+${CC:-cc} -shared -o "$work/$real" $strip -Wl,-soname,"$soname" -Wl,--version-script="$work/exports" \
+    -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+    -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -pthread -ldl -lm
+
+cat >"$work/mtlspop.pc" <<PC
+prefix=$prefix
+libdir=$libdir
+includedir=\${prefix}/include
+
+Name: mtlspop
+Description: Microsoft Entra tokens, Bearer and mTLS proof-of-possession
+Version: $version
+Cflags: -I\${includedir}
+Libs: -L\${libdir} -lmtlspop
+Libs.private: -pthread -ldl -lm
+PC
+
+mkdir -p "$stage$libdir/pkgconfig" "$stage$prefix/include"
+install -m 755 "$work/$real" "$stage$libdir/$real"
+ln -sf "$real" "$stage$libdir/$soname"
+ln -sf "$soname" "$stage$libdir/libmtlspop.so"
+install -m 644 "$archive" "$stage$libdir/libmtlspop.a"
+install -m 644 include/mtlspop.h "$stage$prefix/include/mtlspop.h"
+install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"
+echo "installed $real, libmtlspop.a, mtlspop.h and mtlspop.pc below $stage$prefix"
