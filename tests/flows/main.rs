@@ -16,6 +16,7 @@ mod managed_identity;
 mod managed_identity_claims;
 mod managed_identity_errors;
 mod managed_identity_time;
+mod memory;
 mod refresh;
 mod region;
 mod replacement;

@@ -1,0 +1,117 @@
+//! What is left of a private key in the memory of a process when the last that used it is gone.
+//!
+//! Looked for in a process of its own: this test binary, started again, so that nothing else moves memory.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::process::Command;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mtlspop::{App, AppOptions, Certificate, Credential, HttpRequest};
+
+use crate::support::{GRAPH_SCOPE, World, authority, bearer, pop};
+
+/// Not itself in memory, only with this over each byte.
+const MASK: u8 = 0x5a;
+
+/// Bytes to look for, masked.
+struct Needle(Vec<u8>);
+
+impl Needle {
+    fn new(bytes: &[u8]) -> Self {
+        Self(bytes.iter().map(|byte| byte ^ MASK).collect())
+    }
+
+    fn reversed(&self) -> Self {
+        Self(self.0.iter().rev().copied().collect())
+    }
+
+    fn is_in(&self, memory: &[u8]) -> bool {
+        let first = self.0[0] ^ MASK;
+        memory.windows(self.0.len()).any(|window| {
+            window[0] == first && window.iter().zip(&self.0).all(|(byte, masked)| byte ^ MASK == *masked)
+        })
+    }
+}
+
+/// How many pages that this process can write hold `needle`.
+fn pages_with(needle: &Needle) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut memory = File::open("/proc/self/mem").unwrap();
+    // On the stack, so that what is searched does not hold copies of itself; its own place is left out.
+    let mut buffer = [0; 4096];
+    let own = buffer.as_ptr() as u64;
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let address = |text| u64::from_str_radix(text, 16).unwrap();
+        let (mut at, to) = (address(from), address(to));
+        while at < to {
+            let part = &mut buffer[..(to - at).min(4096) as usize];
+            let end = at + part.len() as u64;
+            if end <= own || at >= own + 4096 {
+                memory.seek(SeekFrom::Start(at)).unwrap();
+                memory.read_exact(part).unwrap();
+                found += usize::from(needle.is_in(part));
+            }
+            // What lies across two steps is seen by one of them.
+            at = if end == to { to } else { end - needle.0.len() as u64 };
+        }
+    }
+    found
+}
+
+/// Not a test: the process that is looked into.
+#[test]
+#[ignore = "run by another test"]
+fn program() {
+    let file = std::env::var_os("AZURE_CLIENT_CERTIFICATE_PATH").expect("run by another test");
+    let certificate = Certificate::from_file(file.as_ref(), None, None).unwrap();
+    let (number, text) = {
+        let pem = certificate.private_key_pem().unwrap();
+        let lines: Vec<_> = pem.expose().lines().filter(|line| !line.starts_with('-')).collect();
+        let der = STANDARD.decode(lines.concat()).unwrap();
+        // PKCS#8 of RSA-2048 ends with q, dP, dQ and qInv, 131 bytes each: some of q.
+        let q = der.len() - 4 * 131 + 40;
+        let needles = (Needle::new(&der[q..q + 32]), Needle::new(&lines[12].as_bytes()[..32]));
+        let mut der = der;
+        der.fill(0);
+        needles
+    };
+    let backwards = number.reversed();
+    let credential = Credential::Certificate { certificate: certificate.clone(), send_x5c: true };
+    let options = AppOptions::confidential_client(&std::env::var("AZURE_CLIENT_ID").unwrap())
+        .with_authority(&authority("login.microsoftonline.com"))
+        .with_azure_region("eastus")
+        .with_credential(credential);
+    let app = App::new(options).unwrap();
+    let token = Arc::new(app.acquire_token(&pop(GRAPH_SCOPE)).unwrap());
+    app.acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
+    let get = HttpRequest::new("GET", "https://graph.microsoft.com/v1.0/me");
+    assert_eq!(app.send(&token, &get).unwrap().status(), 200);
+    println!("alive {} {}", pages_with(&number), pages_with(&backwards));
+    drop((app, token, certificate));
+    println!("gone {} {} {}", pages_with(&number), pages_with(&backwards), pages_with(&text));
+}
+
+/// After a certificate with a software key was loaded, used for handshakes and assertions, exported as PEM and
+/// freed: is its key nowhere in the memory of the process, neither as it is written nor as it is calculated with
+/// nor as PEM? While it is in use it is, or the search would prove nothing. (Not after PKCS#12: the library that
+/// writes it leaves copies.)
+#[test]
+fn a_freed_key_is_nowhere() {
+    let world = World::new();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["memory::program", "--exact", "--ignored", "--nocapture"])
+        .envs(world.cloud.env())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let line = |name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+    let alive = line("alive").expect("it was looked for");
+    assert!(alive.split(' ').skip(1).all(|pages| pages != "0"), "{alive}");
+    assert_eq!(line("gone").as_deref(), Some("gone 0 0 0"));
+}
