@@ -48,7 +48,8 @@
  *             exception may leave them.
  * fork        A child may use what it inherited: connections, sessions, caches and locks are made
  *             anew, and freeing waits for nothing. Not to be called in the child of a vfork().
- * Secrets     Keys, tokens and secrets are wiped when freed, and never part of a message or log line.
+ * Secrets     Keys, tokens and secrets are wiped when freed (but see PKCS#12), and never part of a message
+ *             or log line.
  *             There is no switch that turns a check off, and PoP is never answered with Bearer.
  * Process     No init, no exit, no signal handlers, no error state per thread.
  * ABI         Opaque handles, fixed-width numbers and text only. A minor version adds functions and
@@ -379,7 +380,8 @@ mtlspop_status mtlspop_certificate_new_from_pem(const uint8_t *pem,
 
 /**
  * Loads a certificate with its chain and private key from PKCS#12 (PFX) bytes in memory; see
- * mtlspop_certificate_new_from_file().
+ * mtlspop_certificate_new_from_file(). While they are read, copies of the key come about that are freed but
+ * not wiped; PEM has none.
  *
  * @param pfx              the bytes; copied
  * @param length           their number
@@ -534,7 +536,8 @@ mtlspop_status mtlspop_certificate_export_private_key_pem(const mtlspop_certific
                                                           mtlspop_error **out_error);
 
 /**
- * Exports certificate, chain and private key as PKCS#12 (PFX).
+ * Exports certificate, chain and private key as PKCS#12 (PFX). While that is written, copies of the key come
+ * about that are freed but not wiped.
  *
  * Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home, MTLSPOP_E_INVALID_ARGUMENT
  * for an unknown format and a password PKCS#12 cannot express.

@@ -131,7 +131,8 @@ pub unsafe extern "C" fn mtlspop_certificate_new_from_pem(
 }
 
 /// Loads a certificate with its chain and private key from PKCS#12 (PFX) bytes in memory; see
-/// mtlspop_certificate_new_from_file().
+/// mtlspop_certificate_new_from_file(). While they are read, copies of the key come about that are freed but
+/// not wiped; PEM has none.
 ///
 /// @param pfx              the bytes; copied
 /// @param length           their number
@@ -357,7 +358,8 @@ pub unsafe extern "C" fn mtlspop_certificate_export_private_key_pem(
     }
 }
 
-/// Exports certificate, chain and private key as PKCS#12 (PFX).
+/// Exports certificate, chain and private key as PKCS#12 (PFX). While that is written, copies of the key come
+/// about that are freed but not wiped.
 ///
 /// Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home, MTLSPOP_E_INVALID_ARGUMENT
 /// for an unknown format and a password PKCS#12 cannot express.
