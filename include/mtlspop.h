@@ -2049,7 +2049,7 @@ const char *mtlspop_token_type(const mtlspop_token *token);
 const char *mtlspop_token_authorization(const mtlspop_token *token);
 
 /**
- * When the token ends.
+ * When the token ends; a bound token of a managed identity no later than its certificate.
  *
  * @param token  the token
  * @return seconds since 1970-01-01T00:00:00Z, 0 for an invalid handle

@@ -9,6 +9,7 @@ use super::{Caches, Core, TokenRequest};
 use crate::attestation::{AttestationProvider, Attestor};
 use crate::authority::RegionDetails;
 use crate::binding::Binding;
+use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
 use crate::key::MtlsBindingStrength;
@@ -310,6 +311,8 @@ impl ManagedIdentity {
         let client = core.pool.for_certificate(&binding.certificate)?;
         let answer = request_token(&client, &post, call)?;
         let (expires_on, refresh_on) = core.times(&answer);
+        // Who has no certificate any more has no use for the token: both are given up five minutes before.
+        let expires_on = expires_on.min(unix_seconds(binding.certificate.not_after()));
         Ok(AccessToken {
             authorization: AccessToken::authorization(TokenType::MtlsPop, &answer.access_token),
             token_type: TokenType::MtlsPop,

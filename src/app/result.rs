@@ -91,7 +91,7 @@ impl Token {
         (self.token.authorization.expose_terminated(), self.token.token_offset())
     }
 
-    /// When it ends.
+    /// When it ends; a bound token of a managed identity no later than its certificate.
     pub fn expires_on(&self) -> SystemTime {
         from_unix_seconds(self.token.expires_on)
     }

@@ -122,7 +122,7 @@ pub unsafe extern "C" fn mtlspop_token_authorization(token: *const mtlspop_token
     unsafe { text(token, |value| value.token.terminated().0.as_ptr().cast()) }
 }
 
-/// When the token ends.
+/// When the token ends; a bound token of a managed identity no later than its certificate.
 ///
 /// @param token  the token
 /// @return seconds since 1970-01-01T00:00:00Z, 0 for an invalid handle

@@ -336,14 +336,19 @@ fn last_day_of_a_certificate() {
     assert_ne!(renewed, first);
 }
 
-/// A bound token must not outlive its certificate in the cache (design, decision 4).
+/// A bound token must not outlive its certificate in the cache (design, decision 4), nor be served in its last
+/// five minutes, in which the certificate is not used either (the design's table, row "certificate life").
 #[test]
 fn token_ends_with_its_certificate() {
     let world = World::new();
     let app = world.managed_identity(SYSTEM);
     world.cloud.fault(Fault { certificate_seconds: Some(600), ..Fault::on("issuecredential") }).unwrap();
-    let first = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
-    world.advance(Duration::from_secs(601));
+    let first = app.acquire_token(&pop(GRAPH)).unwrap();
+    assert_eq!(first.expires_on(), first.binding_certificate().unwrap().not_after());
+    let first = assert_bound(&first);
+    world.advance(Duration::from_secs(250));
+    assert_eq!(app.acquire_token(&pop(GRAPH)).unwrap().source(), TokenSource::Cache);
+    world.advance(Duration::from_secs(51));
     let second = app.acquire_token(&pop(GRAPH)).unwrap();
     assert_eq!(second.source(), TokenSource::IdentityProvider);
     assert_ne!(assert_bound(&second), first);
