@@ -275,29 +275,25 @@ impl BindingCertificates<'_> {
 
     /// The name that the caller gave to the identity, on this host.
     fn name(&self) -> String {
-        self.identity_of(&self.id.cache_name())
+        self.identity(&self.id.cache_name())
     }
 
-    /// The identity itself, by its canonical client id.
+    /// The identity itself, by its canonical client id. Attested certificates are others (section 5.9).
     fn identity(&self, client_id: &str) -> String {
-        self.identity_of(client_id)
-    }
-
-    fn identity_of(&self, name: &str) -> String {
-        format!("{} {name} attested={}", self.imds.cache_name(), self.attested)
+        format!("{} {client_id} attested={}", self.imds.cache_name(), self.attested)
     }
 }
 
 /// How many other certificates may be tried, one after the other, after `error`: the service said so, TLS
 /// did, or the connection broke after the certificate had been sent.
-pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime) -> u32 {
+pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime) -> usize {
     let age = now.duration_since(binding.minted).unwrap_or_default();
     let numbers = error.aadsts_codes();
     match error.transport() {
         // Who asks for fewer requests is not sent more of them.
         _ if error.kind() == ErrorKind::Throttled => 0,
         Some(TransportFailure::ClientCertificate) => 1,
-        Some(TransportFailure::Reset) => u32::from(age >= ABOVE_SUSPICION),
+        Some(TransportFailure::Reset) => usize::from(age >= ABOVE_SUSPICION),
         _ if numbers.iter().any(|number| ANOTHER_CERTIFICATE.contains(number)) => 2,
         _ if !error.code().eq_ignore_ascii_case("invalid_client") => 0,
         _ if numbers.is_empty() => 2,

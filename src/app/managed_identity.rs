@@ -177,15 +177,16 @@ impl ManagedIdentity {
         };
         let certificates = self.certificates(core, caches, imds);
         let mut binding = certificates.current(call)?;
-        let mut rejected: Vec<Arc<Binding>> = Vec::new();
+        // Those that were given up, and whether that was a verdict on them.
+        let mut suspects: Vec<(Arc<Binding>, bool)> = Vec::new();
         let mut claim: Option<Claim> = None;
-        let (mut others, mut asked_again, mut renamed) = (0, false, false);
+        let (mut asked_again, mut renamed) = (false, false);
         loop {
             let error = match ask(&binding) {
                 Err(error) => error,
                 Ok(token) => {
                     // Only now is it clear that it was the certificate: until then its tokens stay in use.
-                    for rejected in rejected {
+                    for (rejected, _) in suspects.iter().filter(|(_, verdict)| *verdict) {
                         caches.tokens.remove_bound_to(rejected.certificate.x5t_s256());
                     }
                     if let Some(claim) = claim {
@@ -203,10 +204,10 @@ impl ManagedIdentity {
                     Err(_) => return Err(given_up(call, claim, error)),
                 }
             }
-            if others >= worth_replacing(&error, &binding, core.clock.now()) {
+            if suspects.len() >= worth_replacing(&error, &binding, core.clock.now()) {
                 // The service does not know the client: its name may mean another one by now.
                 let unknown = matches!(error.code(), "unauthorized_client" | "invalid_client");
-                if unknown && others == 0 && error.kind() != ErrorKind::Throttled && !renamed {
+                if unknown && suspects.is_empty() && error.kind() != ErrorKind::Throttled && !renamed {
                     renamed = true;
                     if certificates.means_another(&binding, call) {
                         binding = certificates.current(call)?;
@@ -215,7 +216,7 @@ impl ManagedIdentity {
                 }
                 return Err(given_up(call, claim, error));
             }
-            if others == 0 {
+            if suspects.is_empty() {
                 claim = match certificates.claim_replacement() {
                     Claimed::Yours(claim) => Some(claim),
                     // All get the one that the other gets.
@@ -236,11 +237,7 @@ impl ManagedIdentity {
                     return Err(given_up(call, claim, error));
                 }
             };
-            others += 1;
-            let suspect = std::mem::replace(&mut binding, next);
-            if !reset {
-                rejected.push(suspect);
-            }
+            suspects.push((std::mem::replace(&mut binding, next), !reset));
         }
     }
 
@@ -254,10 +251,16 @@ impl ManagedIdentity {
         }
     }
 
-    /// Renews it.
-    pub(super) fn renew(&self, core: &Core, caches: &Caches, call: &Call) -> Result<()> {
-        match &self.source {
-            Source::Imds(imds) => self.certificates(core, caches, imds).renew(call),
+    /// Renews it, where it is due.
+    pub(super) fn renew(
+        &self,
+        core: &Core,
+        caches: &Caches,
+        request: &TokenRequest,
+        call: &Call,
+    ) -> Result<()> {
+        match (&self.source, request.token_type()) {
+            (Source::Imds(imds), TokenType::MtlsPop) => self.certificates(core, caches, imds).renew(call),
             _ => Ok(()),
         }
     }

@@ -224,9 +224,7 @@ impl App {
         });
         Ok(Token::cached(cached.token, correlation_id))
     }
-}
 
-impl App {
     /// Has the certificate behind an answer to `request` renewed by the app's thread, where it is due.
     fn renew_certificate(&self, request: &TokenRequest) {
         let Some(background) = &self.background else { return };
@@ -245,15 +243,12 @@ impl Core {
         }
     }
 
-    /// Renews the certificate behind `request` on a thread that nobody waits for.
+    /// Renews the certificate behind `request`, where it is due, on a thread that nobody waits for.
     fn renew_certificate(&self, request: &TokenRequest, cancel: Cancel) {
         let Identity::ManagedIdentity(identity) = &self.identity else { return };
-        if self.is_renewal_due(request) {
-            let call =
-                Call::new(self.clock.clone(), cancel, self.log.clone(), Uuid::new_v4().to_string(), None);
-            if let Err(error) = identity.renew(self, &self.caches.get(), &call) {
-                self.log.warn("app", || format!("a certificate was not renewed: {}", error.code()));
-            }
+        let call = Call::new(self.clock.clone(), cancel, self.log.clone(), Uuid::new_v4().to_string(), None);
+        if let Err(error) = identity.renew(self, &self.caches.get(), request, &call) {
+            self.log.warn("app", || format!("a certificate was not renewed: {}", error.code()));
         }
     }
 

@@ -308,32 +308,19 @@ impl AppOptions {
                     ManagedIdentity::new(id, source, self.attestation, self.parameters, self.min_strength)?;
                 Identity::ManagedIdentity(Box::new(identity))
             }
-            Kind::ConfidentialClient { .. } if self.probe_timeout.is_some() => {
-                return Err(Error::argument(
-                    "a confidential client app takes no probe timeout: it probes nothing",
-                ));
-            }
-            Kind::ConfidentialClient { .. } if self.misplaced_id => {
-                return Err(Error::argument(
-                    "a confidential client app takes no user-assigned managed identity; its client id is its own",
-                ));
-            }
-            Kind::ConfidentialClient { .. } if self.attestation.is_some() => {
-                return Err(Error::argument(
-                    "a confidential client app takes no attestation callback; its certificate is its own",
-                ));
-            }
-            Kind::ConfidentialClient { .. } if self.min_strength > MtlsBindingStrength::None => {
-                return Err(Error::argument(
-                    "a minimum strength is for managed identities: the certificate of a confidential client is its own",
-                ));
-            }
-            Kind::ConfidentialClient { .. } if self.binding_store.is_some() => {
-                return Err(Error::argument(
-                    "a confidential client app takes no binding store; its certificate is its own",
-                ));
-            }
             Kind::ConfidentialClient { client_id } => {
+                let misplaced = [
+                    ("user-assigned managed identity", self.misplaced_id),
+                    ("attestation callback", self.attestation.is_some()),
+                    ("binding store", self.binding_store.is_some()),
+                    ("minimum strength", self.min_strength > MtlsBindingStrength::None),
+                    ("probe timeout", self.probe_timeout.is_some()),
+                ];
+                if let Some((what, _)) = misplaced.iter().find(|(_, set)| *set) {
+                    return Err(Error::argument(format!(
+                        "a confidential client app takes no {what}: its client id and its certificate are its own"
+                    )));
+                }
                 let authority = self.authority.ok_or_else(|| {
                     Error::new(
                         ErrorKind::InvalidArgument,

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::callback::{Asked, Callback, Operation, answer, set_error};
+use super::callback::{Asked, Callback, Operation, answer, milliseconds, set_error};
 use super::certificate::mtlspop_certificate;
 use super::guard::guard_or;
 use super::handle::{Handle, value};
@@ -105,9 +105,7 @@ impl Question {
             client_capabilities: request.client_capabilities.join(" "),
             fmi_path: request.fmi_path.map(str::to_owned),
             correlation_id: request.correlation_id.to_owned(),
-            remaining_ms: request
-                .remaining
-                .map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
+            remaining_ms: milliseconds(request.remaining),
             cancel: request.cancel.clone(),
             texts: Default::default(),
         }

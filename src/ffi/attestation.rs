@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::buffer::{BufferValue, mtlspop_buffer};
-use super::callback::{Asked, Callback, Operation, answer, set_error};
+use super::callback::{Asked, Callback, Operation, answer, milliseconds, set_error};
 use super::error::mtlspop_error;
 use super::guard::{guard, guard_or, mtlspop_status};
 use super::handle::{Handle, Out, value};
@@ -65,9 +65,7 @@ impl AttestationProvider for Callback<mtlspop_attestation_op> {
             endpoint: request.endpoint.to_owned(),
             client_id: request.client_id.to_owned(),
             correlation_id: request.correlation_id.to_owned(),
-            remaining_ms: request
-                .remaining
-                .map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
+            remaining_ms: milliseconds(request.remaining),
             cancel: request.cancel.clone(),
             key: request.key.clone(),
             texts: Default::default(),

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
@@ -106,6 +107,11 @@ impl<H: Operation> Callback<H> {
         }
         Ok(reply.answer)
     }
+}
+
+/// The time a call has left as callbacks are told it: -1 where it has no limit.
+pub(super) fn milliseconds(remaining: Option<Duration>) -> i64 {
+    remaining.map_or(-1, |left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Frees what was lent to a callback when that is over, however it ended.

@@ -16,15 +16,9 @@ const IMDS: &str = "http://169.254.169.254";
 impl Imds {
     /// The link-local address, unless the environment names another one.
     pub(crate) fn from_env(env: &dyn Env) -> Result<Self> {
-        let text = env.var("AZURE_POD_IDENTITY_AUTHORITY_HOST").unwrap_or_else(|| IMDS.to_owned());
-        match Url::parse(&text) {
-            Ok(base) if matches!(base.scheme(), "http" | "https") && base.has_host() => Ok(Self { base }),
-            _ => Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "invalid_managed_identity_endpoint",
-                "the environment variable AZURE_POD_IDENTITY_AUTHORITY_HOST is not an http URL",
-            )),
-        }
+        let name = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+        let text = env.var(name).unwrap_or_else(|| IMDS.to_owned());
+        Ok(Self { base: local_endpoint(name, &text)? })
     }
 
     /// The URL of `path` with `query`; path and query of the base are replaced.
@@ -50,6 +44,18 @@ impl Imds {
     /// Tells hosts apart in caches that the whole process shares.
     pub(crate) fn cache_name(&self) -> &str {
         self.base.as_str()
+    }
+}
+
+/// The URL of a service of this machine, as the environment variable `name` has it.
+pub(crate) fn local_endpoint(name: &str, text: &str) -> Result<Url> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "invalid_managed_identity_endpoint",
+            format!("the environment variable {name} is not an http URL"),
+        )),
     }
 }
 

@@ -23,7 +23,7 @@ mod tunnel;
 mod tests;
 
 pub(crate) use client::Client;
-pub(crate) use imds::Imds;
+pub(crate) use imds::{Imds, local_endpoint};
 pub(crate) use message::{Request, Response, method};
 pub(crate) use pin::Thumbprint;
 pub(crate) use pool::{Pool, TransportOptions};

@@ -105,13 +105,14 @@ impl Pool {
     /// The same for one whose server may also show the certificate of this thumbprint.
     pub(crate) fn pinned(&self, leaf: Thumbprint) -> Result<Arc<Client>> {
         let state = self.state.get();
+        // Read from disk, once: not with the lock.
+        let roots = state.roots.store();
         let mut pinned = state.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, client)) = &*pinned
             && *known == leaf
         {
             return Ok(client.clone());
         }
-        let roots = state.roots.store();
         // Roots that could not be loaded may be there the next time.
         let lasting = roots.is_ok();
         let config = tls::pinned_config(leaf, roots)?;

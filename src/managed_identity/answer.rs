@@ -15,7 +15,7 @@ use super::expiry::seconds_left;
 use crate::clock::unix_seconds;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, Response, retry_after, send_with_retry};
+use crate::http::{Client, Policy, Request, Response, local_endpoint, retry_after, send_with_retry};
 use crate::runtime::Call;
 use crate::secret::Secret;
 
@@ -32,14 +32,7 @@ pub(crate) struct IssuedToken {
 
 /// The URL in the environment variable `name`.
 pub(super) fn endpoint(env: &dyn Env, name: &str) -> Result<Url> {
-    match Url::parse(&env.var(name).unwrap_or_default()) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err(Error::new(
-            ErrorKind::InvalidArgument,
-            "invalid_managed_identity_endpoint",
-            format!("the environment variable {name} is not an http URL"),
-        )),
-    }
+    local_endpoint(name, &env.var(name).unwrap_or_default())
 }
 
 /// `endpoint` with `query` behind the one that it has.

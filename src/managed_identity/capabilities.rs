@@ -19,22 +19,17 @@ pub struct ManagedIdentityCapabilities {
 impl ManagedIdentityCapabilities {
     /// What the environment alone tells: a source that issues no bound tokens.
     pub(crate) fn of_environment(kind: ManagedIdentitySource) -> Self {
-        let names = match kind {
-            ManagedIdentitySource::AppService => "IDENTITY_ENDPOINT and IDENTITY_HEADER are set",
+        let detection = match kind {
             ManagedIdentitySource::AzureArc => {
-                "IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or /opt/azcmagent/bin/himds exists"
+                "the environment sets IDENTITY_ENDPOINT and IMDS_ENDPOINT, or /opt/azcmagent/bin/himds exists"
+                    .to_owned()
             }
-            ManagedIdentitySource::CloudShell => "MSI_ENDPOINT is set",
-            ManagedIdentitySource::Imds => "nothing names another source",
-            ManagedIdentitySource::MachineLearning => "MSI_ENDPOINT and MSI_SECRET are set",
-            ManagedIdentitySource::ServiceFabric => {
-                "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set"
-            }
+            _ => format!("the environment sets {}", kind.variables()),
         };
         Self {
             source: Some(kind),
             strength: MtlsBindingStrength::None,
-            detection: format!("environment: {names}"),
+            detection,
             limit: format!("{} issues no bound tokens", kind.name()),
             error: None,
         }

@@ -73,7 +73,7 @@ impl ManagedIdentitySource {
             Self::CloudShell => "MSI_ENDPOINT",
             Self::Imds => "AZURE_POD_IDENTITY_AUTHORITY_HOST",
             Self::MachineLearning => "MSI_ENDPOINT and MSI_SECRET",
-            Self::ServiceFabric => "IDENTITY_ENDPOINT and IDENTITY_HEADER",
+            Self::ServiceFabric => "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT",
         }
     }
 }

@@ -139,7 +139,7 @@ fn examples_tell_the_source() {
         let expected = "source: IMDS\nwhy: IMDSv2 answered its probe";
         assert!(said.starts_with(expected) && said.contains("strength of the key: software"), "{said}");
         let said = succeed(ask().env("MSI_ENDPOINT", "http://127.0.0.1:1/"));
-        assert!(said.starts_with("source: Cloud Shell\nwhy: environment: MSI_ENDPOINT is set\n"), "{said}");
+        assert!(said.starts_with("source: Cloud Shell\nwhy: the environment sets MSI_ENDPOINT\n"), "{said}");
         assert!(said.contains("mtls_pop: no"), "{said}");
 
         for operation in ["metadata", "imds_token"] {
