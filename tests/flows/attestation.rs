@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use devcloud::{Fault, Options, ReceivedRequest, Service, directory};
 use mtlspop::{
-    App, AppOptions, AttestationProvider, AttestationRequest, Cancel, Error, ErrorKind, ManagedIdentityId,
-    Result, Secret, TokenSource,
+    App, AppOptions, AttestationProvider, AttestationRequest, Cancel, Error, ErrorKind, Result, Secret,
+    TokenSource,
 };
 use serde_json::Value;
 
-use crate::support::{GRAPH, World, assert_bound, bearer, pop};
-
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
+use crate::support::{GRAPH, SYSTEM, World, assert_bound, bearer, pop};
 
 /// Where the PKCS#1 key begins in the SubjectPublicKeyInfo of an RSA key of 2048 bits.
 const PKCS1: usize = 24;

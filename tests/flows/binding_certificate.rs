@@ -5,13 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use devcloud::{Close, Fault};
-use mtlspop::{App, Clock, LogLevel, Logger, ManagedIdentityId, TokenSource};
+use mtlspop::{App, Clock, LogLevel, Logger, TokenSource};
 use serde_json::json;
 
-use crate::support::{GRAPH, World, assert_bound, pop, wait_for};
+use crate::support::{GRAPH, SYSTEM, VAULT, World, assert_bound, pop, wait_for};
 
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
-const VAULT: &str = "https://vault.azure.net";
 const HOUR: Duration = Duration::from_secs(3600);
 /// Later than any jitter puts the renewal of a certificate of seven days, earlier than its last day.
 const PAST_HALF_LIFE: Duration = Duration::from_secs(168 * 3600 * 56 / 100);

@@ -10,9 +10,8 @@ use mtlspop::{
 };
 use serde_json::json;
 
-use crate::support::{GRAPH, GRAPH_SCOPE, World, assert_bound, bearer, pop, wait_for};
+use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, bearer, pop, wait_for};
 
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
 const SOFTWARE: MtlsBindingStrength = MtlsBindingStrength::Software;
 
 fn ask(app: &App) -> Result<ManagedIdentityCapabilities> {

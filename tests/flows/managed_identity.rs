@@ -6,9 +6,7 @@ use devcloud::{Close, Fault, ReceivedRequest, Service, directory};
 use mtlspop::{App, Clock, ErrorKind, ManagedIdentityId, TokenSource};
 use serde_json::json;
 
-use crate::support::{GRAPH, World, assert_bound, authority, bearer, claims, pop};
-
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
+use crate::support::{GRAPH, SYSTEM, World, assert_bound, authority, bearer, claims, pop};
 
 fn calls(world: &World) -> [u64; 4] {
     ["imds_token", "metadata", "issuecredential", "token"].map(|name| world.cloud.counter(name))

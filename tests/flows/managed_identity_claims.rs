@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use devcloud::Fault;
-use mtlspop::{App, AppOptions, Cancel, Clock, ErrorKind, LogLevel, Logger, ManagedIdentityId, TokenSource};
+use mtlspop::{App, AppOptions, Cancel, Clock, ErrorKind, LogLevel, Logger, TokenSource};
 use serde_json::{Value, json};
 
 use crate::support::{
-    GRAPH, World, assert_bound, bearer, cancel_when, claims, hang, is_held_back, pop, wait_for,
+    GRAPH, SYSTEM, World, assert_bound, bearer, cancel_when, claims, hang, is_held_back, pop, wait_for,
 };
 
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
 /// Nobody writes JSON like this but who is quoted.
 const CHALLENGE: &str = r#"{ "access_token" : {"nbf":{"essential":true,  "value":"1"}} }"#;
 

@@ -11,10 +11,8 @@ use mtlspop::ErrorKind::{self, *};
 use mtlspop::{App, Certificate, Error, ManagedIdentityId, TokenSource};
 use serde_json::json;
 
-use crate::support::{GRAPH, World, assert_bound, bearer, pop};
+use crate::support::{GRAPH, SYSTEM, VAULT, World, assert_bound, bearer, pop};
 
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
-const VAULT: &str = "https://vault.azure.net";
 const FAILED: &str = "managed_identity_request_failed";
 const UNREACHABLE: &str = "managed_identity_unreachable_network";
 

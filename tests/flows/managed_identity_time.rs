@@ -8,14 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use devcloud::{Close, Fault};
 use mtlspop::ErrorKind::{self, *};
-use mtlspop::{App, Cancel, Clock, Error, ManagedIdentityId, TokenSource};
+use mtlspop::{App, Cancel, Clock, Error, TokenSource};
 
 use crate::support::{
-    GRAPH, TestClock, World, assert_bound, bearer, cancel_when, hang, is_held_back, pop, wait_for,
+    GRAPH, SYSTEM, TestClock, VAULT, World, assert_bound, bearer, cancel_when, hang, is_held_back, pop,
+    wait_for,
 };
 
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
-const VAULT: &str = "https://vault.azure.net";
 const CANCELLED: (&str, ErrorKind, Option<u16>) = ("operation_cancelled", Cancelled, None);
 const TIMED_OUT: (&str, ErrorKind, Option<u16>) = ("request_timeout", Timeout, None);
 

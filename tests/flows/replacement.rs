@@ -4,12 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use devcloud::{Close, Fault, directory};
-use mtlspop::{App, BindingStore, Cancel, ErrorKind, ManagedIdentityId, TokenSource};
+use mtlspop::{App, BindingStore, Cancel, ErrorKind, TokenSource};
 
-use crate::support::{GRAPH, World, assert_bound, pop, wait_for};
-
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
-const VAULT: &str = "https://vault.azure.net";
+use crate::support::{GRAPH, SYSTEM, VAULT, World, assert_bound, pop, wait_for};
 
 fn rejected(times: u32) -> Fault {
     let body = Some(r#"{"error":"invalid_client","error_codes":[700027]}"#.to_owned());

@@ -15,6 +15,8 @@ use mtlspop::{
 
 pub const GRAPH_SCOPE: &str = "https://graph.microsoft.com/.default";
 pub const GRAPH: &str = "https://graph.microsoft.com/";
+pub const VAULT: &str = "https://vault.azure.net";
+pub const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
 
 /// Real time plus what the test added. Sleeping only adds.
 #[derive(Debug, Default)]

@@ -13,9 +13,8 @@ use std::sync::Arc;
 use devcloud::{ReceivedRequest, Service, Source};
 use mtlspop::{App, AppOptions, Env, Error, ManagedIdentityId, Token};
 
-use crate::support::{GRAPH, World, bearer};
+use crate::support::{GRAPH, SYSTEM, World, bearer};
 
-const SYSTEM: ManagedIdentityId = ManagedIdentityId::SystemAssigned;
 const CLAIMS: &str = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
 
 /// A host with one of the sources. Its well-known places are below a directory of the test's own.
