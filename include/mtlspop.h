@@ -48,8 +48,8 @@
  *             exception may leave them.
  * fork        A child may use what it inherited: connections, sessions, caches and locks are made
  *             anew, and freeing waits for nothing. Not to be called in the child of a vfork().
- * Secrets     Keys, tokens and secrets are wiped when freed (but see PKCS#12), and never part of a message
- *             or log line.
+ * Secrets     Keys, tokens and secrets are wiped when freed (but see the export of PKCS#12), and never
+ *             part of a message or log line.
  *             There is no switch that turns a check off, and PoP is never answered with Bearer.
  * Process     No init, no exit, no signal handlers, no error state per thread.
  * ABI         Opaque handles, fixed-width numbers and text only. A minor version adds functions and
@@ -380,8 +380,7 @@ mtlspop_status mtlspop_certificate_new_from_pem(const uint8_t *pem,
 
 /**
  * Loads a certificate with its chain and private key from PKCS#12 (PFX) bytes in memory; see
- * mtlspop_certificate_new_from_file(). While they are read, copies of the key come about that are freed but
- * not wiped; PEM has none.
+ * mtlspop_certificate_new_from_file().
  *
  * @param pfx              the bytes; copied
  * @param length           their number

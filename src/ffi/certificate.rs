@@ -131,8 +131,7 @@ pub unsafe extern "C" fn mtlspop_certificate_new_from_pem(
 }
 
 /// Loads a certificate with its chain and private key from PKCS#12 (PFX) bytes in memory; see
-/// mtlspop_certificate_new_from_file(). While they are read, copies of the key come about that are freed but
-/// not wiped; PEM has none.
+/// mtlspop_certificate_new_from_file().
 ///
 /// @param pfx              the bytes; copied
 /// @param length           their number

@@ -71,7 +71,7 @@ struct Name {
     identity: String,
 }
 
-/// The secret, and the keys that were derived from it: that takes a good part of a second.
+/// The secret, and the keys that were derived from it: that takes about a tenth of a second.
 pub(super) struct Keys {
     secret: SecretBytes,
     derived: PerProcess<Mutex<Vec<Derived>>>,
