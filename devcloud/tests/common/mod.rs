@@ -3,6 +3,7 @@
 
 pub mod csr;
 pub mod signer;
+pub mod swtpm;
 
 use std::path::Path;
 use std::process::Command;
