@@ -11,7 +11,7 @@ use crate::attestation::Attestor;
 use crate::binding::{Binding, Lifetime, lifetime};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::{Client, Imds};
-use crate::key::{PrivateKey, SoftwareKey};
+use crate::key::KeyHome;
 use crate::managed_identity::imds_v2::{Metadata, Order};
 use crate::managed_identity::{ManagedIdentityId, imds_v2};
 use crate::runtime::{Call, Claimed};
@@ -22,6 +22,8 @@ pub(super) struct BindingCertificates<'a> {
     pub(super) caches: &'a Caches,
     pub(super) imds: &'a Imds,
     pub(super) id: &'a ManagedIdentityId,
+    /// Where its keys are.
+    pub(super) home: &'a KeyHome,
     /// Attests new keys, where the app wants that.
     pub(super) attestor: Option<Attestor<'a>>,
     /// The same in names: attested certificates are others (section 5.9).
@@ -48,6 +50,8 @@ const NAMING_TIME: Duration = Duration::from_secs(10);
 /// A certificate is not suspected in its first minutes: a service that resets every connection would
 /// otherwise cost a new key and certificate for each call.
 const ABOVE_SUSPICION: Duration = Duration::from_secs(5 * 60);
+/// The code of the error that a key cannot be used any more, and another is needed.
+pub(super) const KEY_LOST: &str = "tpm_key_lost";
 /// The AADSTS numbers by which the token service asks for another certificate.
 const ANOTHER_CERTIFICATE: std::ops::RangeInclusive<u32> = 1_000_610..=1_000_614;
 
@@ -157,7 +161,7 @@ impl BindingCertificates<'_> {
         let acceptable = |binding: &Arc<Binding>| self.accepts(binding, wanted);
         let present = || bindings.of_name(&name).filter(acceptable);
         let obtained = bindings.name_once(&name, call, present, || {
-            if let Some(binding) = self.stored(wanted, call) {
+            if let Some(binding) = self.stored(wanted, call)? {
                 return Ok(binding);
             }
             let client = self.core.pool.direct()?;
@@ -183,16 +187,20 @@ impl BindingCertificates<'_> {
     ) -> Result<Arc<Binding>> {
         let (store, bindings) = (self.core.binding_store.as_deref(), &self.caches.bindings);
         let lock = store.map(|store| store.lock(identity, call)).transpose()?.flatten();
-        if let Some(binding) = self.stored_for(identity, wanted, call) {
+        if let Some(binding) = self.stored_for(identity, wanted, call)? {
             return Ok(binding);
         }
         let order = Order {
             metadata,
-            key: bindings.next_key(identity, new_key)?,
+            key: bindings.next_key(identity, || self.home.new_key(&call.wait()))?,
             attestor: self.attestor.as_ref(),
             again: matches!(wanted, Wanted::InPlaceOf(_)),
         };
-        let minted = imds_v2::mint(self.imds, client, self.id, &order, call)?;
+        let minted = imds_v2::mint(self.imds, client, self.id, &order, call).inspect_err(|error| {
+            if error.code() == KEY_LOST {
+                bindings.forget_waiting_key(identity);
+            }
+        })?;
         if self.is(&minted, Lifetime::Over) {
             return Err(over());
         }
@@ -223,34 +231,37 @@ impl BindingCertificates<'_> {
     }
 
     /// What the store has for this name.
-    fn stored(&self, wanted: &Wanted<'_>, call: &Call) -> Option<Arc<Binding>> {
-        let store = self.core.binding_store.as_deref()?;
+    fn stored(&self, wanted: &Wanted<'_>, call: &Call) -> Result<Option<Arc<Binding>>> {
+        let Some(store) = self.core.binding_store.as_deref() else { return Ok(None) };
         let name = self.name();
         let known = self.caches.bindings.identity(&name);
-        let identity = known.or_else(|| store.identity(&name, &call.log))?;
+        let Some(identity) = known.or_else(|| store.identity(&name, &call.log)) else { return Ok(None) };
         // Memory may know the identity by another name, and have a newer one.
         let in_memory =
             self.caches.bindings.of_identity(&identity).filter(|binding| self.accepts(binding, wanted));
-        let binding = in_memory.or_else(|| self.stored_for(&identity, wanted, call))?;
-        self.caches.bindings.name(&name, &identity);
-        Some(binding)
+        let binding = match in_memory {
+            Some(binding) => Some(binding),
+            None => self.stored_for(&identity, wanted, call)?,
+        };
+        if binding.is_some() {
+            self.caches.bindings.name(&name, &identity);
+        }
+        Ok(binding)
     }
 
     /// What it has for `identity`, and is acceptable: anything else must not displace what is in memory.
-    fn stored_for(&self, identity: &str, wanted: &Wanted<'_>, call: &Call) -> Option<Arc<Binding>> {
-        let store = self.core.binding_store.as_deref()?;
-        let stored = Arc::new(store.load(identity, call)?);
-        if !self.accepts(&stored, wanted) {
-            return None;
-        }
+    fn stored_for(&self, identity: &str, wanted: &Wanted<'_>, call: &Call) -> Result<Option<Arc<Binding>>> {
+        let Some(store) = self.core.binding_store.as_deref() else { return Ok(None) };
+        let stored = store.load(identity, self.home, call)?.map(Arc::new);
+        let Some(stored) = stored.filter(|stored| self.accepts(stored, wanted)) else { return Ok(None) };
         // The value that is in use already has connections.
         if let Some(known) = self.caches.bindings.of_identity(identity).filter(|known| known.is(&stored)) {
-            return Some(known);
+            return Ok(Some(known));
         }
         self.core.log.info("managed_identity", || "using the certificate of the binding store".to_owned());
         self.caches.bindings.put(identity, stored.clone());
         self.caches.bindings.note_stored(identity, store.directory());
-        Some(stored)
+        Ok(Some(stored))
     }
 
     /// One that came about without this app's store, or is asked for by a new name, goes into it, too.
@@ -261,7 +272,9 @@ impl BindingCertificates<'_> {
         if bindings.of_identity(&identity).is_none_or(|known| !known.is(binding)) {
             return;
         }
-        if bindings.note_stored(&identity, store.directory()) && store.load(&identity, call).is_none() {
+        if bindings.note_stored(&identity, store.directory())
+            && matches!(store.load(&identity, self.home, call), Ok(None))
+        {
             store.save_if_free(&identity, binding, call);
         }
         if bindings.note_name_stored(&name, &identity, store.directory()) {
@@ -278,9 +291,14 @@ impl BindingCertificates<'_> {
         self.identity(&self.id.cache_name())
     }
 
-    /// The identity itself, by its canonical client id. Attested certificates are others (section 5.9).
+    /// The identity itself, by its canonical client id. Attested certificates are others (section 5.9), and so
+    /// are those for keys of another home.
     fn identity(&self, client_id: &str) -> String {
-        format!("{} {client_id} attested={}", self.imds.cache_name(), self.attested)
+        let name = format!("{} {client_id} attested={}", self.imds.cache_name(), self.attested);
+        match self.home {
+            KeyHome::Software => name,
+            other => format!("{name} key={}", other.cache_name()),
+        }
     }
 }
 
@@ -292,6 +310,7 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
     match error.transport() {
         // Who asks for fewer requests is not sent more of them.
         _ if error.kind() == ErrorKind::Throttled => 0,
+        _ if error.code() == KEY_LOST => 1,
         Some(TransportFailure::ClientCertificate) => 1,
         Some(TransportFailure::Reset) => usize::from(age >= ABOVE_SUSPICION),
         _ if numbers.iter().any(|number| ANOTHER_CERTIFICATE.contains(number)) => 2,
@@ -299,10 +318,6 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
         _ if numbers.is_empty() => 2,
         _ => 1,
     }
-}
-
-fn new_key() -> Result<Arc<dyn PrivateKey>> {
-    Ok(Arc::new(SoftwareKey::generate_rsa_2048()?))
 }
 
 fn over() -> Error {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::managed_identity::ManagedIdentity;
+use super::managed_identity::{Attestation, ManagedIdentity};
 use super::{App, Caches, Core, Identity, TokenRequest};
 use crate::error::{Error, Result};
 use crate::key::MtlsBindingStrength;
@@ -71,11 +71,28 @@ impl ManagedIdentity {
         }
     }
 
+    /// How strong the keys of this app are at best, and why they are not stronger.
+    fn strength_of_keys(&self, call: &Call) -> Result<(MtlsBindingStrength, String)> {
+        if let Err(error) = self.home.check(&call.wait()) {
+            call.check()?;
+            return Ok((MtlsBindingStrength::None, error.message().to_owned()));
+        }
+        let strength = match (self.home.strength(), &self.attestation) {
+            (MtlsBindingStrength::Hardware, Attestation::Callback(_) | Attestation::Tpm { .. }) => {
+                MtlsBindingStrength::Attested
+            }
+            (strength, _) => strength,
+        };
+        Ok((strength, self.home.limit().to_owned()))
+    }
+
     fn capabilities(&self, core: &Core, caches: &Caches, call: &Call) -> Result<ManagedIdentityCapabilities> {
         match &self.source {
             Source::Imds(imds) => {
                 let client = core.pool.direct()?;
-                caches.probed.capabilities(imds, &client, &self.id, core.probe_timeout, call)
+                let host = caches.probed.capabilities(imds, &client, &self.id, core.probe_timeout, call)?;
+                let (strength, limit) = self.strength_of_keys(call)?;
+                Ok(host.with_keys(strength, limit))
             }
             other => Ok(ManagedIdentityCapabilities::of_environment(other.kind())),
         }

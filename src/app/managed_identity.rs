@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::binding_certificate::{BindingCertificates, worth_replacing};
 use super::parameters::Parameters;
 use super::{Caches, Core, TokenRequest};
-use crate::attestation::{AttestationProvider, Attestor};
+use crate::attestation::{AttestationProvider, Attestor, Provider};
 use crate::authority::RegionDetails;
 use crate::binding::Binding;
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
-use crate::key::MtlsBindingStrength;
+use crate::key::{KeyHome, MtlsBindingStrength};
 use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
@@ -24,18 +24,31 @@ use crate::token::{
 pub(super) struct ManagedIdentity {
     pub(super) id: ManagedIdentityId,
     pub(super) source: Source,
-    attestation: Option<Arc<dyn AttestationProvider>>,
+    /// Where the keys of its bound tokens are.
+    pub(super) home: KeyHome,
+    pub(super) attestation: Attestation,
     /// What the app adds to queries.
     parameters: Parameters,
     /// The floor of all its bound tokens.
     pub(super) min_strength: MtlsBindingStrength,
 }
 
+/// Who attests the keys of bound tokens.
+pub(super) enum Attestation {
+    None,
+    Callback(Arc<dyn AttestationProvider>),
+    /// The TPM that they are in.
+    Tpm {
+        pcrs: Vec<u8>,
+    },
+}
+
 impl ManagedIdentity {
     pub(super) fn new(
         id: ManagedIdentityId,
         source: Source,
-        attestation: Option<Arc<dyn AttestationProvider>>,
+        home: KeyHome,
+        attestation: Attestation,
         parameters: Parameters,
         min_strength: MtlsBindingStrength,
     ) -> Result<Self> {
@@ -54,7 +67,7 @@ impl ManagedIdentity {
         check_query(&parameters)?;
         // Section 2.4: apps of a process share tokens, and what they ask the host with must not mix.
         let parameters = parameters.all_in_cache_key();
-        Ok(Self { id, source, attestation, parameters, min_strength })
+        Ok(Self { id, source, home, attestation, parameters, min_strength })
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
@@ -62,9 +75,9 @@ impl ManagedIdentity {
         request.check_for_managed_identity()?;
         let parameters = self.parameters.overlaid(&request.client().parameters);
         check_query(&parameters)?;
-        let attested = match request.token_type() {
-            TokenType::MtlsPop => self.attested(),
-            TokenType::Bearer => "0",
+        let (attested, home) = match request.token_type() {
+            TokenType::MtlsPop => (self.attested(), self.home.cache_name()),
+            TokenType::Bearer => ("0", String::new()),
         };
         Ok(self
             .strength_in_key(parameters.cache_key(key), request)
@@ -72,13 +85,14 @@ impl ManagedIdentity {
             .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")
             .component("attested", attested)
+            .component("key", &home)
             .part("scopes", resource_of(request)?))
     }
 
     /// Whether bound tokens of this app come from an attested key: no cache gives them to an app that
     /// differs in this (sections 5.9 and 5.13).
     fn attested(&self) -> &'static str {
-        if self.attestation.is_some() { "1" } else { "0" }
+        if matches!(self.attestation, Attestation::None) { "0" } else { "1" }
     }
 
     /// Which of MSAL's calls this is.
@@ -271,9 +285,14 @@ impl ManagedIdentity {
         caches: &'a Caches,
         imds: &'a Imds,
     ) -> BindingCertificates<'a> {
-        let attestor =
-            self.attestation.as_deref().map(|provider| Attestor { provider, cache: &caches.attestations });
-        BindingCertificates { core, caches, imds, id: &self.id, attestor, attested: self.attested() }
+        let provider = match &self.attestation {
+            Attestation::None => None,
+            Attestation::Callback(provider) => Some(Provider::Callback(provider.as_ref())),
+            Attestation::Tpm { pcrs } => Some(Provider::Tpm { pool: &core.pool, pcrs }),
+        };
+        let attestor = provider.map(|provider| Attestor { provider, cache: &caches.attestations });
+        let (id, home, attested) = (&self.id, &self.home, self.attested());
+        BindingCertificates { core, caches, imds, id, home, attestor, attested }
     }
 
     /// The token leg (section 5.10).

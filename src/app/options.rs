@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::confidential_client::{ConfidentialClient, Settings};
-use super::managed_identity::ManagedIdentity;
+use super::managed_identity::{Attestation, ManagedIdentity};
 use super::measure::extended;
 use super::parameters::Parameters;
 use super::{HOST, Identity};
@@ -18,7 +18,7 @@ use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Pool, TransportOptions};
-use crate::key::MtlsBindingStrength;
+use crate::key::{CallbackKey, KeyAlgorithm, KeyHome, MtlsBindingStrength, PrivateKey, Signer, TpmOptions};
 use crate::log::Logger;
 use crate::managed_identity::{ManagedIdentityId, detect};
 use crate::metrics::{Metrics, MetricsFn};
@@ -34,6 +34,7 @@ pub struct AppOptions {
     azure_region: Option<String>,
     credential: Option<Credential>,
     attestation: Option<Arc<dyn AttestationProvider>>,
+    key_home: Option<HomeOption>,
     min_strength: MtlsBindingStrength,
     send_certificate_over_mtls: bool,
     client_capabilities: Vec<String>,
@@ -55,6 +56,12 @@ pub struct AppOptions {
 enum Kind {
     ManagedIdentity(ManagedIdentityId),
     ConfidentialClient { client_id: String },
+}
+
+#[derive(Clone)]
+enum HomeOption {
+    Tpm(TpmOptions),
+    Signer { public_key: Vec<u8>, signer: Arc<dyn Signer> },
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +107,7 @@ impl AppOptions {
             azure_region: None,
             credential: None,
             attestation: None,
+            key_home: None,
             min_strength: MtlsBindingStrength::None,
             send_certificate_over_mtls: false,
             client_capabilities: Vec::new(),
@@ -164,6 +172,24 @@ impl AppOptions {
     /// clients an error of `App::new`.
     pub fn with_attestation(mut self, provider: Arc<dyn AttestationProvider>) -> Self {
         self.attestation = Some(provider);
+        self
+    }
+
+    /// Keeps the keys of a managed identity's bound tokens in a TPM 2.0, which they never leave. Where that cannot
+    /// be done there is an error, never a key in software. For confidential clients an error of `App::new`: see
+    /// [`Certificate::with_tpm_key`](crate::Certificate::with_tpm_key). Of this and
+    /// [`with_key_signer`](Self::with_key_signer) the last one counts.
+    pub fn with_tpm(mut self, tpm: TpmOptions) -> Self {
+        self.key_home = Some(HomeOption::Tpm(tpm));
+        self
+    }
+
+    /// Has a key that lives elsewhere be the key of a managed identity's bound tokens: `signer` signs with it, for
+    /// the certificate request and for TLS. `public_key` is its public half, RSA of at least 2048 bits: a
+    /// SubjectPublicKeyInfo in DER. One key, for each certificate. For confidential clients an error of
+    /// `App::new`: see [`Certificate::with_signer`](crate::Certificate::with_signer).
+    pub fn with_key_signer(mut self, public_key: &[u8], signer: Arc<dyn Signer>) -> Self {
+        self.key_home = Some(HomeOption::Signer { public_key: public_key.to_vec(), signer });
         self
     }
 
@@ -284,6 +310,7 @@ impl AppOptions {
         let stored = self.token_cache.as_ref().is_some_and(|cache| cache.store().is_some());
         let calls_back = stored
             || self.attestation.is_some()
+            || matches!(self.key_home, Some(HomeOption::Signer { .. }))
             || self.credential.as_ref().is_some_and(Credential::calls_back);
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {
@@ -304,14 +331,16 @@ impl AppOptions {
                     store.check(&self.log)?;
                 }
                 let source = detect(self.env.as_ref())?;
-                let identity =
-                    ManagedIdentity::new(id, source, self.attestation, self.parameters, self.min_strength)?;
+                let (home, attestation) = keys(self.key_home, self.attestation, self.env.as_ref())?;
+                let (parameters, floor) = (self.parameters, self.min_strength);
+                let identity = ManagedIdentity::new(id, source, home, attestation, parameters, floor)?;
                 Identity::ManagedIdentity(Box::new(identity))
             }
             Kind::ConfidentialClient { client_id } => {
                 let misplaced = [
                     ("user-assigned managed identity", self.misplaced_id),
                     ("attestation callback", self.attestation.is_some()),
+                    ("place for keys", self.key_home.is_some()),
                     ("binding store", self.binding_store.is_some()),
                     ("minimum strength", self.min_strength > MtlsBindingStrength::None),
                     ("probe timeout", self.probe_timeout.is_some()),
@@ -358,6 +387,38 @@ impl AppOptions {
             metrics: self.metrics,
             probe_timeout: self.probe_timeout.unwrap_or(PROBE_TIMEOUT),
         })
+    }
+}
+
+/// Where a managed identity's keys are, and who attests them.
+fn keys(
+    home: Option<HomeOption>,
+    provider: Option<Arc<dyn AttestationProvider>>,
+    env: &dyn Env,
+) -> Result<(KeyHome, Attestation)> {
+    let (home, pcrs) = match home {
+        None => (KeyHome::Software, None),
+        Some(HomeOption::Tpm(options)) => {
+            let pcrs = options.attested_pcrs()?;
+            (KeyHome::Tpm(options.resolve(env)?), pcrs)
+        }
+        Some(HomeOption::Signer { public_key, signer }) => {
+            let key = CallbackKey::new(&public_key, signer)?;
+            if key.algorithm() != KeyAlgorithm::Rsa {
+                return Err(Error::argument(
+                    "the key of a managed identity must be an RSA key: IMDS takes no other",
+                ));
+            }
+            (KeyHome::Elsewhere(Arc::new(key)), None)
+        }
+    };
+    match (provider, pcrs) {
+        (None, None) => Ok((home, Attestation::None)),
+        (Some(provider), None) => Ok((home, Attestation::Callback(provider))),
+        (None, Some(pcrs)) => Ok((home, Attestation::Tpm { pcrs })),
+        (Some(_), Some(_)) => {
+            Err(Error::argument("the keys are to be attested by the TPM and by a callback: choose one"))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calling an API, and answering once where it wants other claims in the token.
 
+use super::binding_certificate::KEY_LOST;
 use super::{App, Token, TokenRequest};
 use crate::error::{Error, Result};
 use crate::resource::{self, HttpRequest, HttpResponse};
@@ -62,6 +63,13 @@ impl App {
     }
 
     fn send_once(&self, token: &Token, request: &HttpRequest, call: &Call) -> Result<HttpResponse> {
-        resource::send(&self.core.pool, token.authorization(), token.binding_certificate(), request, call)
+        let certificate = token.binding_certificate();
+        let sent = resource::send(&self.core.pool, token.authorization(), certificate, request, call);
+        sent.inspect_err(|error| {
+            // Nobody can use its tokens any more; the next call gets another key.
+            if let Some(certificate) = certificate.filter(|_| error.code() == KEY_LOST) {
+                self.token_cache().remove_bound_to(certificate.x5t_s256());
+            }
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens that prove where a key lives: the caller's callback gets them (managed_identity spec, section 5.6).
 
 mod cache;
+mod tpm;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use url::Url;
 
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::Pool;
 use crate::key::PrivateKey;
-use crate::runtime::{Call, Cancel};
+use crate::runtime::{Call, Cancel, Wait};
 use crate::secret::Secret;
 
 pub(crate) use cache::AttestationCache;
@@ -47,15 +49,25 @@ pub struct AttestationRequest<'a> {
 
 /// Where an app's attestation tokens come from.
 pub(crate) struct Attestor<'a> {
-    pub(crate) provider: &'a dyn AttestationProvider,
+    pub(crate) provider: Provider<'a>,
     pub(crate) cache: &'a AttestationCache,
+}
+
+/// Who gets them.
+pub(crate) enum Provider<'a> {
+    Callback(&'a dyn AttestationProvider),
+    /// We do, with evidence from the TPM that the key is in.
+    Tpm {
+        pool: &'a Pool,
+        pcrs: &'a [u8],
+    },
 }
 
 impl AttestationRequest<'_> {
     /// Signs with the key, which itself is not handed out. `algorithm` is a name of RFC 7518; keys that
     /// the library makes are RSA: `PS256`, `PS384`, `PS512`, `RS256`, `RS384` or `RS512`.
     pub fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
-        self.key.sign_as(algorithm, message)
+        self.key.sign_as(algorithm, message, &Wait::new(self.cancel, self.remaining))
     }
 }
 
@@ -87,15 +99,18 @@ impl Attestor<'_> {
             return Ok(token);
         }
         call.log.info("attestation", || format!("asking for an attestation of {endpoint}"));
-        let answer = self.provider.attest(&AttestationRequest {
-            endpoint: endpoint.as_str(),
-            client_id,
-            public_key: key.public_key_der(),
-            correlation_id: &call.correlation_id,
-            remaining: call.remaining(),
-            cancel: &call.cancel,
-            key,
-        });
+        let answer = match &self.provider {
+            Provider::Tpm { pool, pcrs } => tpm::attest(pool, &endpoint, client_id, key.as_ref(), pcrs, call),
+            Provider::Callback(provider) => provider.attest(&AttestationRequest {
+                endpoint: endpoint.as_str(),
+                client_id,
+                public_key: key.public_key_der(),
+                correlation_id: &call.correlation_id,
+                remaining: call.remaining(),
+                cancel: &call.cancel,
+                key,
+            }),
+        };
         // A token that came too late for this call is there for the next.
         if let Ok(token) = &answer
             && !token.expose().trim().is_empty()
@@ -103,7 +118,10 @@ impl Attestor<'_> {
             self.cache.put(name, token);
         }
         call.check()?;
-        let token = answer.map_err(failed)?;
+        let token = match &self.provider {
+            Provider::Tpm { .. } => answer?,
+            Provider::Callback(_) => answer.map_err(failed)?,
+        };
         if token.expose().trim().is_empty() {
             return Err(no_token("the attestation callback reported success but set no token"));
         }

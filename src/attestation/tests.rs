@@ -70,7 +70,7 @@ fn question() {
         Ok(jwt())
     });
     let cache = AttestationCache::new();
-    let attestor = Attestor { provider: &provider, cache: &cache };
+    let attestor = Attestor { provider: Provider::Callback(&provider), cache: &cache };
     attestor.token(HOST, "client", &key, false, &call()).unwrap();
     assert_eq!(provider.count(), 1);
 }
@@ -81,7 +81,7 @@ fn question() {
 fn reuse() {
     let provider = counting(|_| Ok(jwt()));
     let cache = AttestationCache::new();
-    let attestor = Attestor { provider: &provider, cache: &cache };
+    let attestor = Attestor { provider: Provider::Callback(&provider), cache: &cache };
     let (one, two) = (key(), key());
     let ask = |endpoint: &str, client_id: &str, key: &Arc<dyn PrivateKey>, again: bool| {
         attestor.token(endpoint, client_id, key, again, &call()).unwrap();
@@ -103,7 +103,7 @@ fn failures() {
     let cache = AttestationCache::new();
     let fail = |answer: &(dyn Fn() -> Result<Secret> + Send + Sync)| {
         let provider = counting(|_| answer());
-        let attestor = Attestor { provider: &provider, cache: &cache };
+        let attestor = Attestor { provider: Provider::Callback(&provider), cache: &cache };
         attestor.token(HOST, "client", &key(), false, &call()).unwrap_err()
     };
     for error in [fail(&|| Ok(Secret::new(""))), fail(&|| Ok(Secret::new(" \n")))] {
@@ -125,7 +125,7 @@ fn cancelled_meanwhile() {
         Err(Error::new(ErrorKind::Callback, "x", "stopped"))
     });
     let cache = AttestationCache::new();
-    let attestor = Attestor { provider: &provider, cache: &cache };
+    let attestor = Attestor { provider: Provider::Callback(&provider), cache: &cache };
     let error = attestor.token(HOST, "client", &key(), false, &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

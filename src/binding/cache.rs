@@ -98,6 +98,11 @@ impl BindingCache {
         Ok(made)
     }
 
+    /// Has the next try make a key of its own.
+    pub(crate) fn forget_waiting_key(&self, identity: &str) {
+        self.with(identity, |known| known.waiting_key = None);
+    }
+
     /// Claims the renewal of what `name` means; `None` where another caller is at it or has just failed.
     pub(crate) fn claim_renewal(&self, name: &str, clock: &Arc<dyn Clock>) -> Option<Claim> {
         self.of_known(name, |known| known.renewal.clone())?.claim(clock, RENEWAL_PAUSE)

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::clock::from_unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyAlgorithm, PrivateKey};
-use crate::runtime::PerProcess;
+use crate::runtime::{PerProcess, Wait};
 
 /// A certificate, the chain that came with it, and its private key. Cheap to clone; never changes.
 ///
@@ -113,7 +113,7 @@ impl Certificate {
     /// for an RSA key, `ES256`, `ES384` or `ES512` for one on P-256, P-384 or P-521. PSS salts are as long as
     /// the hash; ECDSA signatures are DER (X9.62), as TLS wants them.
     pub fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Vec<u8>> {
-        self.0.key.sign_as(algorithm, message)
+        self.0.key.sign_as(algorithm, message, &Wait::default())
     }
 
     pub(crate) fn key(&self) -> &Arc<dyn PrivateKey> {
@@ -186,7 +186,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
-    use crate::key::SignatureScheme;
+    use crate::key::{SignatureScheme, StoredKey};
     use crate::secret::SecretBytes;
 
     /// A key that exists elsewhere: all that is known of it is its public half.
@@ -202,7 +202,7 @@ mod tests {
             &self.1
         }
 
-        fn sign(&self, _: SignatureScheme, _: &[u8]) -> Result<Vec<u8>> {
+        fn sign_within(&self, _: SignatureScheme, _: &[u8], _: &Wait) -> Result<Vec<u8>> {
             Err(invalid("absent"))
         }
 
@@ -212,6 +212,10 @@ mod tests {
 
         fn is_exportable(&self) -> bool {
             false
+        }
+
+        fn to_stored(&self) -> Result<StoredKey> {
+            Err(invalid("absent"))
         }
     }
 

@@ -53,6 +53,16 @@ impl Certificate {
             .map_err(|_| Error::internal("the private key could not be written as PEM"))
     }
 
+    /// The private key as "TSS2 PRIVATE KEY" in PEM, where it is in a TPM: a file with which other programs, such as
+    /// OpenSSL with its TPM provider, use the same key in the same TPM. It is useless elsewhere.
+    pub fn tpm_key_pem(&self) -> Result<String> {
+        let key = self.key().in_tpm().ok_or_else(|| {
+            let message = "the private key is not in a TPM, so that there is no TSS2 PRIVATE KEY file of it";
+            Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message)
+        })?;
+        key.to_pem()
+    }
+
     /// The private key, the certificate and the issuers that came with it as PKCS#12 (PFX).
     ///
     /// The empty password is allowed, as OpenSSL and .NET allow it: the data is then encrypted in

@@ -67,17 +67,19 @@ pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, cal
     })?;
     let expires_on = now + LIFETIME;
     if !ask.sha2 {
-        return Ok(Signed { jwt: sign_as(RS256, certificate, send_x5c, &payload)?, expires_on });
+        return Ok(Signed { jwt: sign_as(RS256, certificate, send_x5c, &payload, call)?, expires_on });
     }
-    let jwt = sign_as(PS256, certificate, send_x5c, &payload).or_else(|error| {
+    let jwt = sign_as(PS256, certificate, send_x5c, &payload, call).or_else(|error| {
         call.check()?;
-        if matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {
+        // A key in a TPM has shown that it can, and wrong tries may lock it.
+        let tested = certificate.key().in_tpm().is_some();
+        if tested || matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {
             return Err(error);
         }
         call.log.warn("credential", || {
             format!("the key did not sign the client assertion as PS256, trying RS256: {error}")
         });
-        sign_as(RS256, certificate, send_x5c, &payload)
+        sign_as(RS256, certificate, send_x5c, &payload, call)
     })?;
     Ok(Signed { jwt, expires_on })
 }
@@ -91,6 +93,7 @@ fn sign_as(
     certificate: &Certificate,
     send_x5c: bool,
     payload: &str,
+    call: &Call,
 ) -> Result<Secret> {
     let sha2 = scheme == PS256;
     let chain = || certificate.chain_der().iter().map(|der| STANDARD.encode(der)).collect();
@@ -102,7 +105,7 @@ fn sign_as(
         x5c: send_x5c.then(chain),
     })?;
     let mut jwt = format!("{header}.{payload}");
-    let signature = certificate.key().sign(scheme, jwt.as_bytes())?;
+    let signature = certificate.key().sign_within(scheme, jwt.as_bytes(), &call.wait())?;
     jwt.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
     Ok(Secret::new(jwt))

@@ -58,9 +58,9 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "attestation_failed",
-        &[Callback],
-        "the attestation callback failed, or gave no token",
-        "See the message for what the callback said; no certificate without attestation is used instead.",
+        &[Callback, Rejected, Throttled, InvalidResponse],
+        "the attestation callback failed or gave no token, or the attestation service did not accept the TPM's evidence",
+        "See the message for who said what; no certificate without attestation is used instead.",
     ),
     msal(
         "authority_host_mismatch",
@@ -464,6 +464,42 @@ pub(super) const CODES: &[Row] = &[
         &[InvalidResponse],
         "the token endpoint did not say which type of token it issued",
         "Look for a proxy or another server that answers in its place.",
+    ),
+    ours(
+        "tpm_auth_failed",
+        &[KeyUnavailable],
+        "the TPM refuses the authorisation value of a key or hierarchy",
+        "Set the right one; wrong ones are counted, and lock the TPM.",
+    ),
+    ours(
+        "tpm_busy",
+        &[KeyUnavailable],
+        "the TPM cannot do it now, or has no room for another key",
+        "Try again; where it stays so, use the resource manager (device:/dev/tpmrm0).",
+    ),
+    ours(
+        "tpm_error",
+        &[KeyUnavailable],
+        "the TPM, or the key in it, cannot do what is needed, or failed",
+        "See the message, which has the TPM's own code.",
+    ),
+    ours(
+        "tpm_key_lost",
+        &[KeyUnavailable],
+        "the key is not one of this TPM: it was cleared, or is another one",
+        "Ask for a token again where the library makes the keys, which then gets a new one; else make a new key.",
+    ),
+    ours(
+        "tpm_locked_out",
+        &[KeyUnavailable],
+        "the TPM is locked after too many wrong authorisation values",
+        "Wait for its recovery time, or reset the lock (tpm2_dictionarylockout).",
+    ),
+    ours(
+        "tpm_unavailable",
+        &[NotSupported],
+        "a key is to be in a TPM, and the plugin, tpm2-tss or the TPM itself is missing",
+        "See the message for which it is; no key in software is used instead.",
     ),
     service(
         "unauthorized_client",

@@ -12,7 +12,7 @@ use super::text::{Lent, bytes, lend, no_length, required};
 use crate::attestation::{AttestationProvider, AttestationRequest, no_token};
 use crate::error::Result;
 use crate::key::PrivateKey;
-use crate::runtime::Cancel;
+use crate::runtime::{Cancel, Wait};
 use crate::secret::Secret;
 
 /// One key that is to be attested. Valid during the callback only; never freed by the caller.
@@ -42,6 +42,7 @@ pub(super) struct Question {
     correlation_id: String,
     remaining_ms: i64,
     cancel: Cancel,
+    wait: Wait,
     key: Arc<dyn PrivateKey>,
     texts: [Lent; 3],
 }
@@ -67,6 +68,7 @@ impl AttestationProvider for Callback<mtlspop_attestation_op> {
             correlation_id: request.correlation_id.to_owned(),
             remaining_ms: milliseconds(request.remaining),
             cancel: request.cancel.clone(),
+            wait: Wait::new(request.cancel, request.remaining),
             key: request.key.clone(),
             texts: Default::default(),
         };
@@ -135,9 +137,10 @@ pub unsafe extern "C" fn mtlspop_attestation_op_sign(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_signature, "out_signature")?;
-            let key = &value(operation, "operation")?.question.key;
+            let question = &value(operation, "operation")?.question;
             let algorithm = required(algorithm, "algorithm")?;
-            let signature = key.sign_as(algorithm, bytes(message, length, "message")?)?;
+            let message = bytes(message, length, "message")?;
+            let signature = question.key.sign_as(algorithm, message, &question.wait)?;
             out.set(BufferValue::new(&signature));
             Ok(())
         })

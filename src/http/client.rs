@@ -103,7 +103,7 @@ impl Client {
         let mut dead = 0;
         loop {
             let limit = call.bounded(request.attempt_timeout);
-            let exchange = Exchange::enter(&call.cancel);
+            let exchange = Exchange::enter(&call.cancel, limit);
             let outcome = self.attempt(request, limit, peer);
             if call.cancel.is_cancelled() {
                 return Err(call.cancelled());

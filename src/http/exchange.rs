@@ -6,12 +6,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use crate::runtime::{Cancel, Registration};
+use crate::runtime::{Cancel, Registration, Wait};
 
 /// One attempt to send one request.
 pub(super) struct Exchange {
     cancel: Cancel,
+    wait: Wait,
     /// Its address tells this exchange from every other one that a connection may remember.
     identity: Arc<()>,
     hooks: RefCell<Vec<Registration>>,
@@ -32,9 +34,10 @@ thread_local! {
 }
 
 impl Exchange {
-    pub(super) fn enter(cancel: &Cancel) -> Entered {
+    pub(super) fn enter(cancel: &Cancel, limit: Duration) -> Entered {
         let exchange = Rc::new(Self {
             cancel: cancel.clone(),
+            wait: Wait::new(cancel, Some(limit)),
             identity: Arc::default(),
             hooks: RefCell::default(),
             opened: Cell::default(),
@@ -62,6 +65,11 @@ impl Exchange {
     pub(super) fn on_cancel(&self, hook: Arc<dyn Fn() + Send + Sync>) {
         let registration = self.cancel.on_cancel(hook);
         self.hooks.borrow_mut().push(registration);
+    }
+
+    /// How long a key may take to sign the handshake.
+    pub(super) fn wait(&self) -> Wait {
+        self.wait.clone()
     }
 
     /// A connection was opened for this exchange, rather than taken from the pool.

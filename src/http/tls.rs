@@ -138,8 +138,9 @@ impl SigningKey for TlsKey {
 
 impl Signer for TlsSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        let wait = Exchange::current().map(|exchange| exchange.wait()).unwrap_or_default();
         // The key's own error travels inside and comes out again in `failure`.
-        self.0.sign(self.1, message).map_err(|error| OtherError(Arc::new(error)).into())
+        self.0.sign_within(self.1, message, &wait).map_err(|error| OtherError(Arc::new(error)).into())
     }
 
     fn scheme(&self) -> rustls::SignatureScheme {

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::digest;
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rsa::PublicEncryptingKey;
 use aws_lc_rs::signature::{ParsedPublicKey, UnparsedPublicKey};
 use pkcs8::SubjectPublicKeyInfoRef;
 
 use super::software::{algorithm_of, rejected};
 use crate::error::{Error, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, unusable};
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable};
+use crate::runtime::Wait;
 use crate::secret::SecretBytes;
 
 /// Signs with a private key that this library never sees. It is called on the thread of the caller,
@@ -55,6 +56,11 @@ impl CallbackKey {
         .map_err(rejected)?;
         Ok(Self { algorithm, public_key: public_key.to_vec(), signer })
     }
+
+    /// SHA-256 of the public key, hexadecimal.
+    pub(crate) fn sha256(&self) -> String {
+        digest(&SHA256, &self.public_key).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl PrivateKey for CallbackKey {
@@ -66,7 +72,7 @@ impl PrivateKey for CallbackKey {
         &self.public_key
     }
 
-    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>> {
+    fn sign_within(&self, scheme: SignatureScheme, message: &[u8], _: &Wait) -> Result<Vec<u8>> {
         self.algorithm.require(scheme)?;
         let digest = digest(scheme.hash(), message);
         let request = SignRequest { algorithm: scheme.jose_name(), message, digest: digest.as_ref() };
@@ -88,6 +94,10 @@ impl PrivateKey for CallbackKey {
 
     fn is_exportable(&self) -> bool {
         false
+    }
+
+    fn to_stored(&self) -> Result<StoredKey> {
+        Ok(StoredKey::Elsewhere)
     }
 }
 

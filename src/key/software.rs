@@ -17,8 +17,8 @@ use der::{Decode, Encode, Tag, Tagged};
 use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
 
 use crate::error::{Error, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, unusable};
-use crate::runtime::PerProcess;
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable};
+use crate::runtime::{PerProcess, Wait};
 use crate::secret::SecretBytes;
 
 /// A private key in memory. It can always be exported.
@@ -113,7 +113,7 @@ impl PrivateKey for SoftwareKey {
         &self.public_key
     }
 
-    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>> {
+    fn sign_within(&self, scheme: SignatureScheme, message: &[u8], _: &Wait) -> Result<Vec<u8>> {
         self.algorithm.require(scheme)?;
         match &*self.signer.get() {
             Ok(signer) => signer.sign(scheme, message),
@@ -127,6 +127,10 @@ impl PrivateKey for SoftwareKey {
 
     fn is_exportable(&self) -> bool {
         true
+    }
+
+    fn to_stored(&self) -> Result<StoredKey> {
+        self.export_pkcs8_der().map(StoredKey::Software)
     }
 }
 

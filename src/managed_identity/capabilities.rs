@@ -14,6 +14,8 @@ pub struct ManagedIdentityCapabilities {
     /// Why bound tokens have no stronger keys.
     pub(super) limit: String,
     pub(super) error: Option<String>,
+    /// Whether it certifies keys that are made here, so that these decide.
+    pub(super) issues_certificates: bool,
 }
 
 impl ManagedIdentityCapabilities {
@@ -32,6 +34,15 @@ impl ManagedIdentityCapabilities {
             detection,
             limit: format!("{} issues no bound tokens", kind.name()),
             error: None,
+            issues_certificates: false,
+        }
+    }
+
+    /// The same for an app whose keys have this strength, which is not exceeded for the reason `limit`.
+    pub(crate) fn with_keys(self, strength: MtlsBindingStrength, limit: String) -> Self {
+        match self.issues_certificates {
+            true => Self { strength, limit, ..self },
+            false => self,
         }
     }
 

@@ -77,7 +77,8 @@ impl Prober<'_> {
             detection: format!(
                 "IMDSv2 answered its probe {place}, and the environment names no other source"
             ),
-            limit: "this version makes keys in software only, not in a TPM".to_owned(),
+            limit: "it vouches for the key no further".to_owned(),
+            issues_certificates: true,
             error: None,
         }
     }
@@ -94,6 +95,7 @@ impl Prober<'_> {
                         "IMDSv1 answered its probe {place}, IMDSv2 did not ({v2}), and the environment names no other source"
                     ),
                     limit: format!("it has IMDSv1 only, which issues no certificates (IMDSv2: {v2})"),
+                    issues_certificates: false,
                     error: None,
                 });
             }
@@ -108,6 +110,7 @@ impl Prober<'_> {
                 "the environment names no source, and no instance metadata service answered {place}"
             ),
             limit: reasons.clone(),
+            issues_certificates: false,
             error: Some(reasons),
         })
     }

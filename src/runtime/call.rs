@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
-use crate::runtime::Cancel;
+use crate::runtime::{Cancel, Wait};
 
 /// Passed down through every room that waits or talks to the network.
 #[derive(Clone, Debug)]
@@ -100,6 +100,11 @@ impl Call {
     /// The time left, `None` without a deadline.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|end| end.saturating_duration_since(self.clock.monotonic()))
+    }
+
+    /// The same for who knows nothing of calls.
+    pub(crate) fn wait(&self) -> Wait {
+        Wait::new(&self.cancel, self.remaining())
     }
 
     /// `limit`, or less where the call's own time is shorter.

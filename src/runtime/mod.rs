@@ -7,6 +7,7 @@ mod claim;
 mod flight;
 mod fork;
 mod memory;
+mod wait;
 
 pub(crate) use background::Background;
 pub(crate) use call::Call;
@@ -16,3 +17,4 @@ pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
 pub(crate) use fork::{Current, PerProcess};
 pub(crate) use memory::Memory;
+pub(crate) use wait::{Promise, Wait};

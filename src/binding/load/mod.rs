@@ -13,8 +13,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::binding::Certificate;
+use crate::env::ProcessEnv;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{CallbackKey, PrivateKey, Signer, SoftwareKey};
+use crate::key::{CallbackKey, PrivateKey, Signer, SoftwareKey, TpmKey, TpmOptions};
+use crate::runtime::Wait;
 use crate::secret::Secret;
 
 /// More than any certificate chain needs, and little enough to read whatever a path leads to.
@@ -76,20 +78,19 @@ impl Certificate {
         parts.assemble().map_err(in_file)
     }
 
+    /// With a private key in a TPM: `key` is a "TSS2 PRIVATE KEY" in PEM, as OpenSSL's TPM provider makes it, too.
+    /// `chain` is PEM, the certificate first and its issuers in any order, or a single certificate in DER. The
+    /// TPM is asked at once whether it can use the key.
+    pub fn with_tpm_key(chain: &[u8], key: &[u8], tpm: TpmOptions) -> Result<Self> {
+        let tpm = tpm.resolve(&ProcessEnv)?.open()?;
+        around(chain, |_| Ok(Arc::new(TpmKey::from_pem(&tpm, key, &Wait::default())?)))
+    }
+
     /// With a private key that lives elsewhere: `signer` signs whenever a TLS handshake or a client
     /// assertion needs a signature. `chain` is PEM, the certificate first and its issuers in any order,
     /// or a single certificate in DER.
     pub fn with_signer(chain: &[u8], signer: Arc<dyn Signer>) -> Result<Self> {
-        let ders = match X509Certificate::from_der(chain) {
-            Ok(_) => vec![chain.to_vec()],
-            Err(_) => pem::read_certificates(chain)?,
-        };
-        let certificates = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>>>()?;
-        let leaf = certificates
-            .first()
-            .ok_or_else(|| malformed("there is no certificate in it, neither PEM nor DER"))?;
-        let key = CallbackKey::new(leaf.public_key().raw, signer)?;
-        with_issuers(leaf, &certificates, Arc::new(key))
+        around(chain, |public_key| Ok(Arc::new(CallbackKey::new(public_key, signer)?)))
     }
 }
 
@@ -117,6 +118,19 @@ impl Parts {
             .ok_or_else(|| malformed("the private key does not belong to any certificate given"))?;
         with_issuers(leaf, &certificates, Arc::new(key))
     }
+}
+
+/// The first certificate of `chain` with a key that is not there: `key` is given the public half.
+fn around(chain: &[u8], key: impl FnOnce(&[u8]) -> Result<Arc<dyn PrivateKey>>) -> Result<Certificate> {
+    let ders = match X509Certificate::from_der(chain) {
+        Ok(_) => vec![chain.to_vec()],
+        Err(_) => pem::read_certificates(chain)?,
+    };
+    let certificates = ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>>>()?;
+    let leaf = certificates
+        .first()
+        .ok_or_else(|| malformed("there is no certificate in it, neither PEM nor DER"))?;
+    with_issuers(leaf, &certificates, key(leaf.public_key().raw)?)
 }
 
 fn with_issuers(

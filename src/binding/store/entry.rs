@@ -1,6 +1,6 @@
 //! What the files of a store say: a versioned format, whose content is encrypted where there is a secret.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use crate::binding::{Binding, Certificate, renewal_time};
 use crate::clock::{from_unix_seconds, unix_seconds};
 use crate::error::Error;
-use crate::key::SoftwareKey;
-use crate::runtime::PerProcess;
+use crate::key::{KeyHome, StoredKey};
+use crate::runtime::{PerProcess, Wait};
 use crate::secret::SecretBytes;
 
 /// No entry comes near it.
@@ -57,10 +57,22 @@ struct Content {
     endpoint: String,
     /// Base64 of DER.
     certificate: String,
-    /// Base64 of PKCS#8.
-    private_key: Zeroizing<String>,
+    #[serde(flatten)]
+    key: KeyContent,
     /// Unix seconds.
     issued_on: i64,
+}
+
+/// Where the private key is. Base64.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeyContent {
+    /// Here, PKCS#8.
+    PrivateKey(Zeroizing<String>),
+    /// In a TPM, and this leads to it: a TPM key file, without which the TPM has nothing.
+    TpmKey(String),
+    /// Wherever the app's signer has it.
+    KeyElsewhere(()),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,6 +81,12 @@ struct Name {
     version: u32,
     name: String,
     identity: String,
+}
+
+/// What an entry came to.
+pub(super) enum Opened {
+    Binding(Box<Binding>),
+    KeyUnusable(Error),
 }
 
 /// The secret, and the keys that were derived from it: that takes about a tenth of a second.
@@ -100,13 +118,17 @@ type Result<T> = std::result::Result<T, String>;
 
 /// The file for `binding`.
 pub(super) fn seal(binding: &Binding, identity: &str, keys: Option<&Keys>) -> Result<SecretBytes> {
-    let key = binding.certificate.key().export_pkcs8_der().map_err(said)?;
+    let key = match binding.certificate.key().to_stored().map_err(said)? {
+        StoredKey::Software(pkcs8) => KeyContent::PrivateKey(Zeroizing::new(STANDARD.encode(pkcs8.expose()))),
+        StoredKey::Tpm(file) => KeyContent::TpmKey(STANDARD.encode(file)),
+        StoredKey::Elsewhere => KeyContent::KeyElsewhere(()),
+    };
     let content = Content {
         client_id: binding.client_id.clone(),
         tenant_id: binding.tenant_id.clone(),
         endpoint: binding.endpoint.to_string(),
         certificate: STANDARD.encode(binding.certificate.der()),
-        private_key: Zeroizing::new(STANDARD.encode(key.expose())),
+        key,
         issued_on: unix_seconds(binding.minted),
     };
     let json = write(&content)?;
@@ -126,7 +148,13 @@ pub(super) fn seal(binding: &Binding, identity: &str, keys: Option<&Keys>) -> Re
 }
 
 /// Reads what [`seal`] wrote. The certificate is that of the key, or this is an error.
-pub(super) fn open(file: &SecretBytes, identity: &str, keys: Option<&Keys>) -> Result<Binding> {
+pub(super) fn open(
+    file: &SecretBytes,
+    identity: &str,
+    keys: Option<&Keys>,
+    home: &KeyHome,
+    wait: &Wait,
+) -> Result<Opened> {
     let entry: Entry = serde_json::from_slice(file.expose()).map_err(|_| damaged("it is not JSON"))?;
     if entry.format != FORMAT || entry.version != VERSION || entry.identity != identity {
         return Err(damaged("it is of another format or for another identity"));
@@ -141,17 +169,27 @@ pub(super) fn open(file: &SecretBytes, identity: &str, keys: Option<&Keys>) -> R
     };
     let content: Content = serde_json::from_slice(&json).map_err(|_| damaged("its content is not JSON"))?;
     let base64 = |text: &str| STANDARD.decode(text).map_err(|_| damaged("no Base64"));
-    let key = SoftwareKey::from_pkcs8_der(&Zeroizing::new(base64(&content.private_key)?)).map_err(said)?;
-    let certificate = Certificate::new(vec![base64(&content.certificate)?], Arc::new(key)).map_err(said)?;
+    let stored = match &content.key {
+        KeyContent::PrivateKey(pkcs8) => StoredKey::Software(SecretBytes::new(base64(pkcs8)?)),
+        KeyContent::TpmKey(file) => StoredKey::Tpm(base64(file)?),
+        KeyContent::KeyElsewhere(()) => StoredKey::Elsewhere,
+    };
+    let key = match (home.restore(&stored, wait), &stored) {
+        (Ok(key), _) => key,
+        // What the TPM says about it, or why it says nothing, is for the call to know.
+        (Err(error), StoredKey::Tpm(_)) => return Ok(Opened::KeyUnusable(error)),
+        (Err(error), _) => return Err(said(error)),
+    };
+    let certificate = Certificate::new(vec![base64(&content.certificate)?], key).map_err(said)?;
     let endpoint = Url::parse(&content.endpoint).ok().filter(|url| url.scheme() == "https");
-    Ok(Binding {
+    Ok(Opened::Binding(Box::new(Binding {
         renew_on: renewal_time(&certificate, Uuid::new_v4().as_fields().0),
         certificate,
         endpoint: endpoint.ok_or_else(|| damaged("its endpoint is not an https URL"))?,
         client_id: content.client_id,
         tenant_id: content.tenant_id,
         minted: from_unix_seconds(content.issued_on),
-    })
+    })))
 }
 
 /// When the certificate in a file ends, in Unix seconds, if that is one.

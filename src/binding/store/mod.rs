@@ -20,12 +20,13 @@ use once_cell::sync::OnceCell;
 use super::{Binding, Lifetime, hex, lifetime};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
+use crate::key::KeyHome;
 use crate::log::Logger;
 use crate::runtime::{Call, PerProcess};
 use crate::secret::SecretBytes;
 pub(crate) use directory::FileLock;
 use directory::{Directory, Problem};
-use entry::Keys;
+use entry::{Keys, Opened};
 
 /// Where binding certificates are kept with their private keys, and how those are protected.
 ///
@@ -125,18 +126,33 @@ impl BindingStore {
         }
     }
 
-    /// The certificate of `identity`, as long as it may be used.
-    pub(crate) fn load(&self, identity: &str, call: &Call) -> Option<Binding> {
+    /// The certificate of `identity`, as long as it may be used, with its key from `home`. One whose key is
+    /// lost is removed; an error is why a key that may still be there cannot be had.
+    pub(crate) fn load(&self, identity: &str, home: &KeyHome, call: &Call) -> Result<Option<Binding>> {
         let file = self.file(identity, ENTRY);
-        let bytes = self.read(&file, &call.log)?;
-        let opened = self.keys().and_then(|keys| entry::open(&bytes, &self.label(identity), keys));
+        let Some(bytes) = self.read(&file, &call.log) else { return Ok(None) };
+        let label = self.label(identity);
+        let opened = self.keys().and_then(|keys| entry::open(&bytes, &label, keys, home, &call.wait()));
         let problem = match opened {
-            Ok(binding) if lifetime(&binding, call.clock.now()) != Lifetime::Over => return Some(binding),
-            Ok(_) => "it has expired".to_owned(),
+            Ok(Opened::Binding(binding)) if lifetime(&binding, call.clock.now()) != Lifetime::Over => {
+                return Ok(Some(*binding));
+            }
+            Ok(Opened::Binding(_)) => "it has expired".to_owned(),
+            Ok(Opened::KeyUnusable(error)) if error.code() == "tpm_key_lost" => {
+                self.with_lock(identity, &call.log, |directory| {
+                    // Another process may have put a better one there meanwhile.
+                    match directory.read(&file)? {
+                        Some(now) if now == bytes => directory.remove(&file),
+                        _ => Ok(()),
+                    }
+                });
+                error.message().to_owned()
+            }
+            Ok(Opened::KeyUnusable(error)) => return Err(error.context("the stored key")),
             Err(why) => why,
         };
         call.log.warn("binding_store", || format!("a stored certificate is not used: {problem}"));
-        None
+        Ok(None)
     }
 
     /// Keeps `binding` for `identity`, in place of what was there, and removes what has expired. For who
@@ -173,11 +189,8 @@ impl BindingStore {
         }
     }
 
-    /// What is to be written for `binding`; `None` where its key cannot leave its home.
+    /// What is to be written for `binding`.
     fn seal(&self, identity: &str, binding: &Binding, log: &Logger) -> Option<SecretBytes> {
-        if !binding.certificate.key().is_exportable() {
-            return None;
-        }
         let sealed = self.keys().and_then(|keys| entry::seal(binding, &self.label(identity), keys));
         let said = |why: &String| {
             log.warn("binding_store", || format!("a certificate is not stored: {why}"));

@@ -13,9 +13,9 @@ use super::*;
 use crate::binding::Certificate;
 use crate::clock::SystemClock;
 use crate::error::ErrorKind;
-use crate::key::SoftwareKey;
+use crate::key::{KeyHome, SoftwareKey};
 use crate::log::{LogLevel, Logger};
-use crate::runtime::Cancel;
+use crate::runtime::{Cancel, Wait};
 
 const IDENTITY: &str = "http://169.254.169.254/ 11111111-2222-3333-4444-555555555555";
 
@@ -78,7 +78,7 @@ impl Place {
     }
 
     fn load(&self, store: &BindingStore) -> Option<Binding> {
-        store.load(IDENTITY, &self.call(None, &Cancel::new()))
+        store.load(IDENTITY, &KeyHome::Software, &self.call(None, &Cancel::new())).unwrap()
     }
 
     /// The only file of this kind.
@@ -148,7 +148,7 @@ fn what_is_not_whole_is_not_used() {
     let whole = fs::read(&file).unwrap();
     let other = place.path().join(store.file("another", ENTRY));
     fs::copy(&file, &other).unwrap();
-    assert!(store.load("another", &place.call(None, &Cancel::new())).is_none());
+    assert!(store.load("another", &KeyHome::Software, &place.call(None, &Cancel::new())).unwrap().is_none());
     fs::remove_file(&other).unwrap();
 
     let store = place.plain();
@@ -253,14 +253,18 @@ fn encryption_vouches_for_every_byte() {
     let sealed = entry::seal(&saved, "i", Some(&Keys::new(SecretBytes::new(SECRET)))).unwrap();
     let text = String::from_utf8(sealed.expose().to_vec()).unwrap();
     let content = text.find("\"content\":\"").unwrap() + 11;
+    let open = |entry: Vec<u8>| {
+        let keys = Keys::new(SecretBytes::new(SECRET));
+        entry::open(&SecretBytes::new(entry), "i", Some(&keys), &KeyHome::Software, &Wait::default())
+    };
     for at in [content, content + 1000, text.len() - 4] {
         let mut changed = text.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-        let opened = entry::open(&SecretBytes::new(changed), "i", Some(&Keys::new(SecretBytes::new(SECRET))));
+        let opened = open(changed);
         assert!(opened.is_err(), "{at}");
     }
     let rich = text.replace("\"iterations\":600000", "\"iterations\":4000000000");
-    assert!(entry::open(&SecretBytes::new(rich), "i", Some(&Keys::new(SecretBytes::new(SECRET)))).is_err());
+    assert!(open(rich.into_bytes()).is_err());
 }
 
 /// Are a symbolic link to a directory, one that others may enter, a relative path and a short secret refused

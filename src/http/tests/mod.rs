@@ -24,9 +24,9 @@ use super::*;
 use crate::binding::Certificate;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme};
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey};
 use crate::log::Logger;
-use crate::runtime::{Call, Cancel};
+use crate::runtime::{Call, Cancel, Wait};
 use crate::secret::SecretBytes;
 
 /// An authority that issues certificates for `localhost` and for clients.
@@ -109,7 +109,7 @@ impl PrivateKey for TestKey {
         &[SignatureScheme::EcdsaP256Sha256]
     }
 
-    fn sign(&self, _: SignatureScheme, message: &[u8]) -> Result<Vec<u8>> {
+    fn sign_within(&self, _: SignatureScheme, message: &[u8], _: &Wait) -> Result<Vec<u8>> {
         if self.broken {
             return Err(Error::new(ErrorKind::KeyUnavailable, "key_gone", "the key is gone"));
         }
@@ -122,6 +122,10 @@ impl PrivateKey for TestKey {
 
     fn is_exportable(&self) -> bool {
         false
+    }
+
+    fn to_stored(&self) -> Result<StoredKey> {
+        Err(Error::internal("not in this test"))
     }
 }
 

@@ -12,6 +12,7 @@ use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{PrivateKey, SignatureScheme};
+use crate::runtime::Wait;
 
 /// Which machine it is: the `cuId` of IMDS's metadata, which the request must repeat. Members that
 /// are not known to us are dropped, as MSAL.NET does.
@@ -49,6 +50,7 @@ pub(crate) fn certificate_request(
     client_id: &str,
     tenant_id: &str,
     cu_id: &CuId,
+    wait: &Wait,
 ) -> Result<String> {
     let info = CertReqInfo {
         version: Version::V1,
@@ -57,7 +59,7 @@ pub(crate) fn certificate_request(
         attributes: SetOfVec::from_iter([cu_id_attribute(cu_id)?]).map_err(encoding)?,
     };
     let signed = info.to_der().map_err(encoding)?;
-    let signature = key.sign(SignatureScheme::RsaPssSha256, &signed)?;
+    let signature = key.sign_within(SignatureScheme::RsaPssSha256, &signed, wait)?;
     let request = CertReq {
         info,
         algorithm: AlgorithmIdentifierOwned::from_der(PSS_SHA256).map_err(encoding)?,
@@ -110,7 +112,7 @@ mod tests {
 
     fn request(cu_id: &CuId) -> Vec<u8> {
         let key = SoftwareKey::generate_rsa_2048().unwrap();
-        STANDARD.decode(certificate_request(&key, CLIENT, TENANT, cu_id).unwrap()).unwrap()
+        STANDARD.decode(certificate_request(&key, CLIENT, TENANT, cu_id, &Wait::default()).unwrap()).unwrap()
     }
 
     fn cu_id(json: &str) -> CuId {

@@ -39,8 +39,8 @@ pub(crate) fn mint(
 ) -> Result<Binding> {
     call.log.info("managed_identity", || "asking IMDSv2 for a binding certificate".to_owned());
     let Order { metadata, key, attestor, again } = order;
-    let csr =
-        csr::certificate_request(key.as_ref(), &metadata.client_id, &metadata.tenant_id, &metadata.cu_id)?;
+    let Metadata { client_id, tenant_id, cu_id, .. } = metadata;
+    let csr = csr::certificate_request(key.as_ref(), client_id, tenant_id, cu_id, &call.wait())?;
     let attestation = attestor.map(|attestor| {
         attestor.token(&metadata.attestation_endpoint, &metadata.client_id, key, *again, call)
     });

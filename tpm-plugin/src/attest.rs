@@ -1,0 +1,176 @@
+//! What a TPM says about a key and about itself, signed by an attestation key.
+
+use tss_esapi::Context;
+use tss_esapi::abstraction::nv;
+use tss_esapi::abstraction::pcr;
+use tss_esapi::attributes::ObjectAttributesBuilder;
+use tss_esapi::handles::{KeyHandle, NvIndexTpmHandle, ObjectHandle};
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
+use tss_esapi::interface_types::key_bits::RsaKeyBits;
+use tss_esapi::interface_types::resource_handles::{Hierarchy, NvAuth};
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::{
+    Data, HashScheme, PcrSelectionList, PcrSlot, Public, PublicBuilder, PublicKeyRsa,
+    PublicRsaParametersBuilder, RsaExponent, RsaScheme, SignatureScheme,
+};
+use tss_esapi::traits::Marshall;
+
+use crate::device::in_hierarchy;
+use crate::failure::{failed, other, unsupported};
+use crate::interface::{Auth, Evidence, Failure};
+use crate::keys;
+
+/// Where Azure puts the attestation key of a virtual TPM, and its certificate.
+const AZURE_AK: u32 = 0x8100_0003;
+const AZURE_AK_CERTIFICATE: u32 = 0x01c1_01d0;
+
+/// Has `key` certified and the PCRs quoted, both over `challenge`.
+pub(crate) fn evidence(
+    context: &mut Context,
+    key: KeyHandle,
+    session: AuthSession,
+    challenge: &[u8],
+    pcrs: &[u8],
+) -> Result<Evidence, Failure> {
+    let challenge =
+        Data::try_from(challenge).map_err(|_| unsupported("the challenge is too long for this TPM"))?;
+    let selection = selection(pcrs)?;
+    let (public, _, _) = context.read_public(key).map_err(failed("reading the key"))?;
+    let provided = keys::is_persistent(context, AZURE_AK)?;
+    let ak = match provided {
+        true => keys::at(context, AZURE_AK, &[])?,
+        false => own_ak(context)?,
+    };
+    let gathered = (|| {
+        let ak_certificate = if provided { certificate(context)? } else { None };
+        gather(context, key, &public, ak, session, challenge, selection, ak_certificate)
+    })();
+    let released = match provided {
+        true => context.tr_close(&mut ak.into()),
+        false => context.flush_context(ak.into()),
+    };
+    let gathered = gathered?;
+    released.map_err(failed("unloading the attestation key"))?;
+    Ok(gathered)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one thing that goes into the evidence")]
+fn gather(
+    context: &mut Context,
+    key: KeyHandle,
+    public: &Public,
+    ak: KeyHandle,
+    session: AuthSession,
+    challenge: Data,
+    selection: PcrSelectionList,
+    ak_certificate: Option<Vec<u8>>,
+) -> Result<Evidence, Failure> {
+    let (ak_public, _, _) = context.read_public(ak).map_err(failed("reading the attestation key"))?;
+    let Public::Rsa { parameters, unique, .. } = &ak_public else {
+        return Err(unsupported("the attestation key of this TPM is not an RSA key"));
+    };
+    // The scheme of the key itself.
+    let scheme = SignatureScheme::Null;
+    let (certification, certification_signature) = context
+        .execute_with_sessions((Some(session), Some(AuthSession::Password), None), |context| {
+            context.certify(key.into(), ak, challenge.clone(), scheme)
+        })
+        .map_err(failed("certifying the key"))?;
+    let (quote, quote_signature) = context
+        .execute_with_session(Some(AuthSession::Password), |context| {
+            context.quote(ak, challenge, scheme, selection.clone())
+        })
+        .map_err(failed("quoting the PCRs"))?;
+    let values = context
+        .execute_without_session(|context| pcr::read_all(context, selection.clone()))
+        .map_err(failed("reading the PCRs"))?;
+    let bank = values.pcr_bank(HashingAlgorithm::Sha256);
+    let bank = bank.ok_or_else(|| unsupported("this TPM has no SHA-256 PCRs"))?;
+    let mut pcrs: Vec<(u8, Vec<u8>)> = Vec::new();
+    for (index, slot) in SLOTS.iter().enumerate() {
+        if let Some(digest) = bank.get_digest(*slot) {
+            pcrs.push((index as u8, digest.value().to_vec()));
+        }
+    }
+    let marshalled = failed("reading what the TPM said");
+    Ok(Evidence {
+        public: public.marshall().map_err(&marshalled)?,
+        certification: certification.marshall().map_err(&marshalled)?,
+        certification_signature: certification_signature.marshall().map_err(&marshalled)?,
+        quote: quote.marshall().map_err(&marshalled)?,
+        quote_signature: quote_signature.marshall().map_err(&marshalled)?,
+        pcrs,
+        ak_modulus: unique.value().to_vec(),
+        ak_exponent: keys::exponent(parameters.exponent()),
+        ak_certificate,
+    })
+}
+
+/// An attestation key of our own, where the host has none: a primary key of the endorsement hierarchy, and so
+/// the same one each time, as long as the TPM is the same.
+fn own_ak(context: &mut Context) -> Result<KeyHandle, Failure> {
+    let template = ak_template().map_err(failed("describing the attestation key"))?;
+    let made = in_hierarchy(
+        context,
+        ObjectHandle::Endorsement,
+        &Auth::default(),
+        "making the attestation key",
+        |context| context.create_primary(Hierarchy::Endorsement, template, None, None, None, None),
+    );
+    Ok(made?.key_handle)
+}
+
+fn ak_template() -> tss_esapi::Result<Public> {
+    let attributes = ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_sensitive_data_origin(true)
+        .with_user_with_auth(true)
+        .with_no_da(true)
+        .with_restricted(true)
+        .with_sign_encrypt(true)
+        .build()?;
+    let parameters = PublicRsaParametersBuilder::new()
+        .with_scheme(RsaScheme::RsaSsa(HashScheme::new(HashingAlgorithm::Sha256)))
+        .with_key_bits(RsaKeyBits::Rsa2048)
+        .with_exponent(RsaExponent::default())
+        .with_is_signing_key(true)
+        .with_is_decryption_key(false)
+        .with_restricted(true);
+    PublicBuilder::new()
+        .with_public_algorithm(PublicAlgorithm::Rsa)
+        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
+        .with_object_attributes(attributes)
+        .with_rsa_parameters(parameters.build()?)
+        .with_rsa_unique_identifier(PublicKeyRsa::default())
+        .build()
+}
+
+/// The certificate of the attestation key that Azure provides.
+fn certificate(context: &mut Context) -> Result<Option<Vec<u8>>, Failure> {
+    let index = NvIndexTpmHandle::new(AZURE_AK_CERTIFICATE).map_err(failed("reading a certificate"))?;
+    if !keys::is_persistent(context, AZURE_AK_CERTIFICATE)? {
+        return Ok(None);
+    }
+    let read = context.execute_with_session(Some(AuthSession::Password), |context| {
+        nv::read_full(context, NvAuth::Owner, index)
+    });
+    read.map(Some).map_err(failed("reading the certificate of the attestation key"))
+}
+
+fn selection(pcrs: &[u8]) -> Result<PcrSelectionList, Failure> {
+    let slots: Option<Vec<PcrSlot>> =
+        pcrs.iter().map(|index| SLOTS.get(usize::from(*index)).copied()).collect();
+    let slots = slots.ok_or_else(|| unsupported("PCRs have the numbers 0 to 23"))?;
+    PcrSelectionList::builder()
+        .with_selection(HashingAlgorithm::Sha256, &slots)
+        .build()
+        .map_err(|_| other("the PCRs cannot be selected"))
+}
+
+use PcrSlot::*;
+
+const SLOTS: [PcrSlot; 24] = [
+    Slot0, Slot1, Slot2, Slot3, Slot4, Slot5, Slot6, Slot7, Slot8, Slot9, Slot10, Slot11, Slot12, Slot13,
+    Slot14, Slot15, Slot16, Slot17, Slot18, Slot19, Slot20, Slot21, Slot22, Slot23,
+];

@@ -1,0 +1,249 @@
+//! One way to a TPM: the connection while it is in use, and the keys that were loaded over it.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use tss_esapi::Context;
+use tss_esapi::handles::{KeyHandle, ObjectHandle};
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::{self, Private};
+use tss_esapi::tcti_ldr::TctiNameConf;
+use tss_esapi::traits::UnMarshall;
+use tss_esapi::utils::TpmsContext;
+
+use crate::attest;
+use crate::failure::{failed, failed_in_hierarchy, kind, other};
+use crate::interface::{Auth, Cause, Failure, Key, Reply, Request, Response};
+use crate::keys;
+
+pub(crate) struct Device {
+    tcti: String,
+    open: Option<Open>,
+    /// Contexts of keys that were loaded before: to load one of them again costs no RSA operation and no
+    /// parent. They end with a reset of the TPM.
+    saved: HashMap<Vec<u8>, TpmsContext>,
+}
+
+struct Open {
+    context: Context,
+    loaded: Option<(Key, KeyHandle)>,
+}
+
+/// A host has one key for each identity, and their predecessors.
+const MOST_SAVED: usize = 16;
+
+impl Device {
+    pub(crate) fn new(tcti: &str) -> Self {
+        Self { tcti: tcti.to_owned(), open: None, saved: HashMap::new() }
+    }
+
+    /// Ends the connection; what was loaded over it is flushed.
+    pub(crate) fn rest(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        if let Some((Key::Blob { .. }, handle)) = open.loaded.take() {
+            let _ = open.context.flush_context(handle.into());
+        }
+    }
+
+    pub(crate) fn answer(&mut self, request: Request) -> Response {
+        let answer = self.work(&request);
+        let Err(failure) = &answer else { return answer };
+        match failure.cause {
+            Cause::Reset => {
+                // What was loaded is gone, and with it the contexts; a key that is left is loaded anew.
+                self.open = None;
+                self.saved.clear();
+                self.work(&request)
+            }
+            Cause::Unreachable | Cause::Other => {
+                // Whatever state the connection is in, it is not to be used again.
+                self.open = None;
+                answer
+            }
+            _ => answer,
+        }
+    }
+
+    fn work(&mut self, request: &Request) -> Response {
+        match request {
+            Request::Ping => {
+                let context = &mut self.open()?.context;
+                context.get_random(1).map_err(failed("asking the TPM"))?;
+                Ok(Reply::Done)
+            }
+            Request::Create { owner, auth, decrypts } => {
+                self.unload()?;
+                let context = &mut self.open()?.context;
+                keys::create(context, owner, auth, *decrypts).map(Reply::Key)
+            }
+            Request::Persist { owner, key, handle } => {
+                let loaded = self.load(owner, key)?;
+                let context = &mut self.open()?.context;
+                keys::persist(context, owner, loaded, *handle)?;
+                Ok(Reply::Done)
+            }
+            Request::Describe { owner, key } => {
+                let loaded = self.load(owner, key)?;
+                let context = &mut self.open()?.context;
+                let (public, _, _) = context.read_public(loaded).map_err(failed("reading the key"))?;
+                keys::describe(&public, |public| match key {
+                    Key::Blob { parent, private, .. } => {
+                        Key::Blob { parent: *parent, public, private: private.clone() }
+                    }
+                    Key::Persistent { handle, .. } => Key::Persistent { handle: *handle, public },
+                })
+                .map(Reply::Key)
+            }
+            Request::Sign { owner, key, auth, padding, hash, digest } => {
+                let loaded = self.load(owner, key)?;
+                let context = &mut self.open()?.context;
+                let signed = with_auth(context, loaded.into(), auth, |context| {
+                    keys::sign(context, loaded, *padding, *hash, digest)
+                })?;
+                Ok(Reply::Bytes(signed))
+            }
+            Request::Exponentiate { owner, key, auth, block } => {
+                let loaded = self.load(owner, key)?;
+                let context = &mut self.open()?.context;
+                let done = with_auth(context, loaded.into(), auth, |context| {
+                    keys::exponentiate(context, loaded, block)
+                })?;
+                Ok(Reply::Bytes(done))
+            }
+            Request::Attest { owner, key, auth, challenge, pcrs } => {
+                let loaded = self.load(owner, key)?;
+                let context = &mut self.open()?.context;
+                let evidence = with_auth_session(context, loaded.into(), auth, |context, session| {
+                    attest::evidence(context, loaded, session, challenge, pcrs)
+                })?;
+                Ok(Reply::Evidence(Box::new(evidence)))
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<&mut Open, Failure> {
+        if self.open.is_none() {
+            let tcti = TctiNameConf::from_str(&self.tcti).map_err(|_| Failure {
+                cause: Cause::BadTcti,
+                message:
+                    "the TCTI is none of device:<path>, swtpm:host=..,port=.., mssim:host=..,port=.. and \
+                          tabrmd:bus_type=..,bus_name=.."
+                        .to_owned(),
+            })?;
+            let context = Context::new(tcti)
+                .map_err(|error| Failure { cause: Cause::Unreachable, ..failed("opening the TPM")(error) })?;
+            self.open = Some(Open { context, loaded: None });
+        }
+        self.open.as_mut().ok_or_else(|| other("the TPM is not open"))
+    }
+
+    fn unload(&mut self) -> Result<(), Failure> {
+        let open = self.open()?;
+        match open.loaded.take() {
+            Some((Key::Blob { .. }, handle)) => {
+                open.context.flush_context(handle.into()).map_err(failed("unloading a key"))
+            }
+            Some((Key::Persistent { .. }, handle)) => {
+                open.context.tr_close(&mut handle.into()).map_err(failed("unloading a key"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The handle of `key`, which is loaded where it is not.
+    fn load(&mut self, owner: &Auth, key: &Key) -> Result<KeyHandle, Failure> {
+        if let Some((loaded, handle)) = &self.open()?.loaded
+            && loaded == key
+        {
+            return Ok(*handle);
+        }
+        self.unload()?;
+        let handle = match key {
+            Key::Persistent { handle, public } => keys::at(&mut self.open()?.context, *handle, public)?,
+            Key::Blob { parent, public, private } => match self.load_saved(public)? {
+                Some(handle) => handle,
+                None => {
+                    let context = &mut self.open()?.context;
+                    let malformed = |_| other("the key is malformed");
+                    let template = structures::Public::unmarshall(public).map_err(malformed)?;
+                    let private = Private::try_from(private.clone()).map_err(malformed)?;
+                    let handle = keys::load(context, owner, *parent, template, private)?;
+                    self.save(public, handle)?;
+                    handle
+                }
+            },
+        };
+        self.open()?.loaded = Some((key.clone(), handle));
+        Ok(handle)
+    }
+
+    fn load_saved(&mut self, public: &[u8]) -> Result<Option<KeyHandle>, Failure> {
+        let Some(saved) = self.saved.get(public).cloned() else { return Ok(None) };
+        match self.open()?.context.context_load(saved) {
+            Ok(handle) => Ok(Some(handle.into())),
+            Err(error) => {
+                self.saved.remove(public);
+                // The TPM was reset or cleared since; loading the key itself tells which.
+                match kind(error) {
+                    Some(_) => Ok(None),
+                    None => Err(failed("loading the key")(error)),
+                }
+            }
+        }
+    }
+
+    fn save(&mut self, public: &[u8], handle: KeyHandle) -> Result<(), Failure> {
+        match self.open()?.context.context_save(handle.into()) {
+            Ok(saved) => {
+                if self.saved.len() >= MOST_SAVED {
+                    self.saved.clear();
+                }
+                self.saved.insert(public.to_vec(), saved);
+                Ok(())
+            }
+            // It is loaded, and that is what counts.
+            Err(error) if kind(error).is_some() => Ok(()),
+            Err(error) => Err(failed("saving the key")(error)),
+        }
+    }
+}
+
+/// Does `work` with an object whose authorisation value is `auth`.
+pub(crate) fn with_auth<T>(
+    context: &mut Context,
+    object: ObjectHandle,
+    auth: &Auth,
+    work: impl FnOnce(&mut Context) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    with_auth_session(context, object, auth, |context, session| {
+        context.execute_with_session(Some(session), work)
+    })
+}
+
+/// The same where `work` uses more than one session. A value is never sent: an HMAC session proves that we
+/// know it. Without a value there is nothing to prove.
+pub(crate) fn with_auth_session<T>(
+    context: &mut Context,
+    object: ObjectHandle,
+    auth: &Auth,
+    work: impl FnOnce(&mut Context, AuthSession) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    context
+        .tr_set_auth(object, keys::auth_value(auth)?)
+        .map_err(failed("setting the authorisation value"))?;
+    if auth.is_empty() {
+        return work(context, AuthSession::Password);
+    }
+    keys::with_hmac_session(context, None, work)
+}
+
+/// Does `work` with what belongs to a hierarchy whose authorisation value is `auth`.
+pub(crate) fn in_hierarchy<T>(
+    context: &mut Context,
+    hierarchy: ObjectHandle,
+    auth: &Auth,
+    doing: &'static str,
+    work: impl FnOnce(&mut Context) -> tss_esapi::Result<T>,
+) -> Result<T, Failure> {
+    with_auth(context, hierarchy, auth, |context| work(context).map_err(failed_in_hierarchy(doing)))
+}
