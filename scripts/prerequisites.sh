@@ -14,7 +14,7 @@ fail() {
 wanted='gcc:gcc make:make openssl:openssl curl:curl'
 case ${1:-tests} in
     demo) ;;
-    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils pkg-config:pkg-config readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs" ;;
+    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils pkg-config:pkg-config readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs swtpm:swtpm tpm2:tpm2-tools" ;;
     *) fail 'usage: scripts/prerequisites.sh [demo|tests]' ;;
 esac
 
@@ -33,6 +33,12 @@ done
 # Debian has what `python3 -m venv` needs in a package of its own.
 if [ "${1:-tests}" = tests ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     missing="$missing python3 python3-venv"
+fi
+# Neither is a command: the library that talks to a TPM, and the provider through which OpenSSL does.
+if [ "${1:-tests}" = tests ]; then
+    pkg-config --exists tss2-esys 2>/dev/null || missing="$missing libtss2-dev"
+    modules=$(openssl version -m 2>/dev/null | cut -d '"' -f 2) || :
+    [ -e "${modules:-/nonexistent}/tpm2.so" ] || missing="$missing tpm2-openssl"
 fi
 # gcc comes without the headers of libc.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
