@@ -38,6 +38,13 @@ pub struct Options {
     pub proxy_auth: Option<String>,
     /// `issuecredential` refuses a request without an attestation token.
     pub require_attestation: bool,
+    /// `issuecredential` takes only an attestation token for a key in a TPM, and refuses a request without.
+    pub require_tpm_attestation: bool,
+    /// The attestation service takes TPM evidence only with a certificate of [`Cloud::certify_attestation_key`].
+    ///
+    /// Without this, a program that makes an "attestation key" in software, and the whole evidence with it, is
+    /// believed: nothing else shows that a TPM holds that key.
+    pub require_aik_certificate: bool,
     /// The environment is that of a host with this service, instead of IMDS, for its managed identities.
     pub source: Option<Source>,
     /// One line on stderr for each request.
@@ -229,6 +236,15 @@ impl Cloud {
     /// An attestation token for a key (RSAPublicKey, DER: PKCS#1), as if the key had been attested.
     pub fn mint_attestation(&self, rsa_public_key: &[u8]) -> Result<String, String> {
         self.world.mint_attestation(&attest::jwk(rsa_public_key)?)
+    }
+
+    /// The certificate (DER) of a TPM's attestation key (RSAPublicKey, DER: PKCS#1), as Azure writes it into the
+    /// virtual TPM of a trusted-launch machine. Whoever asks must know that the key is restricted and in a TPM.
+    pub fn certify_attestation_key(
+        &self,
+        rsa_public_key: &[u8],
+    ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        Ok(self.world.pki.issue_attestation_key(rsa_public_key, self.now())?.to_vec())
     }
 
     /// `x5t#S256` of a certificate in DER.

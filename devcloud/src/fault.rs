@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 19] = [
+pub const OPERATIONS: [&str; 21] = [
     "imds_token",
     "metadata",
     "issuecredential",
@@ -24,6 +24,8 @@ pub const OPERATIONS: [&str; 19] = [
     "graph",
     "vault",
     "attest",
+    "attest_init",
+    "attest_request",
     "oidc",
     "connect",
     "tls_client_certificate",

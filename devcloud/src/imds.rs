@@ -105,8 +105,9 @@ fn issue_credential(world: &World, request: &Request<'_>) -> Result<Answer, Answ
     let csr = body["csr"].as_str().ok_or_else(|| invalid("csr is missing or no string".to_owned()))?;
     let expected = Expected { client_id: identity.client_id, tenant_id: TENANT_ID, vm_id: VM_ID };
     let public_key = csr::judge(csr, expected).map_err(invalid)?;
+    let required = world.options.require_attestation || world.options.require_tpm_attestation;
     match &body["attestation_token"] {
-        Value::Null if world.options.require_attestation => {
+        Value::Null if required => {
             return Err(invalid("Attestation token is missing or empty".to_owned()));
         }
         Value::Null => {}

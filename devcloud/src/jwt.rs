@@ -102,7 +102,12 @@ impl Token {
 
     /// Whether the holder of this RSA key (RSAPublicKey, DER) signed the token in this way.
     pub(crate) fn signed_with(&self, algorithm: Algorithm, rsa_public_key: &[u8]) -> bool {
-        verify(self, algorithm, &DecodingKey::from_rsa_der(rsa_public_key))
+        self.signed_by(algorithm, &DecodingKey::from_rsa_der(rsa_public_key))
+    }
+
+    /// Whether the holder of the key signed the token in this way.
+    pub(crate) fn signed_by(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
+        verify(self, algorithm, key)
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) const IMDS_CERTIFICATE_LIFETIME: i64 = 7 * 24 * 3600;
 
 const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
+/// tcg-kp-AIKCertificate: the purpose of an attestation key.
+const ATTESTATION_KEY: [u64; 5] = [2, 23, 133, 8, 3];
 const DOMAIN_COMPONENT: [u64; 7] = [0, 9, 2342, 19200300, 100, 1, 25];
 
 pub(crate) type Issuer = CertifiedIssuer<'static, KeyPair>;
@@ -32,6 +34,8 @@ pub(crate) struct Pki {
     pub(crate) server_ca: Issuer,
     /// Signs what `issuecredential` hands out.
     pub(crate) imds_ca: Issuer,
+    /// Vouches for the attestation keys of TPMs.
+    pub(crate) tpm_ca: Issuer,
     pub(crate) sni_root: Issuer,
     /// Signs the SN/I certificates; itself signed by `sni_root`.
     pub(crate) sni_ca: Issuer,
@@ -58,6 +62,7 @@ impl Pki {
     pub(crate) fn new(now: i64, keys: [KeyPair; 3]) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let server_ca = CertifiedIssuer::self_signed(ca("devcloud server root", now)?, KeyPair::generate()?)?;
         let imds_ca = CertifiedIssuer::self_signed(ca(IMDS_ISSUER_NAME, now)?, KeyPair::generate()?)?;
+        let tpm_ca = CertifiedIssuer::self_signed(ca("devcloud TPM CA", now)?, KeyPair::generate()?)?;
         let sni_root = CertifiedIssuer::self_signed(ca("devcloud SN/I root", now)?, KeyPair::generate()?)?;
         let sni_ca =
             CertifiedIssuer::signed_by(ca("devcloud SN/I issuer", now)?, KeyPair::generate()?, &sni_root)?;
@@ -76,6 +81,7 @@ impl Pki {
             fabric: self_signed_server(now)?,
             server_ca,
             imds_ca,
+            tpm_ca,
             sni_root,
             sni_ca,
         })
@@ -112,6 +118,19 @@ impl Pki {
         let mut params = leaf(subject, now - 300, now + lifetime)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(params.signed_by(&RsaPublicKey(rsa_public_key), &self.imds_ca)?.der().clone())
+    }
+
+    /// The certificate of a TPM's attestation key (RSAPublicKey, DER), as a trusted-launch machine has one.
+    pub(crate) fn issue_attestation_key(
+        &self,
+        rsa_public_key: &[u8],
+        now: i64,
+    ) -> Result<CertificateDer<'static>, rcgen::Error> {
+        let machine = hex(&digest(&SHA256, rsa_public_key).as_ref()[..16]);
+        let subject = common_name(&format!("{machine}.TrustedVM.Azure.windows.net"))?;
+        let mut params = leaf(subject, now - HOUR, now + YEAR)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(ATTESTATION_KEY.to_vec())];
+        Ok(params.signed_by(&RsaPublicKey(rsa_public_key), &self.tpm_ca)?.der().clone())
     }
 
     /// Certificate, intermediate and nothing else: what an SN/I holder presents.

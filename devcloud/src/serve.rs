@@ -143,7 +143,7 @@ fn operation(request: &Request<'_>) -> Option<&'static str> {
         | Service::ServiceFabric) => Some(service.name()),
         Service::Graph => Some("graph"),
         Service::Vault => Some("vault"),
-        Service::Attest => Some("attest"),
+        Service::Attest => Some(attest::operation(request)),
         Service::Oidc => Some("oidc"),
         Service::Proxy => None,
     }

@@ -12,6 +12,7 @@ use rcgen::KeyPair;
 use rustls::crypto::CryptoProvider;
 use serde_json::Value;
 
+use crate::attest::{self, Challenges};
 use crate::clock::Clock;
 use crate::cloud::Options;
 use crate::fault::{Fault, Faults};
@@ -34,6 +35,7 @@ pub(crate) struct World {
     pub(crate) log: Log,
     pub(crate) faults: Faults,
     pub(crate) sources: Sources,
+    pub(crate) challenges: Challenges,
     connections: AtomicU64,
     pub(crate) open: Open,
 }
@@ -60,6 +62,7 @@ impl World {
             log: Log::default(),
             faults: Faults::default(),
             sources: Sources::new(arc_tokens),
+            challenges: Challenges::new()?,
             connections: AtomicU64::new(0),
             open: Open::default(),
         })
@@ -99,7 +102,7 @@ impl World {
     }
 
     pub(crate) fn mint_attestation(&self, jwk: &Value) -> Result<String, String> {
-        crate::attest::token(self, jwk, None)
+        attest::token(self, jwk, None)
     }
 }
 

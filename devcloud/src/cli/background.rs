@@ -30,6 +30,9 @@ pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     if args.require_attestation {
         serve.arg("--require-attestation");
     }
+    if args.require_tpm_attestation {
+        serve.arg("--require-tpm-attestation");
+    }
     if let Some(source) = args.source.and_then(|source| source.to_possible_value()) {
         serve.args(["--source", source.get_name()]);
     }

@@ -80,6 +80,9 @@ struct CloudArgs {
     /// IMDS refuses to issue a certificate without an attestation token
     #[arg(long)]
     require_attestation: bool,
+    /// IMDS takes only an attestation token for a key in a TPM
+    #[arg(long)]
+    require_tpm_attestation: bool,
     /// Give the environment of a host whose managed identities come from this service, not from IMDS
     #[arg(long, value_enum)]
     source: Option<Source>,
@@ -99,6 +102,8 @@ impl CloudArgs {
             state_dir: self.state_dir,
             proxy_auth: self.proxy_auth,
             require_attestation: self.require_attestation,
+            require_tpm_attestation: self.require_tpm_attestation,
+            require_aik_certificate: false,
             source: self.source,
             log_to_stderr,
         }

@@ -30,15 +30,22 @@ impl Csr {
 
     /// The DER, signed with an RSA key.
     pub fn der(&self, key: &KeyPair) -> Vec<u8> {
-        let bits = [&[0], key.der_bytes()].concat();
+        self.der_with(key.der_bytes(), |info| {
+            let signer = RsaKeyPair::from_pkcs8(key.serialized_der()).unwrap();
+            let mut signature = vec![0; signer.public_modulus_len()];
+            signer.sign(&RSA_PSS_SHA256, &SystemRandom::new(), info, &mut signature).unwrap();
+            signature
+        })
+    }
+
+    /// The DER for an RSAPublicKey whose private half is somewhere else.
+    pub fn der_with(&self, public_key: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let bits = [&[0], public_key].concat();
         let public_key = element(0x30, &[&hex("300d06092a864886f70d0101010500"), &element(0x03, &[&bits])]);
         let subject = element(0x30, &[&self.rdns.concat()]);
         let attributes = element(0xa0, &[&self.attributes.concat()]);
         let info = element(0x30, &[&[0x02, 0x01, 0x00], &subject, &public_key, &attributes]);
-        let signer = RsaKeyPair::from_pkcs8(key.serialized_der()).unwrap();
-        let mut signature = vec![0; signer.public_modulus_len()];
-        signer.sign(&RSA_PSS_SHA256, &SystemRandom::new(), &info, &mut signature).unwrap();
-        element(0x30, &[&info, &self.algorithm, &element(0x03, &[&[0], &signature])])
+        element(0x30, &[&info, &self.algorithm, &element(0x03, &[&[0], &sign(&info)])])
     }
 }
 

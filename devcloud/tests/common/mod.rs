@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 pub mod csr;
+pub mod evidence;
 pub mod signer;
 pub mod swtpm;
 
@@ -117,7 +118,10 @@ pub fn rsa_key() -> KeyPair {
 
 /// Asks IMDS for a certificate for `key`.
 pub fn issue(cloud: &Cloud, client_id: &str, key: &KeyPair, attestation: Option<&str>) -> Reply {
-    let csr = csr::Csr::new(client_id, TENANT_ID, VM_ID).der(key);
+    issue_for(cloud, client_id, &csr::Csr::new(client_id, TENANT_ID, VM_ID).der(key), attestation)
+}
+
+pub fn issue_for(cloud: &Cloud, client_id: &str, csr: &[u8], attestation: Option<&str>) -> Reply {
     let mut body = json!({ "csr": STANDARD.encode(csr) });
     if let Some(attestation) = attestation {
         body["attestation_token"] = json!(attestation);
