@@ -68,7 +68,9 @@ impl App {
         sent.inspect_err(|error| {
             // Nobody can use its tokens any more; the next call gets another key.
             if let Some(certificate) = certificate.filter(|_| error.code() == KEY_LOST) {
-                self.token_cache().remove_bound_to(certificate.x5t_s256());
+                let caches = self.core.caches.get();
+                caches.bindings.forget(certificate);
+                caches.tokens.remove_bound_to(certificate.x5t_s256());
             }
         })
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Binding;
+use super::{Binding, Certificate};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::key::PrivateKey;
@@ -81,6 +81,15 @@ impl BindingCache {
             (known.waiting_key.take(), known.binding.replace(binding))
         });
         drop(replaced);
+    }
+
+    /// Lets go of `certificate`: its key is lost.
+    pub(crate) fn forget(&self, certificate: &Certificate) {
+        let mut state = self.lock();
+        let has = |known: &&mut Known| known.binding.as_ref().is_some_and(|b| b.certificate == *certificate);
+        let forgotten = state.known.values_mut().find(has).and_then(|known| known.binding.take());
+        drop(state);
+        drop(forgotten);
     }
 
     /// The key to ask for the next certificate of `identity` with: the one of a try that failed, or a

@@ -25,5 +25,9 @@ mod rotation;
 mod signer;
 mod sources;
 mod support;
+#[path = "../../devcloud/tests/common/swtpm.rs"]
+mod swtpm;
 mod token_cache;
+mod tpm_identity;
+mod tpm_store;
 mod wire;

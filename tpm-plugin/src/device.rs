@@ -1,4 +1,4 @@
-//! One way to a TPM: the connection while it is in use, and the keys that were loaded over it.
+//! One way to a TPM: the connection while it is in use, and what makes loading a key again cheap.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tss_esapi::Context;
 use tss_esapi::handles::{KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{self, Private};
+use tss_esapi::structures::{Private, Public};
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::UnMarshall;
 use tss_esapi::utils::TpmsContext;
@@ -18,15 +18,10 @@ use crate::keys;
 
 pub(crate) struct Device {
     tcti: String,
-    open: Option<Open>,
+    open: Option<Context>,
     /// Contexts of keys that were loaded before: to load one of them again costs no RSA operation and no
     /// parent. They end with a reset of the TPM.
     saved: HashMap<Vec<u8>, TpmsContext>,
-}
-
-struct Open {
-    context: Context,
-    loaded: Option<(Key, KeyHandle)>,
 }
 
 /// A host has one key for each identity, and their predecessors.
@@ -37,12 +32,9 @@ impl Device {
         Self { tcti: tcti.to_owned(), open: None, saved: HashMap::new() }
     }
 
-    /// Ends the connection; what was loaded over it is flushed.
+    /// Ends the connection.
     pub(crate) fn rest(&mut self) {
-        let Some(mut open) = self.open.take() else { return };
-        if let Some((Key::Blob { .. }, handle)) = open.loaded.take() {
-            let _ = open.context.flush_context(handle.into());
-        }
+        self.open = None;
     }
 
     pub(crate) fn answer(&mut self, request: Request) -> Response {
@@ -67,24 +59,17 @@ impl Device {
     fn work(&mut self, request: &Request) -> Response {
         match request {
             Request::Ping => {
-                let context = &mut self.open()?.context;
-                context.get_random(1).map_err(failed("asking the TPM"))?;
+                self.open()?.get_random(1).map_err(failed("asking the TPM"))?;
                 Ok(Reply::Done)
             }
             Request::Create { owner, auth, decrypts } => {
-                self.unload()?;
-                let context = &mut self.open()?.context;
-                keys::create(context, owner, auth, *decrypts).map(Reply::Key)
+                keys::create(self.open()?, owner, auth, *decrypts).map(Reply::Key)
             }
-            Request::Persist { owner, key, handle } => {
-                let loaded = self.load(owner, key)?;
-                let context = &mut self.open()?.context;
+            Request::Persist { owner, key, handle } => self.with_key(owner, key, |context, loaded| {
                 keys::persist(context, owner, loaded, *handle)?;
                 Ok(Reply::Done)
-            }
-            Request::Describe { owner, key } => {
-                let loaded = self.load(owner, key)?;
-                let context = &mut self.open()?.context;
+            }),
+            Request::Describe { owner, key } => self.with_key(owner, key, |context, loaded| {
                 let (public, _, _) = context.read_public(loaded).map_err(failed("reading the key"))?;
                 keys::describe(&public, |public| match key {
                     Key::Blob { parent, private, .. } => {
@@ -93,35 +78,33 @@ impl Device {
                     Key::Persistent { handle, .. } => Key::Persistent { handle: *handle, public },
                 })
                 .map(Reply::Key)
-            }
+            }),
             Request::Sign { owner, key, auth, padding, hash, digest } => {
-                let loaded = self.load(owner, key)?;
-                let context = &mut self.open()?.context;
-                let signed = with_auth(context, loaded.into(), auth, |context| {
-                    keys::sign(context, loaded, *padding, *hash, digest)
-                })?;
-                Ok(Reply::Bytes(signed))
+                self.with_key(owner, key, |context, loaded| {
+                    with_auth(context, loaded.into(), auth, |context| {
+                        keys::sign(context, loaded, *padding, *hash, digest).map(Reply::Bytes)
+                    })
+                })
             }
             Request::Exponentiate { owner, key, auth, block } => {
-                let loaded = self.load(owner, key)?;
-                let context = &mut self.open()?.context;
-                let done = with_auth(context, loaded.into(), auth, |context| {
-                    keys::exponentiate(context, loaded, block)
-                })?;
-                Ok(Reply::Bytes(done))
+                self.with_key(owner, key, |context, loaded| {
+                    with_auth(context, loaded.into(), auth, |context| {
+                        keys::exponentiate(context, loaded, block).map(Reply::Bytes)
+                    })
+                })
             }
             Request::Attest { owner, key, auth, challenge, pcrs } => {
-                let loaded = self.load(owner, key)?;
-                let context = &mut self.open()?.context;
-                let evidence = with_auth_session(context, loaded.into(), auth, |context, session| {
-                    attest::evidence(context, loaded, session, challenge, pcrs)
-                })?;
-                Ok(Reply::Evidence(Box::new(evidence)))
+                self.with_key(owner, key, |context, loaded| {
+                    with_auth_session(context, loaded.into(), auth, |context, session| {
+                        let evidence = attest::evidence(context, loaded, session, challenge, pcrs)?;
+                        Ok(Reply::Evidence(Box::new(evidence)))
+                    })
+                })
             }
         }
     }
 
-    fn open(&mut self) -> Result<&mut Open, Failure> {
+    fn open(&mut self) -> Result<&mut Context, Failure> {
         if self.open.is_none() {
             let tcti = TctiNameConf::from_str(&self.tcti).map_err(|_| Failure {
                 cause: Cause::BadTcti,
@@ -132,78 +115,69 @@ impl Device {
             })?;
             let context = Context::new(tcti)
                 .map_err(|error| Failure { cause: Cause::Unreachable, ..failed("opening the TPM")(error) })?;
-            self.open = Some(Open { context, loaded: None });
+            self.open = Some(context);
         }
         self.open.as_mut().ok_or_else(|| other("the TPM is not open"))
     }
 
-    fn unload(&mut self) -> Result<(), Failure> {
-        let open = self.open()?;
-        match open.loaded.take() {
-            Some((Key::Blob { .. }, handle)) => {
-                open.context.flush_context(handle.into()).map_err(failed("unloading a key"))
-            }
-            Some((Key::Persistent { .. }, handle)) => {
-                open.context.tr_close(&mut handle.into()).map_err(failed("unloading a key"))
-            }
-            None => Ok(()),
-        }
+    /// Does `work` with `key`, loaded for as long as that takes: a TPM has few places for keys, and without a
+    /// resource manager nobody clears those of a program that ends.
+    fn with_key<T>(
+        &mut self,
+        owner: &Auth,
+        key: &Key,
+        work: impl FnOnce(&mut Context, KeyHandle) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (handle, persistent) = match key {
+            Key::Persistent { handle, public } => (keys::at(self.open()?, *handle, public)?, true),
+            Key::Blob { parent, public, private } => (self.load(owner, *parent, public, private)?, false),
+        };
+        let context = self.open()?;
+        let done = work(context, handle);
+        let released = match persistent {
+            true => context.tr_close(&mut handle.into()),
+            false => context.flush_context(handle.into()),
+        };
+        let done = done?;
+        released.map_err(failed("unloading the key"))?;
+        Ok(done)
     }
 
-    /// The handle of `key`, which is loaded where it is not.
-    fn load(&mut self, owner: &Auth, key: &Key) -> Result<KeyHandle, Failure> {
-        if let Some((loaded, handle)) = &self.open()?.loaded
-            && loaded == key
-        {
-            return Ok(*handle);
+    fn load(
+        &mut self,
+        owner: &Auth,
+        parent: u32,
+        public: &[u8],
+        private: &[u8],
+    ) -> Result<KeyHandle, Failure> {
+        if let Some(handle) = self.load_saved(public)? {
+            return Ok(handle);
         }
-        self.unload()?;
-        let handle = match key {
-            Key::Persistent { handle, public } => keys::at(&mut self.open()?.context, *handle, public)?,
-            Key::Blob { parent, public, private } => match self.load_saved(public)? {
-                Some(handle) => handle,
-                None => {
-                    let context = &mut self.open()?.context;
-                    let malformed = |_| other("the key is malformed");
-                    let template = structures::Public::unmarshall(public).map_err(malformed)?;
-                    let private = Private::try_from(private.clone()).map_err(malformed)?;
-                    let handle = keys::load(context, owner, *parent, template, private)?;
-                    self.save(public, handle)?;
-                    handle
-                }
-            },
-        };
-        self.open()?.loaded = Some((key.clone(), handle));
+        let malformed = |_| other("the key is malformed");
+        let template = Public::unmarshall(public).map_err(malformed)?;
+        let blob = Private::try_from(private).map_err(malformed)?;
+        let context = self.open()?;
+        let handle = keys::load(context, owner, parent, template, blob)?;
+        // Where it cannot be saved, it is loaded, and that is what counts.
+        if let Ok(saved) = context.context_save(handle.into()) {
+            if self.saved.len() >= MOST_SAVED {
+                self.saved.clear();
+            }
+            self.saved.insert(public.to_vec(), saved);
+        }
         Ok(handle)
     }
 
     fn load_saved(&mut self, public: &[u8]) -> Result<Option<KeyHandle>, Failure> {
         let Some(saved) = self.saved.get(public).cloned() else { return Ok(None) };
-        match self.open()?.context.context_load(saved) {
+        match self.open()?.context_load(saved) {
             Ok(handle) => Ok(Some(handle.into())),
-            Err(error) => {
+            // The TPM was reset or cleared since; loading the key itself tells which.
+            Err(error) if kind(error).is_some() => {
                 self.saved.remove(public);
-                // The TPM was reset or cleared since; loading the key itself tells which.
-                match kind(error) {
-                    Some(_) => Ok(None),
-                    None => Err(failed("loading the key")(error)),
-                }
+                Ok(None)
             }
-        }
-    }
-
-    fn save(&mut self, public: &[u8], handle: KeyHandle) -> Result<(), Failure> {
-        match self.open()?.context.context_save(handle.into()) {
-            Ok(saved) => {
-                if self.saved.len() >= MOST_SAVED {
-                    self.saved.clear();
-                }
-                self.saved.insert(public.to_vec(), saved);
-                Ok(())
-            }
-            // It is loaded, and that is what counts.
-            Err(error) if kind(error).is_some() => Ok(()),
-            Err(error) => Err(failed("saving the key")(error)),
+            Err(error) => Err(failed("loading the key")(error)),
         }
     }
 }
