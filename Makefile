@@ -34,7 +34,8 @@ test: prerequisites ## what CI runs: format, lints, every test
 	cargo clippy --workspace --all-targets -- $(DENY)
 	cargo test --workspace --lib --bins --tests
 
-bench: ## measure what cached and cold tokens cost
+bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM
+	cargo build --release --package mtlspop-tpm
 	cargo bench --bench bench
 
 clean: ## remove everything that was built

@@ -6,6 +6,9 @@
 #![allow(unsafe_code, clippy::expect_used, clippy::print_stdout)]
 
 mod growth;
+mod keys;
+#[path = "../../devcloud/tests/common/swtpm.rs"]
+mod swtpm;
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
@@ -27,6 +30,7 @@ fn main() {
     cache_hits(&cloud);
     cold_sni(&cloud);
     cold_managed_identity(&cloud);
+    keys::homes(&cloud);
     growth::look_ups(&cloud);
 }
 

@@ -1,0 +1,105 @@
+//! What the home of a key costs: signatures and full mutual TLS handshakes with an OpenSSL server, for a key in
+//! memory and one in a (software) TPM.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use devcloud::Cloud;
+use mtlspop::{App, AppOptions, HttpRequest, ManagedIdentityId, Token, TpmOptions};
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+
+use crate::swtpm::Swtpm;
+use crate::{microseconds, pop, row};
+
+/// `openssl s_server`, which asks for a client certificate and shows a page.
+struct OpenSsl {
+    child: Child,
+    port: u16,
+    certificate: String,
+    _files: TempDir,
+}
+
+pub(crate) fn homes(cloud: &Cloud) {
+    let servers = [("TLS 1.3", OpenSsl::start("-tls1_3")), ("TLS 1.2", OpenSsl::start("-tls1_2"))];
+    let swtpm = Swtpm::start();
+    let tpm = TpmOptions::new().with_tcti(&swtpm.tcti());
+    let mut medians = Vec::new();
+    for (name, tpm) in [("in memory", None), ("in the TPM", Some(tpm))] {
+        println!("key {name} (TPM: swtpm)");
+        let options = |roots: &str| {
+            let options = AppOptions::managed_identity(ManagedIdentityId::SystemAssigned)
+                .with_env(Arc::new(environment(cloud)))
+                .with_trusted_roots_pem(format!("{}{roots}", cloud.ca_pem()));
+            match &tpm {
+                Some(tpm) => options.with_tpm(tpm.clone()),
+                None => options,
+            }
+        };
+        let app = App::new(options("")).expect("options are right");
+        let token = app.acquire_token(&pop("https://graph.microsoft.com")).expect("a token");
+        let certificate = token.binding_certificate().expect("its certificate");
+        let sign = || drop(certificate.sign("PS256", b"message").expect("a signature"));
+        row("  limit: one PS256 signature", &microseconds(100, sign));
+        for (version, server) in &servers {
+            let cost = microseconds(100, || handshake(options(&server.certificate), &token, server.port));
+            row(&format!("  new app: full mutual {version} handshake and a page"), &cost);
+            println!("    {:.0} handshakes per second", 1e9 / cost[1]);
+            medians.push(cost[1]);
+        }
+    }
+    println!("  in the TPM over in memory: {:.1}x, {:.1}x", medians[2] / medians[0], medians[3] / medians[1]);
+}
+
+/// A new app has no connection and no TLS session yet.
+fn handshake(options: AppOptions, token: &Token, port: u16) {
+    let app = App::new(options).expect("options are right");
+    let request = HttpRequest::new("GET", &format!("https://localhost:{port}/"));
+    assert_eq!(app.send(token, &request).expect("a page").status(), 200);
+}
+
+fn environment(cloud: &Cloud) -> HashMap<String, String> {
+    let mut env: HashMap<String, String> = cloud.env().into_iter().collect();
+    env.insert("NO_PROXY".to_owned(), "localhost".to_owned());
+    env
+}
+
+impl OpenSsl {
+    fn start(version: &str) -> Self {
+        let files = TempDir::new().expect("a directory");
+        let key = KeyPair::generate().expect("a key");
+        let parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let certificate = parameters.self_signed(&key).expect("a certificate").pem();
+        let file = |name: &str| files.path().join(name);
+        std::fs::write(file("cert"), &certificate).expect("a file");
+        std::fs::write(file("key"), key.serialize_pem()).expect("a file");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("a port").port();
+        drop(listener);
+        let child = Command::new("openssl")
+            .args(["s_server", "-www", "-quiet", "-Verify", "1", version, "-naccept", "100000"])
+            .args(["-port", &port.to_string(), "-cert"])
+            .arg(file("cert"))
+            .arg("-key")
+            .arg(file("key"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { child, port, certificate, _files: files }
+    }
+}
+
+impl Drop for OpenSsl {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
