@@ -6,6 +6,8 @@
 #   DESTDIR   put in front of every path, for those who make packages
 #   ARCHIVE   a libmtlspop.a that is there already; without it, it is built (profile dist)
 #   STRIP     1 leaves debug information out of the shared library
+#   TPM       1 installs the plugin for keys in a TPM, too; to build it takes tpm2-tss (libtss2-dev)
+#   PLUGIN    a libmtlspop_tpm.so that is there already; without it, TPM=1 builds it (profile dist)
 set -eu
 
 fail() {
@@ -21,10 +23,19 @@ case $prefix$libdir in /*) ;; *) fail "PREFIX and LIBDIR must be absolute: $pref
 
 archive=${ARCHIVE:-}
 if [ -z "$archive" ]; then
+    # Where the library looks for its plugin, where that is not beside it.
+    export MTLSPOP_LIBDIR="$libdir"
     cargo rustc --package mtlspop --lib --profile dist --crate-type staticlib
     archive=${CARGO_TARGET_DIR:-target}/dist/libmtlspop.a
 fi
 [ -e "$archive" ] || fail "there is no $archive"
+
+plugin=${PLUGIN:-}
+if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
+    cargo build --package mtlspop-tpm --profile dist
+    plugin=${CARGO_TARGET_DIR:-target}/dist/libmtlspop_tpm.so
+fi
+[ -z "$plugin" ] || [ -e "$plugin" ] || fail "there is no $plugin"
 
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 abi=$(sed -n 's/^pub const MTLSPOP_ABI_VERSION: i32 = \([0-9]*\);$/\1/p' src/ffi/version.rs)
@@ -66,6 +77,7 @@ install -m 755 "$work/$real" "$stage$libdir/$real"
 ln -sf "$real" "$stage$libdir/$soname"
 ln -sf "$soname" "$stage$libdir/libmtlspop.so"
 install -m 644 "$archive" "$stage$libdir/libmtlspop.a"
+[ -z "$plugin" ] || install -m 755 "$plugin" "$stage$libdir/libmtlspop_tpm.so"
 install -m 644 include/mtlspop.h "$stage$prefix/include/mtlspop.h"
 install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"
-echo "installed $real, libmtlspop.a, mtlspop.h and mtlspop.pc below $stage$prefix"
+echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h and mtlspop.pc below $stage$prefix"

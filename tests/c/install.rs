@@ -82,7 +82,7 @@ fn installed() {
 }
 
 /// Does a package's staging directory come before every path, and into none of the files; does STRIP make the
-/// library smaller; and is a relative prefix refused?
+/// library smaller; is the plugin installed on demand only; and is a relative prefix refused?
 #[test]
 fn staged() {
     let place = tempfile::tempdir().unwrap();
@@ -98,6 +98,14 @@ fn staged() {
     assert!(pc.contains("prefix=/opt/x\n") && pc.contains("libdir=/opt/x/lib64\n"), "{pc}");
     assert!(!pc.contains("stage"), "{pc}");
     assert!(stage.join("opt/x/include/mtlspop.h").exists());
+    // The plugin, where it is wanted, goes beside the library, where that looks for it.
+    let plugin = stage.join("opt/x/lib64/libmtlspop_tpm.so");
+    assert!(!plugin.exists());
+    let built = library_directory().join("libmtlspop_tpm.so");
+    let environment =
+        [("DESTDIR", &*stage), ("PREFIX", Path::new("/opt/x")), ("LIBDIR", Path::new("/opt/x/lib64"))];
+    succeed(install(&environment).env("PLUGIN", &built));
+    assert_eq!(fs::read(&plugin).unwrap(), fs::read(&built).unwrap());
     let relative = run(&mut install(&[("PREFIX", Path::new("usr"))]));
     assert!(!relative.status.success());
     assert!(String::from_utf8_lossy(&relative.stderr).contains("must be absolute"));

@@ -188,7 +188,7 @@ pub(crate) fn exponentiate(context: &mut Context, key: KeyHandle, block: &[u8]) 
 }
 
 pub(crate) fn auth_value(auth: &Auth) -> Result<AuthValue, Failure> {
-    AuthValue::try_from(auth.as_slice()).map_err(|_| unsupported("the authorisation value is too long"))
+    AuthValue::try_from(auth.value()).map_err(|_| unsupported("the authorisation value is too long"))
 }
 
 /// Does `work` with an HMAC session. One with a `salt` key also encrypts the first parameter each way.

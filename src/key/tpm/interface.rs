@@ -3,7 +3,8 @@
 
 use std::ffi::{c_char, c_void};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// The one symbol of the plugin: a function of the type [`Entry`].
@@ -34,8 +35,45 @@ pub(crate) struct Plugin {
     pub(crate) close: unsafe extern "C" fn(device: *mut c_void),
 }
 
-/// An authorisation value; empty where there is none.
-pub(crate) type Auth = Zeroizing<Vec<u8>>;
+/// An authorisation value; empty where there is none. On the way it is hexadecimal text, which is read without
+/// a copy that nobody wipes.
+#[derive(Clone, Default)]
+pub(crate) struct Auth(Zeroizing<Vec<u8>>);
+
+impl Auth {
+    pub(crate) fn new(value: &[u8]) -> Self {
+        Self(Zeroizing::new(value.to_vec()))
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Auth {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble & 15)]);
+        let mut hex = Zeroizing::new(String::with_capacity(2 * self.0.len()));
+        self.0.iter().for_each(|byte| hex.extend([digit(byte >> 4), digit(*byte)]));
+        serializer.serialize_str(&hex)
+    }
+}
+
+impl<'de> Deserialize<'de> for Auth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hex = <&str>::deserialize(deserializer)?;
+        let mut value = Zeroizing::new(Vec::with_capacity(hex.len() / 2));
+        for at in (0..hex.len()).step_by(2) {
+            let byte = hex.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            value.push(byte.ok_or_else(|| D::Error::custom("not hexadecimal"))?);
+        }
+        Ok(Self(value))
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Request {

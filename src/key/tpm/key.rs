@@ -57,7 +57,10 @@ impl TpmKey {
         };
         let Some(handle) = tpm.persistent_handle else { return Ok(key) };
         let place = Request::Persist { owner: tpm.owner(), key: key.key.clone(), handle };
-        tpm.device.call(&place, wait)?;
+        if let Err(error) = tpm.device.call(&place, wait) {
+            // Another process may have been first.
+            return Self::at(tpm, handle, Vec::new(), wait).map_err(|_| error);
+        }
         let Key::Blob { public, .. } = key.key else { return Ok(key) };
         Ok(Self { key: Key::Persistent { handle, public }, ..key })
     }
@@ -188,8 +191,7 @@ impl TpmKey {
         }
     }
 
-    /// Signs something in each way, until a signature verifies. TPMs before revision 1.38 of the specification
-    /// use the longest salt there is room for.
+    /// Signs something in each way, until a signature verifies: some TPMs use the longest salt there is room for.
     fn test_of_pss(&self, wait: &Wait) -> Result<Option<Pss>> {
         let message = b"which salt?";
         for pss in [Pss::ByTpm, Pss::Here] {

@@ -198,11 +198,11 @@ impl Tpm {
     }
 
     fn auth(&self) -> Auth {
-        Auth::new(self.auth.expose().to_vec())
+        Auth::new(self.auth.expose())
     }
 
     fn owner(&self) -> Auth {
-        Auth::new(self.owner_auth.expose().to_vec())
+        Auth::new(self.owner_auth.expose())
     }
 }
 
