@@ -150,13 +150,28 @@ typedef struct mtlspop_token_cache mtlspop_token_cache;
  */
 typedef struct mtlspop_token_request mtlspop_token_request;
 
+/**
+ * A TPM 2.0 that holds keys: this host's, unless a setter says another. Use from one thread at a time; free
+ * after what it was given to has been made, which copies it.
+ *
+ * The TPM is reached by a plugin, libmtlspop_tpm.so, and that by tpm2-tss. Both are loaded when the first key
+ * is asked for; where plugin, tpm2-tss or TPM is missing, that call fails with MTLSPOP_E_NOT_SUPPORTED, the
+ * code tpm_unavailable and a message that says which. Never is a key in software used in its place.
+ *
+ * A TPM does one thing at a time, so that callers wait for each other, each as long as its own timeout allows
+ * and at most 60 seconds (300 where a key is made). Other errors of a TPM have MTLSPOP_E_KEY_UNAVAILABLE and
+ * the codes tpm_busy, tpm_auth_failed, tpm_locked_out, tpm_key_lost and tpm_error. tpm2-tss writes its own
+ * errors to standard error unless the environment has TSS2_LOG=all+none.
+ */
+typedef struct mtlspop_tpm_options mtlspop_tpm_options;
+
 /* ==== Version ================================================================================ */
 
 /**
  * The ABI this header describes: major * 65536 + minor. A program works with a library whose
  * mtlspop_abi_version() has the same major and at least this minor number.
  */
-#define MTLSPOP_ABI_VERSION 3
+#define MTLSPOP_ABI_VERSION 4
 
 /**
  * The version of the library that was loaded, for example "0.1.0".
@@ -490,7 +505,8 @@ int64_t mtlspop_certificate_not_after(const mtlspop_certificate *certificate);
 
 /**
  * Signs with the private key, wherever it lives: for TLS stacks and protocols other than this library's, also
- * where the key cannot be exported. Where the key is behind a signer, its callback is called, on this thread.
+ * where the key cannot be exported. Where the key is behind a signer, its callback is called, on this thread; a
+ * TPM is waited for, at most 60 seconds.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for an algorithm that this key has not, with
  * MTLSPOP_E_KEY_UNAVAILABLE where the key cannot sign, and with MTLSPOP_E_CALLBACK where a signer failed.
@@ -523,7 +539,8 @@ int32_t mtlspop_certificate_is_exportable(const mtlspop_certificate *certificate
 /**
  * Exports the private key as PKCS#8 PEM, unencrypted. From then on it is yours to protect.
  *
- * Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home.
+ * Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home; the message says which that is, and
+ * what can be done instead.
  *
  * @param certificate  the certificate
  * @param out_pem      receives the text, yours to free
@@ -1244,7 +1261,7 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
 /**
  * Sets whether the app replaces tokens early, and renews the binding certificates of a managed identity, on
  * a thread of its own. On by default, except for apps whose credential is a callback or has a signer, that
- * have an attestation callback, or whose token cache has a store: they would then be called on that thread,
+ * have a key signer or an attestation callback, or whose token cache has a store: they would then be called on that thread,
  * as log and metrics callbacks are in any case. With it off, one caller past the refresh time does it, and
  * gets the old token or certificate if that fails.
  *
@@ -1405,6 +1422,31 @@ void mtlspop_app_options_set_attestation(mtlspop_app_options *options,
                                          mtlspop_destroy destroy);
 
 /**
+ * Has a key that lives elsewhere be the one of a managed identity's bound tokens: callback signs with it, for
+ * the certificate request and for TLS. One key for every certificate. Its strength is
+ * MTLSPOP_STRENGTH_SOFTWARE: how it is kept cannot be seen from here. Of this setter and
+ * mtlspop_app_options_set_tpm() the last one counts. For a confidential client see
+ * mtlspop_certificate_new_with_signer().
+ *
+ * mtlspop_app_new() fails with MTLSPOP_E_KEY_UNAVAILABLE where public_key is malformed, and with
+ * MTLSPOP_E_INVALID_ARGUMENT where it is not RSA: IMDS takes no other.
+ *
+ * @param options     settings for a managed identity
+ * @param public_key  RSA from 2048 bits, a SubjectPublicKeyInfo in DER; copied
+ * @param length      the number of its bytes
+ * @param callback    signs
+ * @param userdata    passed to callback
+ * @param destroy     releases userdata, exactly once: when nothing uses the key any more (apps, tokens), or at
+ *                    once if this call fails; may be NULL
+ */
+void mtlspop_app_options_set_key_signer(mtlspop_app_options *options,
+                                        const uint8_t *public_key,
+                                        size_t length,
+                                        mtlspop_sign_callback callback,
+                                        void *userdata,
+                                        mtlspop_destroy destroy);
+
+/**
  * Sets how well the keys of bound tokens must be kept at least: a floor for each request of the app; one that
  * sets a higher floor keeps it. See mtlspop_token_request_set_min_strength(). Bearer tokens are not affected.
  *
@@ -1415,10 +1457,11 @@ void mtlspop_app_options_set_min_strength(mtlspop_app_options *options,
                                           int32_t min_strength);
 
 /**
- * Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
+ * Gives the secret of a binding store, or the authorisation value of keys in a TPM: answers with
+ * mtlspop_secret_op_set_secret().
  *
- * Called by mtlspop_app_new(), on its thread, once for the settings it was set in. No exception may leave
- * it.
+ * Called by the call that needs it, mtlspop_app_new() or mtlspop_certificate_new_with_tpm_key(), on its thread;
+ * for a binding store once for the settings it was set in. No exception may leave it.
  *
  * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
  * mtlspop_secret_op_set_error().
@@ -1477,7 +1520,7 @@ void mtlspop_app_options_set_unencrypted_binding_store(mtlspop_app_options *opti
  * Answers with the secret.
  *
  * @param operation  the question
- * @param secret     at least 16 bytes; copied
+ * @param secret     at least 16 bytes for a binding store, 1 to 32 for a TPM; copied
  * @param length     the number of its bytes
  */
 void mtlspop_secret_op_set_secret(mtlspop_secret_op *operation,
@@ -1491,6 +1534,166 @@ void mtlspop_secret_op_set_secret(mtlspop_secret_op *operation,
  * @param message    one line for a person, without secrets; copied
  */
 void mtlspop_secret_op_set_error(mtlspop_secret_op *operation, const char *message);
+
+/* ==== TPM: keys that cannot be copied ======================================================== */
+
+/**
+ * The TPM of this host.
+ *
+ * @return settings, yours to free; NULL only when memory is exhausted
+ */
+mtlspop_tpm_options *mtlspop_tpm_options_new(void);
+
+/**
+ * Sets where the plugin is. Without this setting libmtlspop_tpm.so is loaded from the directory of this
+ * library, or of the program it is linked into, else from the one that this library was installed in; never
+ * from the working directory or a search path. It must have exactly the version of this library.
+ *
+ * @param options  settings
+ * @param path     an absolute path
+ */
+void mtlspop_tpm_options_set_plugin(mtlspop_tpm_options *options,
+                                    const char *path);
+
+/**
+ * Sets how the TPM is reached. Without this setting the environment variable TPM2TOOLS_TCTI or TCTI says so,
+ * else it is "device:/dev/tpmrm0".
+ *
+ * @param options  settings
+ * @param tcti     as the TPM's own tools take it: "device:<path>", "tabrmd:bus_type=system",
+ *                 "swtpm:host=127.0.0.1,port=2321" or "mssim:..."
+ */
+void mtlspop_tpm_options_set_tcti(mtlspop_tpm_options *options,
+                                  const char *tcti);
+
+/**
+ * Sets the authorisation value of the keys: new ones get it, and those that are loaded have it. The TPM
+ * counts wrong ones and locks itself. It never goes to the TPM in the clear. Without it keys have none. Of
+ * the setters of this value, the last one counts.
+ *
+ * @param options  settings
+ * @param auth     1 to 32 bytes of which the last is not 0; copied, and wiped when nothing uses it any more
+ * @param length   the number of its bytes
+ */
+void mtlspop_tpm_options_set_auth(mtlspop_tpm_options *options,
+                                  const uint8_t *auth,
+                                  size_t length);
+
+/**
+ * The same with a value that a callback gives: asked by mtlspop_app_new() or
+ * mtlspop_certificate_new_with_tpm_key(), on its thread.
+ *
+ * @param options   settings
+ * @param callback  gives the value
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_tpm_options_set_auth_callback(mtlspop_tpm_options *options,
+                                           mtlspop_secret_callback callback,
+                                           void *userdata,
+                                           mtlspop_destroy destroy);
+
+/**
+ * Sets the authorisation value of the TPM's owner hierarchy, where that has one: keys are made below it.
+ *
+ * @param options  settings
+ * @param auth     at most 32 bytes; copied, and wiped when nothing uses it any more
+ * @param length   the number of its bytes
+ */
+void mtlspop_tpm_options_set_owner_auth(mtlspop_tpm_options *options,
+                                        const uint8_t *auth,
+                                        size_t length);
+
+/**
+ * Keeps the key of a managed identity inside the TPM, at this handle: one that is there is used, for every
+ * certificate, else it is made there. Without this setting a key is a blob that only the TPM can read, and
+ * each certificate has a new one.
+ *
+ * @param options  settings
+ * @param handle   0x81000000 to 0x817fffff
+ */
+void mtlspop_tpm_options_set_persistent_handle(mtlspop_tpm_options *options,
+                                               int64_t handle);
+
+/**
+ * Has the TPM vouch for each key of a managed identity, and the attestation service that the host names for
+ * the TPM, before a certificate is issued: TPM2_Certify and a quote of these PCRs, signed by an attestation
+ * key, sent by the protocol of Microsoft Azure Attestation for TPMs. Bound tokens then have the strength
+ * MTLSPOP_STRENGTH_ATTESTED. Where the service refuses, the call fails with the code attestation_failed.
+ *
+ * @param options  settings
+ * @param pcrs     the numbers of the PCRs, 0 to 23, each a byte
+ * @param length   how many there are, at least 1
+ */
+void mtlspop_tpm_options_set_attestation(mtlspop_tpm_options *options,
+                                         const uint8_t *pcrs,
+                                         size_t length);
+
+/**
+ * Frees settings. Apps and certificates made with them are not affected.
+ *
+ * @param options  the settings; NULL is fine
+ */
+void mtlspop_tpm_options_free(mtlspop_tpm_options *options);
+
+/**
+ * Keeps the keys of a managed identity's bound tokens in a TPM, which they never leave; their strength is
+ * MTLSPOP_STRENGTH_HARDWARE. Certificates and tokens for keys of another home are never used. With a binding
+ * store a certificate is found again by the next process, with the same key. A TPM that was cleared is
+ * noticed, and key and certificate are replaced. Of this setter and mtlspop_app_options_set_key_signer() the
+ * last one counts. Bearer tokens are not affected.
+ *
+ * @param options  settings for a managed identity
+ * @param tpm      the TPM; it may be freed afterwards
+ */
+void mtlspop_app_options_set_tpm(mtlspop_app_options *options,
+                                 const mtlspop_tpm_options *tpm);
+
+/**
+ * Makes a certificate whose private key is in a TPM: one that this library exported with
+ * mtlspop_certificate_export_tpm_key_pem(), or that was made by OpenSSL with its TPM provider. It can be used
+ * for whatever a certificate with a key of its own can; only its key cannot be exported. RSA from 2048 bits,
+ * without a policy, below the owner hierarchy or a persistent key.
+ *
+ * The TPM is asked to use the key at once. Fails as mtlspop_tpm_options says; with MTLSPOP_E_KEY_UNAVAILABLE
+ * where key or certificate are malformed, do not belong together, or the key is of another kind; with
+ * MTLSPOP_E_INVALID_ARGUMENT for NULL, and where a value is set for a key without one, or none for one with.
+ *
+ * @param data             PEM, the certificate first and its issuers after it, or one certificate in DER;
+ *                         copied
+ * @param length           length of data in bytes
+ * @param key              "TSS2 PRIVATE KEY" in PEM; copied
+ * @param key_length       length of key in bytes
+ * @param tpm              the TPM; it may be freed afterwards
+ * @param out_certificate  receives the certificate, yours to free
+ * @param out_error        receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_certificate_new_with_tpm_key(const uint8_t *data,
+                                                    size_t length,
+                                                    const uint8_t *key,
+                                                    size_t key_length,
+                                                    const mtlspop_tpm_options *tpm,
+                                                    mtlspop_certificate **out_certificate,
+                                                    mtlspop_error **out_error);
+
+/**
+ * Exports the private key as "TSS2 PRIVATE KEY" in PEM, where it is in a TPM: a file with which OpenSSL (by
+ * its TPM provider) and this library use the same key in the same TPM. It is useless elsewhere. Whoever has it
+ * and may use the TPM can use the key, unless that has an authorisation value.
+ *
+ * Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key is not in a TPM, or at a persistent handle.
+ *
+ * @param certificate  the certificate
+ * @param out_pem      receives the text, yours to free
+ * @param out_error    receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_certificate_export_tpm_key_pem(const mtlspop_certificate *certificate,
+                                                      mtlspop_buffer **out_pem,
+                                                      mtlspop_error **out_error);
+
+/* ==== App options of confidential clients ==================================================== */
 
 /**
  * Makes a certificate the credential: presented in TLS for mtls_pop, signing an assertion for Bearer.
@@ -1706,7 +1909,7 @@ void mtlspop_cancel_free(mtlspop_cancel *cancel);
 #define MTLSPOP_STRENGTH_SOFTWARE 1
 /** Strength of a binding: the key is in hardware, which it cannot leave. */
 #define MTLSPOP_STRENGTH_HARDWARE 2
-/** Strength of a binding: the key is in hardware that vouches for it. */
+/** Strength of a binding: the key is in hardware, and its attestation was accepted. */
 #define MTLSPOP_STRENGTH_ATTESTED 3
 
 /**
@@ -1743,7 +1946,9 @@ mtlspop_status mtlspop_app_managed_identity_capabilities(const mtlspop_app *app,
 int32_t mtlspop_capabilities_source(const mtlspop_capabilities *capabilities);
 
 /**
- * How well the key of a bound token can be kept at best, by this version on this host.
+ * How well the key of a bound token can be kept at best, by this app on this host: in software; in hardware
+ * where the app has a TPM that answers (else there is no key, and no bound token); attested where it also has
+ * that key attested.
  *
  * @param capabilities  the capabilities
  * @return one of MTLSPOP_STRENGTH_..., -1 for an invalid handle

@@ -8,11 +8,13 @@ use super::attestation::mtlspop_attestation_callback;
 use super::callback::{Callback, UserData, mtlspop_destroy};
 use super::capabilities::strength;
 use super::draft::change;
-use super::text::required;
+use super::sign::mtlspop_sign_callback;
+use super::text::{bytes, required};
 use super::token_request::timeout;
 use crate::app::AppOptions;
 use crate::attestation::AttestationProvider;
 use crate::error::Error;
+use crate::key::Signer;
 use crate::managed_identity::ManagedIdentityId;
 
 /// Names a user-assigned managed identity by its client id.
@@ -96,6 +98,41 @@ pub unsafe extern "C" fn mtlspop_app_options_set_attestation(
     let userdata = UserData::new(userdata, destroy);
     let parse = || Ok::<Arc<dyn AttestationProvider>, Error>(Arc::new(Callback::new(callback, userdata)?));
     unsafe { change(options, "mtlspop_app_options_set_attestation", parse, AppOptions::with_attestation) }
+}
+
+/// Has a key that lives elsewhere be the one of a managed identity's bound tokens: callback signs with it, for
+/// the certificate request and for TLS. One key for every certificate. Its strength is
+/// MTLSPOP_STRENGTH_SOFTWARE: how it is kept cannot be seen from here. Of this setter and
+/// mtlspop_app_options_set_tpm() the last one counts. For a confidential client see
+/// mtlspop_certificate_new_with_signer().
+///
+/// mtlspop_app_new() fails with MTLSPOP_E_KEY_UNAVAILABLE where public_key is malformed, and with
+/// MTLSPOP_E_INVALID_ARGUMENT where it is not RSA: IMDS takes no other.
+///
+/// @param options     settings for a managed identity
+/// @param public_key  RSA from 2048 bits, a SubjectPublicKeyInfo in DER; copied
+/// @param length      the number of its bytes
+/// @param callback    signs
+/// @param userdata    passed to callback
+/// @param destroy     releases userdata, exactly once: when nothing uses the key any more (apps, tokens), or at
+///                    once if this call fails; may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_key_signer(
+    options: *mut mtlspop_app_options,
+    public_key: *const u8,
+    length: usize,
+    callback: mtlspop_sign_callback,
+    userdata: *mut c_void,
+    destroy: mtlspop_destroy,
+) {
+    let userdata = UserData::new(userdata, destroy);
+    let parse = || {
+        let signer: Arc<dyn Signer> = Arc::new(Callback::new(callback, userdata)?);
+        Ok((unsafe { bytes(public_key, length, "public_key") }?, signer))
+    };
+    let apply =
+        |options: AppOptions, (public_key, signer): (&[u8], _)| options.with_key_signer(public_key, signer);
+    unsafe { change(options, "mtlspop_app_options_set_key_signer", parse, apply) }
 }
 
 /// Sets how well the keys of bound tokens must be kept at least: a floor for each request of the app; one that

@@ -9,7 +9,7 @@ use super::handle::Handle;
 use super::text::{bytes, required};
 use crate::app::AppOptions;
 use crate::binding::BindingStore;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
 /// A secret that is asked for. Valid during the callback only; never freed by the caller.
@@ -17,10 +17,11 @@ pub struct mtlspop_secret_op {
     _private: [u8; 0],
 }
 
-/// Gives the secret of a binding store: answers with mtlspop_secret_op_set_secret().
+/// Gives the secret of a binding store, or the authorisation value of keys in a TPM: answers with
+/// mtlspop_secret_op_set_secret().
 ///
-/// Called by mtlspop_app_new(), on its thread, once for the settings it was set in. No exception may leave
-/// it.
+/// Called by the call that needs it, mtlspop_app_new() or mtlspop_certificate_new_with_tpm_key(), on its thread;
+/// for a binding store once for the settings it was set in. No exception may leave it.
 ///
 /// Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
 /// mtlspop_secret_op_set_error().
@@ -90,13 +91,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_binding_store_with_callback(
 ) {
     let userdata = UserData::new(userdata, destroy);
     let parse = || {
-        let callback = Callback::<mtlspop_secret_op>::new(callback, userdata)?;
-        let provide = move || {
-            callback.ask(())?.ok_or_else(|| {
-                let message = "the secret callback returned 0 but set no secret";
-                Error::new(ErrorKind::Callback, mtlspop_secret_op::FAILED, message)
-            })
-        };
+        let provide = provide(callback, userdata)?;
         let directory = unsafe { required(directory, "directory") }?;
         Ok(BindingStore::encrypted_with(directory, Box::new(provide)))
     };
@@ -121,7 +116,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_unencrypted_binding_store(
 /// Answers with the secret.
 ///
 /// @param operation  the question
-/// @param secret     at least 16 bytes; copied
+/// @param secret     at least 16 bytes for a binding store, 1 to 32 for a TPM; copied
 /// @param length     the number of its bytes
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_secret_op_set_secret(
@@ -147,4 +142,18 @@ pub unsafe extern "C" fn mtlspop_secret_op_set_error(
     message: *const c_char,
 ) {
     unsafe { set_error(operation, "mtlspop_secret_op_set_error", message) }
+}
+
+/// What asks the callback.
+pub(super) fn provide(
+    callback: mtlspop_secret_callback,
+    userdata: UserData,
+) -> Result<impl Fn() -> Result<SecretBytes> + Send + Sync> {
+    let callback = Callback::<mtlspop_secret_op>::new(callback, userdata)?;
+    Ok(move || {
+        callback.ask(())?.ok_or_else(|| {
+            let message = "the secret callback returned 0 but set no secret";
+            Error::new(ErrorKind::Callback, mtlspop_secret_op::FAILED, message)
+        })
+    })
 }

@@ -34,7 +34,7 @@ pub const MTLSPOP_STRENGTH_NONE: i32 = 0;
 pub const MTLSPOP_STRENGTH_SOFTWARE: i32 = 1;
 /// Strength of a binding: the key is in hardware, which it cannot leave.
 pub const MTLSPOP_STRENGTH_HARDWARE: i32 = 2;
-/// Strength of a binding: the key is in hardware that vouches for it.
+/// Strength of a binding: the key is in hardware, and its attestation was accepted.
 pub const MTLSPOP_STRENGTH_ATTESTED: i32 = 3;
 
 /// What this host's managed identity can do. Owned by who received it; immutable, so any thread may read it.
@@ -114,7 +114,9 @@ pub unsafe extern "C" fn mtlspop_capabilities_source(capabilities: *const mtlspo
     })
 }
 
-/// How well the key of a bound token can be kept at best, by this version on this host.
+/// How well the key of a bound token can be kept at best, by this app on this host: in software; in hardware
+/// where the app has a TPM that answers (else there is no key, and no bound token); attested where it also has
+/// that key attested.
 ///
 /// @param capabilities  the capabilities
 /// @return one of MTLSPOP_STRENGTH_..., -1 for an invalid handle

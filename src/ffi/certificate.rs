@@ -290,7 +290,8 @@ pub unsafe extern "C" fn mtlspop_certificate_not_after(certificate: *const mtlsp
 }
 
 /// Signs with the private key, wherever it lives: for TLS stacks and protocols other than this library's, also
-/// where the key cannot be exported. Where the key is behind a signer, its callback is called, on this thread.
+/// where the key cannot be exported. Where the key is behind a signer, its callback is called, on this thread; a
+/// TPM is waited for, at most 60 seconds.
 ///
 /// Fails with MTLSPOP_E_INVALID_ARGUMENT for an algorithm that this key has not, with
 /// MTLSPOP_E_KEY_UNAVAILABLE where the key cannot sign, and with MTLSPOP_E_CALLBACK where a signer failed.
@@ -335,7 +336,8 @@ pub unsafe extern "C" fn mtlspop_certificate_is_exportable(certificate: *const m
 
 /// Exports the private key as PKCS#8 PEM, unencrypted. From then on it is yours to protect.
 ///
-/// Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home.
+/// Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home; the message says which that is, and
+/// what can be done instead.
 ///
 /// @param certificate  the certificate
 /// @param out_pem      receives the text, yours to free

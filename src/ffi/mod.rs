@@ -36,4 +36,5 @@ mod text;
 mod token;
 mod token_cache;
 mod token_request;
+mod tpm;
 mod version;

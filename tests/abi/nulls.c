@@ -23,6 +23,7 @@ static mtlspop_store_op *have_store_op;
 static mtlspop_token *have_token;
 static mtlspop_token_cache *have_token_cache;
 static mtlspop_token_request *have_token_request;
+static mtlspop_tpm_options *have_tpm_options;
 static uint8_t have_bytes[16];
 static size_t have_length;
 
@@ -238,6 +239,7 @@ int main(void)
     have_token_request = mtlspop_token_request_new("https://graph.microsoft.com/");
     check(!mtlspop_app_acquire_token(have_app, have_token_request, &have_token, NULL));
     have_token_cache = mtlspop_app_token_cache(have_app);
+    have_tpm_options = mtlspop_tpm_options_new();
     have_cancel = mtlspop_cancel_new();
     check(!mtlspop_app_managed_identity_capabilities(have_app, 0, have_cancel, &have_capabilities, NULL));
     have_http_request = mtlspop_http_request_new("GET", "https://graph.microsoft.com/v1.0/me");
@@ -248,6 +250,7 @@ int main(void)
     mtlspop_http_response_free(have_http_response);
     mtlspop_http_request_free(have_http_request);
     mtlspop_capabilities_free(have_capabilities);
+    mtlspop_tpm_options_free(have_tpm_options);
     mtlspop_cancel_free(have_cancel);
     mtlspop_token_cache_free(have_token_cache);
     mtlspop_token_free(have_token);
