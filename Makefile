@@ -1,10 +1,10 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install header errors interop demo test bench clean prerequisites
+.PHONY: help build install header errors interop demo demo-tpm test bench clean prerequisites
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 # No toolchain is pinned, and a newer one has new lints: a warning breaks CI, and nobody's fresh clone.
 DENY := $(if $(filter true,$(CI)),--deny warnings)
@@ -28,6 +28,11 @@ demo: ## run every example against devcloud
 	@scripts/prerequisites.sh demo
 	cargo build --package mtlspop --package devcloud
 	scripts/demo.sh
+
+demo-tpm: ## run the examples with keys in a (software) TPM
+	@scripts/prerequisites.sh demo-tpm
+	cargo build --package mtlspop --package mtlspop-tpm --package devcloud
+	scripts/demo-tpm.sh
 
 test: prerequisites ## what CI runs: format, lints, every test
 	cargo fmt --all --check || { echo 'cargo fmt --all writes the format'; exit 1; }

@@ -2,7 +2,7 @@
 # Installs the tools that are missing. Debian and Ubuntu; elsewhere it names them.
 #
 #   scripts/prerequisites.sh        what the tests call
-#   scripts/prerequisites.sh demo   what the demo calls
+#   scripts/prerequisites.sh demo   what the demo calls; demo-tpm: the one with a TPM
 set -eu
 
 fail() {
@@ -12,10 +12,13 @@ fail() {
 
 # tool:package
 wanted='gcc:gcc make:make openssl:openssl curl:curl'
+# A software TPM, and what manages it.
+managed='pkg-config:pkg-config swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-session:dbus-daemon dbus-send:dbus-bin'
 case ${1:-tests} in
     demo) ;;
-    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils pkg-config:pkg-config readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs swtpm:swtpm tpm2:tpm2-tools" ;;
-    *) fail 'usage: scripts/prerequisites.sh [demo|tests]' ;;
+    demo-tpm) wanted="$wanted $managed" ;;
+    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools $managed" ;;
+    *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|tests]' ;;
 esac
 
 command -v cargo >/dev/null || fail 'cargo is missing: see https://rustup.rs'
@@ -27,6 +30,8 @@ if [ "${1:-tests}" = tests ] && ! lints; then
 fi
 
 missing=
+# Where daemons are.
+PATH=$PATH:/usr/sbin
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
@@ -34,11 +39,13 @@ done
 if [ "${1:-tests}" = tests ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     missing="$missing python3 python3-venv"
 fi
-# Neither is a command: the library that talks to a TPM, and the provider through which OpenSSL does.
-if [ "${1:-tests}" = tests ]; then
+# None is a command: the library that talks to a TPM, the provider through which OpenSSL does, its headers.
+if [ "${1:-tests}" != demo ]; then
     pkg-config --exists tss2-esys 2>/dev/null || missing="$missing libtss2-dev"
     modules=$(openssl version -m 2>/dev/null | cut -d '"' -f 2) || :
     [ -e "${modules:-/nonexistent}/tpm2.so" ] || missing="$missing tpm2-openssl"
+    ldconfig -p | grep -q libtss2-tcti-tabrmd || missing="$missing libtss2-tcti-tabrmd0"
+    pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 fi
 # gcc comes without the headers of libc.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"

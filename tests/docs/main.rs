@@ -9,3 +9,5 @@ mod demo;
 mod markdown;
 mod names;
 mod samples;
+#[path = "../../devcloud/tests/common/swtpm.rs"]
+mod swtpm;
