@@ -247,6 +247,11 @@ impl Cloud {
         Ok(self.world.pki.issue_attestation_key(rsa_public_key, self.now())?.to_vec())
     }
 
+    /// An SN/I certificate of application A for its key (RSAPublicKey, DER: PKCS#1), and the intermediate, in PEM.
+    pub fn certify_sni_key(&self, rsa_public_key: &[u8]) -> Result<String, Box<dyn Error + Send + Sync>> {
+        Ok(self.world.pki.issue_sni(rsa_public_key, self.now())?)
+    }
+
     /// `x5t#S256` of a certificate in DER.
     pub fn thumbprint(certificate: &[u8]) -> String {
         thumbprint(certificate)

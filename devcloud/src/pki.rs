@@ -67,9 +67,7 @@ impl Pki {
         let sni_ca =
             CertifiedIssuer::signed_by(ca("devcloud SN/I issuer", now)?, KeyPair::generate()?, &sni_root)?;
         let issue = |name: &str, key: KeyPair| -> Result<Identity, rcgen::Error> {
-            let mut params = leaf(common_name(name)?, now - HOUR, now + YEAR)?;
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            let certificate = params.signed_by(&key, &sni_ca)?;
+            let certificate = sni(name, now)?.signed_by(&key, &sni_ca)?;
             Ok(Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key })
         };
         let [sni, rotated, fic] = keys;
@@ -133,6 +131,13 @@ impl Pki {
         Ok(params.signed_by(&RsaPublicKey(rsa_public_key), &self.tpm_ca)?.der().clone())
     }
 
+    /// A certificate of application A for a key (RSAPublicKey, DER) that it holds elsewhere, and the intermediate.
+    pub(crate) fn issue_sni(&self, rsa_public_key: &[u8], now: i64) -> Result<String, rcgen::Error> {
+        let params = sni(APP_A_SUBJECT_NAME, now)?;
+        let certificate = params.signed_by(&RsaPublicKey(rsa_public_key), &self.sni_ca)?;
+        Ok(format!("{}{}", certificate.pem(), self.sni_ca.pem()))
+    }
+
     /// Certificate, intermediate and nothing else: what an SN/I holder presents.
     pub(crate) fn sni_chain_pem(&self, identity: &Identity) -> String {
         format!("{}{}", identity.certificate_pem, self.sni_ca.pem())
@@ -191,6 +196,12 @@ fn leaf(
     params.not_after = date(not_after);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn sni(name: &str, now: i64) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = leaf(common_name(name)?, now - HOUR, now + YEAR)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     Ok(params)
 }
 
