@@ -28,6 +28,7 @@ mod support;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
 mod token_cache;
+mod tpm;
 mod tpm_identity;
 mod tpm_store;
 mod wire;
