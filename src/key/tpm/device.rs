@@ -78,7 +78,7 @@ impl Device {
     }
 
     /// Has the TPM do something. Waits for those who came before.
-    pub(super) fn call(&self, request: &Request, wait: &Wait) -> Result<Reply> {
+    pub(super) fn call(self: &Arc<Self>, request: &Request, wait: &Wait) -> Result<Reply> {
         let slowest = match request {
             Request::Create { .. } | Request::Attest { .. } => SLOWEST_KEY,
             _ => SLOWEST,
@@ -91,16 +91,17 @@ impl Device {
         answer?.map_err(|failure| self.failed(&failure))
     }
 
-    fn enqueue(&self, queue: &Arc<Queue>, job: Job) -> Result<()> {
+    fn enqueue(self: &Arc<Self>, queue: &Arc<Queue>, job: Job) -> Result<()> {
         let mut state = queue.lock();
         state.jobs.push_back(job);
         if state.has_worker {
             queue.added.notify_one();
             return Ok(());
         }
-        let (plugin, tcti, works) = (self.plugin, self.tcti.clone(), queue.clone());
+        // It has the device until it has let go of the TPM: one that is opened anew meanwhile is still this one.
+        let (device, works) = (self.clone(), queue.clone());
         let worker = thread::Builder::new().name("mtlspop-tpm".to_owned());
-        match worker.spawn(move || work(plugin, &tcti, &works)) {
+        match worker.spawn(move || work(&device, &works)) {
             Ok(_) => {
                 state.has_worker = true;
                 Ok(())
@@ -186,7 +187,7 @@ impl Queue {
     }
 }
 
-fn work(plugin: Plugin, tcti: &str, queue: &Queue) {
+fn work(device: &Device, queue: &Queue) {
     let mut opened = queue.lock().opened.take();
     while let Some(job) = queue.next(&mut opened) {
         if !job.promise.is_wanted() {
@@ -194,7 +195,9 @@ fn work(plugin: Plugin, tcti: &str, queue: &Queue) {
         }
         let answer = match &mut opened {
             Some(opened) => opened.call(&job.request),
-            none => plugin.open(tcti).and_then(|device| none.insert(device).call(&job.request)),
+            none => {
+                device.plugin.open(&device.tcti).and_then(|opened| none.insert(opened).call(&job.request))
+            }
         };
         job.promise.keep(answer);
     }
