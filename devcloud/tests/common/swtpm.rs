@@ -4,7 +4,7 @@
 #![allow(dead_code, unreachable_pub, clippy::expect_used)]
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 /// How often another process may take the ports that were free a moment ago.
 const ATTEMPTS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(30);
+const PID_FILE: &str = "pid";
 
 /// A TPM 2.0 with a state of its own, empty at first and started up. Dropping it ends and removes it.
 ///
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Swtpm {
     child: Child,
     port: u16,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Swtpm {
@@ -40,31 +41,38 @@ impl Swtpm {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
 
+    /// Ends it, as if the power was cut. What it keeps is there for [`Swtpm::start_again`].
+    pub fn stop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// After [`Swtpm::stop`]: the same TPM on the same ports, reset.
+    pub fn start_again(&mut self) {
+        let _ = std::fs::remove_file(self.pid_file());
+        self.child = spawn(self.port, self.state.path());
+        assert!(self.ready(), "swtpm did not start again");
+    }
+
     /// Nothing if somebody else got one of the ports first.
     fn try_start() -> Option<Self> {
         let port = free_pair();
         let state = tempfile::Builder::new().prefix("swtpm-").tempdir().expect("no directory for swtpm");
-        let pid = state.path().join("pid");
-        let child = Command::new("swtpm")
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
-            .args(["--tpmstate", &format!("dir={}", state.path().display())])
-            .args(["--server", &format!("type=tcp,port={port}")])
-            .args(["--ctrl", &format!("type=tcp,port={}", port + 1)])
-            .args(["--pid", &format!("file={}", pid.display())])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("swtpm does not start: scripts/prerequisites.sh installs it");
-        let mut swtpm = Swtpm { child, port, _state: state };
-        swtpm.ready(&pid).then_some(swtpm)
+        let mut swtpm = Swtpm { child: spawn(port, state.path()), port, state };
+        swtpm.ready().then_some(swtpm)
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.state.path().join(PID_FILE)
     }
 
     /// Waits until it answers; not if it has ended instead.
     ///
     /// Its pid file says that the ports are its own. Only the control port is tried: a connection to the
     /// data port would stand before that of the test.
-    fn ready(&mut self, pid: &Path) -> bool {
+    fn ready(&mut self) -> bool {
+        let pid = self.pid_file();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if self.child.try_wait().expect("swtpm cannot be waited for").is_some() {
@@ -81,10 +89,22 @@ impl Swtpm {
 
 impl Drop for Swtpm {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
+}
+
+fn spawn(port: u16, state: &Path) -> Child {
+    Command::new("swtpm")
+        .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
+        .args(["--tpmstate", &format!("dir={}", state.display())])
+        .args(["--server", &format!("type=tcp,port={port}")])
+        .args(["--ctrl", &format!("type=tcp,port={}", port + 1)])
+        .args(["--pid", &format!("file={}", state.join(PID_FILE).display())])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("swtpm does not start: scripts/prerequisites.sh installs it")
 }
 
 /// The first of two neighbouring ports that nobody listens on.

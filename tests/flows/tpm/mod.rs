@@ -1,16 +1,19 @@
 //! Keys in a TPM: a software one, but real, which OpenSSL and the TPM's own tools use beside the library.
 
+mod faults;
 mod handshakes;
+mod proxy;
 #[path = "../../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use mtlspop::{Certificate, Credential, Error, TpmOptions};
+use mtlspop::{App, Certificate, Credential, Error, TokenRequest, TpmOptions};
 use tempfile::TempDir;
 
-use crate::support::World;
+use crate::support::{GRAPH_SCOPE, World, bearer};
 use swtpm::Swtpm;
 
 /// Where OpenSSL finds keys in a TPM. Without the rest it would have the TPM do all that it can, and hashes
@@ -104,4 +107,16 @@ fn reach(swtpm: &Swtpm) -> TpmOptions {
 
 fn credential(certificate: &Certificate) -> Credential {
     Credential::Certificate { certificate: certificate.clone(), send_x5c: true }
+}
+
+/// Application A with this certificate.
+fn app(world: &World, certificate: &Certificate) -> App {
+    App::new(world.app_a_options(credential(certificate))).unwrap()
+}
+
+/// For a token that costs one signature, whatever was signed before: a client assertion like no other.
+fn signature() -> TokenRequest {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    bearer(GRAPH_SCOPE).with_extra_client_assertion_claims(&format!("{{\"number\":{number}}}"))
 }
