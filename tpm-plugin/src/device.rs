@@ -202,13 +202,17 @@ pub(crate) fn with_auth_session<T>(
     auth: &Auth,
     work: impl FnOnce(&mut Context, AuthSession) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    context
-        .tr_set_auth(object, keys::auth_value(auth)?)
-        .map_err(failed("setting the authorisation value"))?;
+    let set = failed("setting the authorisation value");
+    context.tr_set_auth(object, keys::auth_value(auth)?).map_err(&set)?;
     if auth.is_empty() {
         return work(context, AuthSession::Password);
     }
-    keys::with_hmac_session(context, None, work)
+    let done = keys::with_hmac_session(context, None, work);
+    // Over the copy that tpm2-tss keeps with the object, and does not wipe.
+    let forgotten = context.tr_set_auth(object, keys::auth_value(&Auth::default())?).map_err(&set);
+    let done = done?;
+    forgotten?;
+    Ok(done)
 }
 
 /// Does `work` with what belongs to a hierarchy whose authorisation value is `auth`.
