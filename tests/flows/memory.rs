@@ -17,15 +17,28 @@ use crate::support::{GRAPH_SCOPE, World, authority, bearer, pop};
 const MASK: u8 = 0x5a;
 
 /// Bytes to look for, masked.
-struct Needle(Vec<u8>);
+pub struct Needle(Vec<u8>);
 
 impl Needle {
-    fn new(bytes: &[u8]) -> Self {
+    pub fn new(bytes: &[u8]) -> Self {
         Self(bytes.iter().map(|byte| byte ^ MASK).collect())
     }
 
-    fn reversed(&self) -> Self {
+    pub fn reversed(&self) -> Self {
         Self(self.0.iter().rev().copied().collect())
+    }
+
+    /// For a process that must not know what it looks for: see [`Needle::from_text`].
+    pub fn to_text(&self) -> String {
+        STANDARD.encode(&self.0)
+    }
+
+    pub fn from_text(text: &str) -> Self {
+        Self(STANDARD.decode(text).unwrap())
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.iter().map(|byte| byte ^ MASK).collect()
     }
 
     fn is_in(&self, memory: &[u8]) -> bool {
@@ -37,7 +50,7 @@ impl Needle {
 }
 
 /// How many pages that this process can write hold `needle`.
-fn pages_with(needle: &Needle) -> usize {
+pub fn pages_with(needle: &Needle) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let mut memory = File::open("/proc/self/mem").unwrap();
     // On the stack, so that what is searched does not hold copies of itself; its own place is left out.
@@ -56,8 +69,8 @@ fn pages_with(needle: &Needle) -> usize {
                 memory.read_exact(part).unwrap();
                 found += usize::from(needle.is_in(part));
             }
-            // What lies across two steps is seen by one of them.
-            at = if end == to { to } else { end - needle.0.len() as u64 };
+            // What lies across two steps is seen by one of them, and only one.
+            at = if end == to { to } else { end - needle.0.len() as u64 + 1 };
         }
     }
     found

@@ -8,7 +8,7 @@ use mtlspop::{App, Cancel, Certificate, Error, ErrorKind, HttpRequest, TpmOption
 
 use super::proxy::{CREATE, CREATE_PRIMARY, Fault, LOAD, LOCKOUT, Proxy, RETRY, RSA_DECRYPT, SIGN};
 use super::swtpm::Swtpm;
-use super::{Workshop, app, reach, signature};
+use super::{Workshop, app, reach, signature, workers};
 use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, pop, wait_for};
 
 /// What a call may take that a time limit or a cancellation ends at once.
@@ -294,12 +294,6 @@ fn program() {
         wait_for(|| files() <= before);
     }
     println!("nothing is left");
-}
-
-fn workers() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-    names.filter(|name| name.trim() == "mtlspop-tpm").count()
 }
 
 fn files() -> usize {

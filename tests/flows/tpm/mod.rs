@@ -2,6 +2,7 @@
 
 mod faults;
 mod handshakes;
+mod memory;
 mod proxy;
 #[path = "../../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
@@ -119,4 +120,11 @@ fn signature() -> TokenRequest {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     bearer(GRAPH_SCOPE).with_extra_client_assertion_claims(&format!("{{\"number\":{number}}}"))
+}
+
+/// How many threads of this process talk to TPMs.
+fn workers() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "mtlspop-tpm").count()
 }
