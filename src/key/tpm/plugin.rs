@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::ffi::{CStr, c_void};
 use std::fmt;
 use std::fs;
@@ -122,7 +123,8 @@ fn load(path: &Path) -> Result<Plugin> {
     // SAFETY: a file that the caller or the installation names; what its initialisers do is that of Rust's
     // and tpm2-tss' libraries.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
-        let text = error.to_string();
+        // The linker's words are in the source.
+        let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         match text.contains("libtss2") {
             true => unavailable(format!(
                 "tpm2-tss is missing, which the TPM plugin needs (Debian: libtss2-esys-3.0.2-0, \
