@@ -65,3 +65,13 @@ fn lost_when_cleared() {
         assert_eq!((error.kind(), error.code()), (ErrorKind::KeyUnavailable, "tpm_key_lost"), "{error}");
     }
 }
+
+/// Do all who use a TPM share its queue, however often it is opened, and those of another one not?
+#[test]
+fn one_queue_for_one_tpm() {
+    let at = |tcti: &str| tpm(TpmOptions::new().with_tcti(tcti));
+    // Nothing is contacted.
+    let (one, again, other) = (at("swtpm:port=1"), at("swtpm:port=1"), at("swtpm:port=2"));
+    assert!(Arc::ptr_eq(&one.device, &again.device));
+    assert!(!Arc::ptr_eq(&one.device, &other.device));
+}

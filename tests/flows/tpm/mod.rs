@@ -3,6 +3,7 @@
 mod faults;
 mod handshakes;
 mod memory;
+mod plugin;
 mod proxy;
 #[path = "../../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
