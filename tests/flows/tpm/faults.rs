@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use mtlspop::{App, Cancel, Certificate, Error, ErrorKind, HttpRequest, TpmOptions};
 
-use super::proxy::{CREATE, CREATE_PRIMARY, Fault, LOAD, LOCKOUT, Proxy, RETRY, RSA_DECRYPT, SIGN};
+use super::proxy::{
+    CONTEXT_LOAD, CONTEXT_SAVE, CREATE, CREATE_PRIMARY, Fault, LOAD, LOCKOUT, Proxy, RETRY, RSA_DECRYPT, SIGN,
+};
 use super::swtpm::Swtpm;
 use super::{Workshop, app, reach, signature, workers};
 use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, pop, wait_for};
@@ -96,6 +98,54 @@ fn locked_out() {
     workshop.run("tpm2_dictionarylockout --clear-lockout");
     workshop.certificate(with("right")).unwrap();
     assert_error(workshop.certificate(reach(&swtpm)), ErrorKind::InvalidArgument, "invalid_argument", false);
+}
+
+/// Answers that are none: an error, and is the TPM asked anew by the next call?
+#[test]
+fn nonsense() {
+    let scene = Scene::new();
+    for command in [CREATE_PRIMARY, SIGN] {
+        // "Success", and no result.
+        scene.proxy.fault(command, Fault::Answer(0));
+        let result = scene.workshop.certificate(scene.reach());
+        assert_error(result, ErrorKind::NotSupported, "tpm_unavailable", true);
+        scene.proxy.heal();
+    }
+    scene.certificate();
+}
+
+/// Two keys take turns: is what was saved of each loaded; and the key itself where the TPM cannot save it, or cannot
+/// take it back?
+#[test]
+fn saved_keys() {
+    let scene = Scene::new();
+    let other = Workshop::with_sni_key(&scene.swtpm, &scene.world);
+    scene.proxy.fault(CONTEXT_SAVE, Fault::Answer(RETRY));
+    let first = app(&scene.world, &scene.certificate());
+    let second = app(&scene.world, &other.certificate(scene.reach()).unwrap());
+    // How often a key was loaded.
+    let turns = || {
+        let before = scene.proxy.count(LOAD);
+        [&first, &second].into_iter().for_each(assert_signs);
+        scene.proxy.count(LOAD) - before
+    };
+    assert_eq!([turns(), turns()], [2, 2], "nothing is saved");
+    scene.proxy.heal();
+    assert_eq!([turns(), turns()], [2, 0], "saved now");
+    scene.proxy.fault(CONTEXT_LOAD, Fault::Answer(RETRY));
+    assert_eq!([turns(), turns()], [2, 2], "not taken back");
+}
+
+/// An owner hierarchy with an authorisation value: is it needed, and its absence told from that of a key's?
+#[test]
+fn owner() {
+    let scene = Scene::new();
+    scene.workshop.run("tpm2_changeauth -c owner secret");
+    let with = |options: TpmOptions| scene.workshop.certificate(options);
+    let refused = with(scene.reach()).unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::KeyUnavailable, "tpm_auth_failed"), "{refused}");
+    assert!(refused.message().contains("owner hierarchy"), "{refused}");
+    with(scene.reach().with_owner_auth(mtlspop::SecretBytes::new("secret"))).unwrap();
 }
 
 /// The connection breaks off in the middle of a signature: is the TPM said to be gone, and found again by the

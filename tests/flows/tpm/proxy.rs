@@ -13,6 +13,8 @@ pub const CREATE_PRIMARY: u32 = 0x131;
 pub const LOAD: u32 = 0x157;
 pub const RSA_DECRYPT: u32 = 0x159;
 pub const SIGN: u32 = 0x15d;
+pub const CONTEXT_LOAD: u32 = 0x161;
+pub const CONTEXT_SAVE: u32 = 0x162;
 pub const RETRY: u32 = 0x922;
 pub const LOCKOUT: u32 = 0x921;
 
