@@ -9,9 +9,9 @@ use mtlspop::{App, Cancel, Certificate, Error, ErrorKind, HttpRequest, TpmOption
 use super::proxy::{
     CONTEXT_LOAD, CONTEXT_SAVE, CREATE, CREATE_PRIMARY, Fault, LOAD, LOCKOUT, Proxy, RETRY, RSA_DECRYPT, SIGN,
 };
-use super::swtpm::Swtpm;
 use super::{Workshop, app, reach, signature, workers};
 use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, pop, wait_for};
+use crate::swtpm::Swtpm;
 
 /// What a call may take that a time limit or a cancellation ends at once.
 const SOON: Duration = Duration::from_secs(10);

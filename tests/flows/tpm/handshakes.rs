@@ -9,9 +9,9 @@ use mtlspop::{App, HttpRequest, Token};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
-use super::swtpm::Swtpm;
 use super::{Workshop, credential, reach};
 use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, bearer, pop};
+use crate::swtpm::Swtpm;
 
 /// `openssl s_server`, which wants a certificate of the authority in `issuer.pem` and answers with a page about
 /// the connection. It ends when dropped.

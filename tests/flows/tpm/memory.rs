@@ -8,10 +8,10 @@ use std::process::Command;
 use der::pem::{LineEnding, encode_string};
 use mtlspop::{App, AppOptions, Certificate, HttpRequest, SecretBytes, TpmOptions};
 
-use super::swtpm::Swtpm;
 use super::{Workshop, credential, workers};
 use crate::memory::{Needle, pages_with};
 use crate::support::{GRAPH_SCOPE, World, authority, bearer, pop, wait_for};
+use crate::swtpm::Swtpm;
 
 const AUTH: [u8; 32] = *b"an authorisation value like none";
 

@@ -5,8 +5,6 @@ mod handshakes;
 mod memory;
 mod plugin;
 mod proxy;
-#[path = "../../../devcloud/tests/common/swtpm.rs"]
-mod swtpm;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +14,7 @@ use mtlspop::{App, Certificate, Credential, Error, TokenRequest, TpmOptions};
 use tempfile::TempDir;
 
 use crate::support::{GRAPH_SCOPE, World, bearer};
-use swtpm::Swtpm;
+use crate::swtpm::Swtpm;
 
 /// Where OpenSSL finds keys in a TPM. Without the rest it would have the TPM do all that it can, and hashes
 /// take the places of keys.
