@@ -124,7 +124,7 @@ fn program() {
 fn private_numbers_are_nowhere() {
     let (swtpm, world) = (Swtpm::start(), World::new());
     let workshop = Workshop::with_imported_key(&swtpm, &world);
-    let json = AUTH[..8].iter().map(u8::to_string).collect::<Vec<_>>().join(",");
+    let json: String = AUTH[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let auths = [&AUTH, &AUTH[..16], json.as_bytes()].map(|bytes| Needle::new(bytes).to_text());
     let mut program = Command::new(std::env::current_exe().unwrap());
     program
