@@ -12,6 +12,7 @@ use tss_esapi::traits::UnMarshall;
 use tss_esapi::utils::TpmsContext;
 
 use crate::attest;
+use crate::descriptors;
 use crate::failure::{failed, failed_in_hierarchy, kind, other};
 use crate::interface::{Auth, Cause, Failure, Key, Reply, Request, Response};
 use crate::keys;
@@ -113,7 +114,7 @@ impl Device {
                           tabrmd:bus_type=..,bus_name=.."
                         .to_owned(),
             })?;
-            let context = Context::new(tcti)
+            let context = descriptors::kept(&self.tcti, || Context::new(tcti))
                 .map_err(|error| Failure { cause: Cause::Unreachable, ..failed("opening the TPM")(error) })?;
             self.open = Some(context);
         }

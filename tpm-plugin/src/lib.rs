@@ -4,6 +4,7 @@
 //! crosses is JSON, and no panic.
 
 mod attest;
+mod descriptors;
 mod device;
 mod failure;
 #[allow(dead_code, reason = "some of it is for the other side")]
