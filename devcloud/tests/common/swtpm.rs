@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -107,13 +108,16 @@ fn spawn(port: u16, state: &Path) -> Child {
         .expect("swtpm does not start: scripts/prerequisites.sh installs it")
 }
 
-/// The first of two neighbouring ports that nobody listens on.
+/// The first of two neighbouring ports that nobody listens on: below those that the kernel gives to connections, which
+/// tests use up by the thousand.
 fn free_pair() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let pair = || {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-        let port = first.local_addr().ok()?.port();
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port.checked_add(1)?)).ok()?;
-        Some(port)
+        // Programs that start together look in different places.
+        let place = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (place % 10_000) as u16 * 2;
+        (free(port) && free(port + 1)).then_some(port)
     };
-    (0..100).find_map(|_| pair()).expect("no two neighbouring ports are free")
+    (0..10_000).find_map(|_| pair()).expect("no two neighbouring ports are free")
 }
