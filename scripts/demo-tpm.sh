@@ -34,7 +34,7 @@ if [ $# -eq 0 ]; then
     make --silent -C examples-c tpm
 
     # A pair of ports that nobody has: swtpm says no where somebody has one of them.
-    port=$((20000 + $$ % 10000 * 4))
+    port=$((10000 + $$ % 10000 * 2))
     tries=50
     until swtpm socket --tpm2 --tpmstate "dir=$work" --flags not-need-init,startup-clear \
         --server "type=tcp,port=$port" --ctrl "type=tcp,port=$((port + 1))" \
