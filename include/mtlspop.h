@@ -40,8 +40,8 @@
  * Threads     Any number of threads may share an app, tokens, certificates, responses and errors, and
  *             a request that none of them is changing. One thread at a time may use options or change
  *             a request. Calls block; in the background there is only an app's early refresh of tokens
- *             and renewal of binding certificates, and for a moment the look-up of a name that nobody
- *             waits for any more.
+ *             and renewal of binding certificates, what a TPM is doing, and for a moment the look-up of
+ *             a name that nobody waits for any more.
  * Callbacks   userdata comes first, and destroy(userdata) is called exactly once, when the library is
  *             done with it, also if the call it was given to failed. They run on the thread of the
  *             call that needs them, with no lock held, unless their type says otherwise. No
@@ -159,7 +159,7 @@ typedef struct mtlspop_token_request mtlspop_token_request;
  * code tpm_unavailable and a message that says which. Never is a key in software used in its place.
  *
  * A TPM does one thing at a time, so that callers wait for each other, each as long as its own timeout allows
- * and at most 60 seconds (300 where a key is made). Other errors of a TPM have MTLSPOP_E_KEY_UNAVAILABLE and
+ * and at most 60 seconds (300 where a key is made or attested). Other errors of a TPM have MTLSPOP_E_KEY_UNAVAILABLE and
  * the codes tpm_busy, tpm_auth_failed, tpm_locked_out, tpm_key_lost and tpm_error. tpm2-tss writes its own
  * errors to standard error unless the environment has TSS2_LOG=all+none.
  */
@@ -513,7 +513,7 @@ int64_t mtlspop_certificate_not_after(const mtlspop_certificate *certificate);
  *
  * @param certificate    the certificate
  * @param algorithm      its name in JOSE (RFC 7518): PS256, PS384, PS512, RS256, RS384 or RS512 for an RSA
- *                       key; ES256, ES384 or ES512 for one on P-256, P-384 or P-521
+ *                       key, which those in a TPM are; ES256, ES384 or ES512 for one on P-256, P-384 or P-521
  * @param message        what to sign: the message itself, not its hash
  * @param length         the number of its bytes
  * @param out_signature  receives the signature, yours to free: for RSA as long as the key, with a PSS salt as
@@ -529,7 +529,7 @@ mtlspop_status mtlspop_certificate_sign(const mtlspop_certificate *certificate,
                                         mtlspop_error **out_error);
 
 /**
- * Whether the private key can be exported. It can, unless it lives elsewhere: in hardware, with a signer.
+ * Whether the private key can be exported. It can, unless it lives elsewhere: in a TPM, with a signer.
  *
  * @param certificate  the certificate
  * @return 1 or 0
@@ -555,8 +555,8 @@ mtlspop_status mtlspop_certificate_export_private_key_pem(const mtlspop_certific
  * Exports certificate, chain and private key as PKCS#12 (PFX). While that is written, copies of the key come
  * about that are freed but not wiped.
  *
- * Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home, MTLSPOP_E_INVALID_ARGUMENT
- * for an unknown format and a password PKCS#12 cannot express.
+ * Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home, and the message says which that is;
+ * with MTLSPOP_E_INVALID_ARGUMENT for an unknown format and a password PKCS#12 cannot express.
  *
  * @param certificate  the certificate
  * @param password     protects the file
@@ -1261,9 +1261,9 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
 /**
  * Sets whether the app replaces tokens early, and renews the binding certificates of a managed identity, on
  * a thread of its own. On by default, except for apps whose credential is a callback or has a signer, that
- * have a key signer or an attestation callback, or whose token cache has a store: they would then be called on that thread,
- * as log and metrics callbacks are in any case. With it off, one caller past the refresh time does it, and
- * gets the old token or certificate if that fails.
+ * have a key signer or an attestation callback, or whose token cache has a store: they would then be called
+ * on that thread, as log and metrics callbacks are in any case. With it off, one caller past the refresh time
+ * does it, and gets the old token or certificate if that fails.
  *
  * @param options  settings
  * @param on       1 or 0
@@ -1356,7 +1356,7 @@ void mtlspop_app_options_set_metrics(mtlspop_app_options *options,
  */
 void mtlspop_app_options_free(mtlspop_app_options *options);
 
-/* ==== App options of managed identities, and where their certificates are kept ================ */
+/* ==== App options of managed identities, and where their keys and certificates are kept ====== */
 
 /**
  * Names a user-assigned managed identity by its client id.
@@ -1584,7 +1584,7 @@ void mtlspop_tpm_options_set_auth(mtlspop_tpm_options *options,
  * mtlspop_certificate_new_with_tpm_key(), on its thread.
  *
  * @param options   settings
- * @param callback  gives the value
+ * @param callback  gives the value, 1 to 32 bytes
  * @param userdata  passed to callback
  * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
  */
@@ -1597,7 +1597,7 @@ void mtlspop_tpm_options_set_auth_callback(mtlspop_tpm_options *options,
  * Sets the authorisation value of the TPM's owner hierarchy, where that has one: keys are made below it.
  *
  * @param options  settings
- * @param auth     at most 32 bytes; copied, and wiped when nothing uses it any more
+ * @param auth     1 to 32 bytes; copied, and wiped when nothing uses it any more
  * @param length   the number of its bytes
  */
 void mtlspop_tpm_options_set_owner_auth(mtlspop_tpm_options *options,
@@ -1905,11 +1905,14 @@ void mtlspop_cancel_free(mtlspop_cancel *cancel);
 #define MTLSPOP_SOURCE_SERVICE_FABRIC 6
 /** Strength of a binding: there is no key, and no bound token. */
 #define MTLSPOP_STRENGTH_NONE 0
-/** Strength of a binding: the key is in the memory of the process. */
+/**
+ * Strength of a binding: the key is in the memory of the process, or a signer has it, of which no more can be
+ * seen from here.
+ */
 #define MTLSPOP_STRENGTH_SOFTWARE 1
-/** Strength of a binding: the key is in hardware, which it cannot leave. */
+/** Strength of a binding: the key is in a TPM, which it cannot leave. */
 #define MTLSPOP_STRENGTH_HARDWARE 2
-/** Strength of a binding: the key is in hardware, and its attestation was accepted. */
+/** Strength of a binding: the key is in a TPM, and its attestation was accepted. */
 #define MTLSPOP_STRENGTH_ATTESTED 3
 
 /**
@@ -2012,6 +2015,9 @@ void mtlspop_token_request_set_mtls_proof_of_possession(mtlspop_token_request *r
  * Sets how well the key of a bound token must be kept at least: a floor, for managed identities. A host
  * that does not reach it is the error min_strength_not_met, before a certificate is asked for. For that
  * mtlspop_app_managed_identity_capabilities() is consulted, but not where the cache has a token.
+ *
+ * More than MTLSPOP_STRENGTH_SOFTWARE takes an app with mtlspop_app_options_set_tpm(), MTLSPOP_STRENGTH_ATTESTED
+ * attestation of its keys besides.
  *
  * @param request       the request
  * @param min_strength  one of MTLSPOP_STRENGTH_...; MTLSPOP_STRENGTH_NONE, the default, is no floor

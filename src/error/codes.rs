@@ -414,7 +414,7 @@ pub(super) const CODES: &[Row] = &[
     ours(
         "secret_callback_failed",
         &[Callback],
-        "the callback that gives the secret of a binding store reported a failure",
+        "the callback that gives the secret of a binding store, or the authorisation value of TPM keys, reported a failure",
         "See the text that the callback set.",
     ),
     msal(

@@ -128,7 +128,10 @@ pub unsafe extern "C" fn mtlspop_app_options_set_key_signer(
     let userdata = UserData::new(userdata, destroy);
     let parse = || {
         let signer: Arc<dyn Signer> = Arc::new(Callback::new(callback, userdata)?);
-        Ok((unsafe { bytes(public_key, length, "public_key") }?, signer))
+        match public_key.is_null() {
+            true => Err(Error::argument("public_key is NULL")),
+            false => Ok((unsafe { bytes(public_key, length, "public_key") }?, signer)),
+        }
     };
     let apply =
         |options: AppOptions, (public_key, signer): (&[u8], _)| options.with_key_signer(public_key, signer);

@@ -185,9 +185,9 @@ pub unsafe extern "C" fn mtlspop_app_options_set_extra_query_parameter(
 
 /// Sets whether the app replaces tokens early, and renews the binding certificates of a managed identity, on
 /// a thread of its own. On by default, except for apps whose credential is a callback or has a signer, that
-/// have a key signer or an attestation callback, or whose token cache has a store: they would then be called on that thread,
-/// as log and metrics callbacks are in any case. With it off, one caller past the refresh time does it, and
-/// gets the old token or certificate if that fails.
+/// have a key signer or an attestation callback, or whose token cache has a store: they would then be called
+/// on that thread, as log and metrics callbacks are in any case. With it off, one caller past the refresh time
+/// does it, and gets the old token or certificate if that fails.
 ///
 /// @param options  settings
 /// @param on       1 or 0

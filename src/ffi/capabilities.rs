@@ -30,11 +30,12 @@ pub const MTLSPOP_SOURCE_SERVICE_FABRIC: i32 = 6;
 
 /// Strength of a binding: there is no key, and no bound token.
 pub const MTLSPOP_STRENGTH_NONE: i32 = 0;
-/// Strength of a binding: the key is in the memory of the process.
+/// Strength of a binding: the key is in the memory of the process, or a signer has it, of which no more can be
+/// seen from here.
 pub const MTLSPOP_STRENGTH_SOFTWARE: i32 = 1;
-/// Strength of a binding: the key is in hardware, which it cannot leave.
+/// Strength of a binding: the key is in a TPM, which it cannot leave.
 pub const MTLSPOP_STRENGTH_HARDWARE: i32 = 2;
-/// Strength of a binding: the key is in hardware, and its attestation was accepted.
+/// Strength of a binding: the key is in a TPM, and its attestation was accepted.
 pub const MTLSPOP_STRENGTH_ATTESTED: i32 = 3;
 
 /// What this host's managed identity can do. Owned by who received it; immutable, so any thread may read it.

@@ -298,7 +298,7 @@ pub unsafe extern "C" fn mtlspop_certificate_not_after(certificate: *const mtlsp
 ///
 /// @param certificate    the certificate
 /// @param algorithm      its name in JOSE (RFC 7518): PS256, PS384, PS512, RS256, RS384 or RS512 for an RSA
-///                       key; ES256, ES384 or ES512 for one on P-256, P-384 or P-521
+///                       key, which those in a TPM are; ES256, ES384 or ES512 for one on P-256, P-384 or P-521
 /// @param message        what to sign: the message itself, not its hash
 /// @param length         the number of its bytes
 /// @param out_signature  receives the signature, yours to free: for RSA as long as the key, with a PSS salt as
@@ -325,7 +325,7 @@ pub unsafe extern "C" fn mtlspop_certificate_sign(
     }
 }
 
-/// Whether the private key can be exported. It can, unless it lives elsewhere: in hardware, with a signer.
+/// Whether the private key can be exported. It can, unless it lives elsewhere: in a TPM, with a signer.
 ///
 /// @param certificate  the certificate
 /// @return 1 or 0
@@ -362,8 +362,8 @@ pub unsafe extern "C" fn mtlspop_certificate_export_private_key_pem(
 /// Exports certificate, chain and private key as PKCS#12 (PFX). While that is written, copies of the key come
 /// about that are freed but not wiped.
 ///
-/// Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home, MTLSPOP_E_INVALID_ARGUMENT
-/// for an unknown format and a password PKCS#12 cannot express.
+/// Fails with MTLSPOP_E_KEY_UNAVAILABLE where the key cannot leave its home, and the message says which that is;
+/// with MTLSPOP_E_INVALID_ARGUMENT for an unknown format and a password PKCS#12 cannot express.
 ///
 /// @param certificate  the certificate
 /// @param password     protects the file

@@ -62,6 +62,9 @@ pub unsafe extern "C" fn mtlspop_token_request_set_mtls_proof_of_possession(
 /// that does not reach it is the error min_strength_not_met, before a certificate is asked for. For that
 /// mtlspop_app_managed_identity_capabilities() is consulted, but not where the cache has a token.
 ///
+/// More than MTLSPOP_STRENGTH_SOFTWARE takes an app with mtlspop_app_options_set_tpm(), MTLSPOP_STRENGTH_ATTESTED
+/// attestation of its keys besides.
+///
 /// @param request       the request
 /// @param min_strength  one of MTLSPOP_STRENGTH_...; MTLSPOP_STRENGTH_NONE, the default, is no floor
 #[unsafe(no_mangle)]

@@ -15,7 +15,7 @@ use super::handle::{Handle, Out, boxed, free, value};
 use super::text::{bytes, required};
 use crate::app::AppOptions;
 use crate::binding::Certificate;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::key::{TpmAuthFn, TpmOptions};
 use crate::secret::SecretBytes;
 
@@ -27,7 +27,7 @@ use crate::secret::SecretBytes;
 /// code tpm_unavailable and a message that says which. Never is a key in software used in its place.
 ///
 /// A TPM does one thing at a time, so that callers wait for each other, each as long as its own timeout allows
-/// and at most 60 seconds (300 where a key is made). Other errors of a TPM have MTLSPOP_E_KEY_UNAVAILABLE and
+/// and at most 60 seconds (300 where a key is made or attested). Other errors of a TPM have MTLSPOP_E_KEY_UNAVAILABLE and
 /// the codes tpm_busy, tpm_auth_failed, tpm_locked_out, tpm_key_lost and tpm_error. tpm2-tss writes its own
 /// errors to standard error unless the environment has TSS2_LOG=all+none.
 pub struct mtlspop_tpm_options {
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn mtlspop_tpm_options_set_auth(
     auth: *const u8,
     length: usize,
 ) {
-    let parse = || Ok(SecretBytes::new(unsafe { bytes(auth, length, "auth") }?));
+    let parse = || not_empty(SecretBytes::new(unsafe { bytes(auth, length, "auth") }?), "auth");
     unsafe { change(options, "mtlspop_tpm_options_set_auth", parse, TpmOptions::with_auth) }
 }
 
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn mtlspop_tpm_options_set_auth(
 /// mtlspop_certificate_new_with_tpm_key(), on its thread.
 ///
 /// @param options   settings
-/// @param callback  gives the value
+/// @param callback  gives the value, 1 to 32 bytes
 /// @param userdata  passed to callback
 /// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
 #[unsafe(no_mangle)]
@@ -111,7 +111,10 @@ pub unsafe extern "C" fn mtlspop_tpm_options_set_auth_callback(
     destroy: mtlspop_destroy,
 ) {
     let userdata = UserData::new(userdata, destroy);
-    let parse = || Ok::<Arc<TpmAuthFn>, Error>(Arc::new(provide(callback, userdata)?));
+    let parse = || {
+        let provide = provide(callback, userdata)?;
+        Ok::<Arc<TpmAuthFn>, Error>(Arc::new(move || not_empty(provide()?, "the secret of the callback")))
+    };
     let setter = "mtlspop_tpm_options_set_auth_callback";
     unsafe { change(options, setter, parse, TpmOptions::with_auth_callback) }
 }
@@ -119,7 +122,7 @@ pub unsafe extern "C" fn mtlspop_tpm_options_set_auth_callback(
 /// Sets the authorisation value of the TPM's owner hierarchy, where that has one: keys are made below it.
 ///
 /// @param options  settings
-/// @param auth     at most 32 bytes; copied, and wiped when nothing uses it any more
+/// @param auth     1 to 32 bytes; copied, and wiped when nothing uses it any more
 /// @param length   the number of its bytes
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_tpm_options_set_owner_auth(
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn mtlspop_tpm_options_set_owner_auth(
     auth: *const u8,
     length: usize,
 ) {
-    let parse = || Ok(SecretBytes::new(unsafe { bytes(auth, length, "auth") }?));
+    let parse = || not_empty(SecretBytes::new(unsafe { bytes(auth, length, "auth") }?), "auth");
     unsafe { change(options, "mtlspop_tpm_options_set_owner_auth", parse, TpmOptions::with_owner_auth) }
 }
 
@@ -226,6 +229,11 @@ pub unsafe extern "C" fn mtlspop_certificate_new_with_tpm_key(
         guard(out_error, || {
             let out = Out::new(out_certificate, "out_certificate")?;
             let tpm = value(tpm, "tpm")?.settings()?.clone();
+            for (pointer, parameter) in [(data, "data"), (key, "key")] {
+                if pointer.is_null() {
+                    return Err(Error::argument(format!("{parameter} is NULL")));
+                }
+            }
             let (chain, key) = (bytes(data, length, "data")?, bytes(key, key_length, "key")?);
             out.set(Certificate::with_tpm_key(chain, key, tpm)?.into());
             Ok(())
@@ -256,5 +264,13 @@ pub unsafe extern "C" fn mtlspop_certificate_export_tpm_key_pem(
             out.set(BufferValue::new(pem.as_bytes()));
             Ok(())
         })
+    }
+}
+
+/// An empty value is what keys without one have: who sets one means something else.
+fn not_empty(auth: SecretBytes, what: &str) -> Result<SecretBytes> {
+    match auth.expose() {
+        [] => Err(Error::argument(format!("{what} is empty; an authorisation value has 1 to 32 bytes"))),
+        _ => Ok(auth),
     }
 }
