@@ -1424,7 +1424,8 @@ void mtlspop_app_options_set_attestation(mtlspop_app_options *options,
 /**
  * Has a key that lives elsewhere be the one of a managed identity's bound tokens: callback signs with it, for
  * the certificate request and for TLS. One key for every certificate. Its strength is
- * MTLSPOP_STRENGTH_SOFTWARE: how it is kept cannot be seen from here. Of this setter and
+ * MTLSPOP_STRENGTH_SOFTWARE: how it is kept cannot be seen from here. The app shares neither certificates nor
+ * tokens with others of the process, so that callback is called for nobody else. Of this setter and
  * mtlspop_app_options_set_tpm() the last one counts. For a confidential client see
  * mtlspop_certificate_new_with_signer().
  *
@@ -1843,7 +1844,7 @@ mtlspop_status mtlspop_app_send(const mtlspop_app *app,
 
 /**
  * The cache of the app's tokens, for its statistics or for another app: its own, the one it was given, or,
- * for a managed identity, the one of the process.
+ * for a managed identity without a key signer, the one of the process.
  *
  * @param app  the app
  * @return the cache, yours to free; NULL for an invalid handle

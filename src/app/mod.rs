@@ -92,6 +92,10 @@ impl App {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let parts = options.check()?;
         let caches = match &parts.identity {
+            // Certificates keep their signer, so those of one are not for other apps, and end with their own.
+            Identity::ManagedIdentity(identity) if identity.home.is_elsewhere() => {
+                Caches::around(TokenCache::new())
+            }
             Identity::ManagedIdentity(_) => HOST.managed_identity.clone(),
             Identity::ConfidentialClient(_) => Caches::around(parts.token_cache),
         };
@@ -162,8 +166,8 @@ impl App {
         })
     }
 
-    /// The cache of this app's tokens: its own, the one it was given, or, for managed identities, the
-    /// one of the process.
+    /// The cache of this app's tokens: its own, the one it was given, or, for managed identities without a key
+    /// signer, the one of the process.
     pub fn token_cache(&self) -> TokenCache {
         self.core.caches.get().tokens.clone()
     }

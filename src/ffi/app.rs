@@ -133,7 +133,7 @@ pub unsafe extern "C" fn mtlspop_app_send(
 }
 
 /// The cache of the app's tokens, for its statistics or for another app: its own, the one it was given, or,
-/// for a managed identity, the one of the process.
+/// for a managed identity without a key signer, the one of the process.
 ///
 /// @param app  the app
 /// @return the cache, yours to free; NULL for an invalid handle

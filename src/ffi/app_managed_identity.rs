@@ -102,7 +102,8 @@ pub unsafe extern "C" fn mtlspop_app_options_set_attestation(
 
 /// Has a key that lives elsewhere be the one of a managed identity's bound tokens: callback signs with it, for
 /// the certificate request and for TLS. One key for every certificate. Its strength is
-/// MTLSPOP_STRENGTH_SOFTWARE: how it is kept cannot be seen from here. Of this setter and
+/// MTLSPOP_STRENGTH_SOFTWARE: how it is kept cannot be seen from here. The app shares neither certificates nor
+/// tokens with others of the process, so that callback is called for nobody else. Of this setter and
 /// mtlspop_app_options_set_tpm() the last one counts. For a confidential client see
 /// mtlspop_certificate_new_with_signer().
 ///

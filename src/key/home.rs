@@ -62,6 +62,11 @@ impl KeyHome {
         })
     }
 
+    /// Whether a callback of the caller signs.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Elsewhere(_))
+    }
+
     /// How well keys are kept there, without attestation.
     pub(crate) fn strength(&self) -> MtlsBindingStrength {
         match self {

@@ -167,6 +167,17 @@ fn signer() {
     Program::new("signer").run(&[&directory], |_| ());
 }
 
+/// Does a key that only the `openssl` command line holds do for a managed identity, with every mistake told; and is
+/// its callback called for its own app only, and released with it?
+#[test]
+fn key_signer() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().display().to_string();
+    Program::new("key_signer").run(&[&directory], |cloud| {
+        assert_eq!(cloud.counter("issuecredential"), 2, "one for each app, none where the signer failed");
+    });
+}
+
 /// Does IMDS issue certificates for keys that a callback has attested, with every
 /// failure told and no certificate in its place (managed_identity spec, sections 5.6 and 5.9)?
 #[test]

@@ -1,73 +1,10 @@
 /* signer.c: does a key that only the openssl command line holds do for tokens and calls, and is destroy called
  * exactly once whatever happens? signer DIRECTORY: where files may be written. */
 
-#include "apps.h"
+#include "hsm.h"
 
 /* Files: devcloud's, and those that are written. */
-static char sni_chain[1024], sni_key[1024], sni_both[1024], ec_both[1024], no_pem[1024];
-static char ec_chain[1024], input[1024], output[1024];
-
-/* What holds the key, and what the tests watch. */
-struct hsm {
-    const char *key;
-    const char *refuses;
-    int calls;
-    int destroyed;
-};
-
-static void destroy(void *userdata)
-{
-    ((struct hsm *)userdata)->destroyed++;
-}
-
-static size_t read_file(const char *path, uint8_t *bytes, size_t size)
-{
-    FILE *file = fopen(path, "rb");
-    size_t length = file ? fread(bytes, 1, size, file) : 0;
-    if (file) fclose(file);
-    CHECK(length > 0 && length < size);
-    return length;
-}
-
-static void write_file(const char *path, const uint8_t *bytes, size_t length)
-{
-    FILE *file = fopen(path, "wb");
-    CHECK(file && fwrite(bytes, 1, length, file) == length);
-    if (file) fclose(file);
-}
-
-/* Signs with OpenSSL: the message as RS256, otherwise the digest. */
-static int32_t sign(void *userdata, mtlspop_sign_op *operation)
-{
-    struct hsm *hsm = userdata;
-    const char *algorithm = mtlspop_sign_op_algorithm(operation);
-    int whole = strcmp(algorithm, "RS256") == 0;
-    int pss = strcmp(algorithm, "PS256") == 0;
-    const uint8_t *bytes;
-    uint8_t signature[2048];
-    size_t length = 0;
-    char command[4096];
-
-    hsm->calls++;
-    if (hsm->refuses && strcmp(hsm->refuses, algorithm) == 0) {
-        mtlspop_sign_op_set_error(operation, "this HSM cannot do that");
-        return 1;
-    }
-    CHECK(whole || pss || strcmp(algorithm, "ES256") == 0);
-    CHECK(mtlspop_sign_op_digest(operation, &length) != NULL && length == 32);
-    bytes = whole ? mtlspop_sign_op_message(operation, &length) : mtlspop_sign_op_digest(operation, NULL);
-    write_file(input, bytes, length);
-    if (whole)
-        snprintf(command, sizeof command, "openssl dgst -sha256 -sign %s -out %s %s", hsm->key, output, input);
-    else
-        snprintf(command, sizeof command, "openssl pkeyutl -sign -inkey %s -in %s -out %s -pkeyopt digest:sha256%s",
-                 hsm->key, input, output,
-                 pss ? " -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:digest" : "");
-    CHECK(system(command) == 0);
-    length = read_file(output, signature, sizeof signature);
-    mtlspop_sign_op_set_signature(operation, signature, length);
-    return 0;
-}
+static char sni_chain[1024], sni_key[1024], sni_both[1024], ec_both[1024], no_pem[1024], ec_chain[1024];
 
 static int32_t fails(void *userdata, mtlspop_sign_op *operation)
 {
@@ -186,11 +123,6 @@ static void tokens_and_calls(const char *chain, const char *key, int bearer)
     CHECK(hsm.destroyed == 1);
 }
 
-static void name_file(char *path, const char *directory, const char *name)
-{
-    snprintf(path, sizeof sni_chain, "%s/%s", directory, name);
-}
-
 static void name_files(const char *directory)
 {
     const char *cloud = env("DEVCLOUD_STATE_DIR");
@@ -203,8 +135,7 @@ static void name_files(const char *directory)
     name_file(ec_both, cloud, "sni-ec.pem");
     name_file(no_pem, cloud, "fic-assertion.jwt");
     name_file(ec_chain, directory, "ec-chain.pem");
-    name_file(input, directory, "input");
-    name_file(output, directory, "output");
+    name_hsm_files(directory);
 
     certificate = load(ec_both);
     chain = mtlspop_certificate_chain_pem(certificate);
