@@ -8,6 +8,7 @@ mod support;
 mod exports;
 mod install;
 mod network;
+mod tpm;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
