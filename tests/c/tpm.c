@@ -228,6 +228,11 @@ static void guarded(void)
     mtlspop_error *error = NULL;
     mtlspop_status status;
 
+    /* A key without a value is not one for an app that wants one. */
+    app = app_of(options_with(mtlspop_tpm_options_new()));
+    mtlspop_certificate_free(bound_certificate(app, MTLSPOP_STRENGTH_HARDWARE));
+    mtlspop_app_free(app);
+
     mtlspop_tpm_options_set_auth_callback(tpm, give, &keeper, destroy);
     app = app_of(options_with(tpm));
     CHECK(keeper.calls == 1 && keeper.destroyed == 1);

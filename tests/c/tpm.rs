@@ -51,7 +51,9 @@ fn attested() {
 /// when it must be and released once?
 #[test]
 fn guarded() {
-    run(&Options::default(), &["guarded"], |cloud| assert_eq!(cloud.counter("token"), 1));
+    run(&Options::default(), &["guarded"], |cloud| {
+        assert_eq!(cloud.counter("issuecredential"), 2, "one with such a key, and one without");
+    });
 }
 
 /// Is a key at a persistent handle used, and said to have no file?

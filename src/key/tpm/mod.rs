@@ -182,11 +182,13 @@ impl TpmSettings {
         })
     }
 
-    /// Tells TPMs, and places in them, apart.
+    /// Tells TPMs, and places in them, apart; and keys with an authorisation value, of which no more may be told,
+    /// from those without.
     pub(crate) fn cache_name(&self) -> String {
+        let guarded = if self.auth.expose().is_empty() { "" } else { " guarded" };
         match self.persistent_handle {
-            Some(handle) => format!("tpm {} {handle:#x}", self.tcti),
-            None => format!("tpm {}", self.tcti),
+            Some(handle) => format!("tpm {} {handle:#x}{guarded}", self.tcti),
+            None => format!("tpm {}{guarded}", self.tcti),
         }
     }
 }
