@@ -160,7 +160,8 @@ typedef struct mtlspop_token_request mtlspop_token_request;
  *
  * A TPM does one thing at a time, so that callers wait for each other, each as long as its own timeout allows
  * and at most 60 seconds (300 where a key is made or attested). Other errors of a TPM have MTLSPOP_E_KEY_UNAVAILABLE and
- * the codes tpm_busy, tpm_auth_failed, tpm_locked_out, tpm_key_lost and tpm_error. tpm2-tss writes its own
+ * the codes tpm_busy, tpm_auth_failed, tpm_locked_out, tpm_key_lost and tpm_error; waiting too long is
+ * MTLSPOP_E_TIMEOUT, a TCTI of an unknown kind MTLSPOP_E_INVALID_ARGUMENT. tpm2-tss writes its own
  * errors to standard error unless the environment has TSS2_LOG=all+none.
  */
 typedef struct mtlspop_tpm_options mtlspop_tpm_options;

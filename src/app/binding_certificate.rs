@@ -3,15 +3,16 @@
 //! The rules are rows of the design's table: one certificate for an identity whatever its name, renewed at
 //! half of its life, never used to its very end, replaced where the token service rejects it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Caches, Core};
+use super::Core;
 use crate::attestation::Attestor;
-use crate::binding::{Binding, Lifetime, lifetime};
+use crate::binding::{Binding, BindingCache, Lifetime, lifetime};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::{Client, Imds};
-use crate::key::KeyHome;
+use crate::key::{KEY_LOST, KeyHome};
 use crate::managed_identity::imds_v2::{Metadata, Order};
 use crate::managed_identity::{ManagedIdentityId, imds_v2};
 use crate::runtime::{Call, Claimed};
@@ -19,7 +20,7 @@ use crate::runtime::{Call, Claimed};
 /// What is needed to look after the certificate of one identity.
 pub(super) struct BindingCertificates<'a> {
     pub(super) core: &'a Core,
-    pub(super) caches: &'a Caches,
+    pub(super) bindings: Arc<BindingCache>,
     pub(super) imds: &'a Imds,
     pub(super) id: &'a ManagedIdentityId,
     /// Where its keys are.
@@ -27,7 +28,7 @@ pub(super) struct BindingCertificates<'a> {
     /// Attests new keys, where the app wants that.
     pub(super) attestor: Option<Attestor<'a>>,
     /// The same in names: attested certificates are others (section 5.9).
-    pub(super) attested: &'static str,
+    pub(super) attested: Cow<'static, str>,
 }
 
 /// Why another certificate than the one in use is wanted.
@@ -50,16 +51,13 @@ const NAMING_TIME: Duration = Duration::from_secs(10);
 /// A certificate is not suspected in its first minutes: a service that resets every connection would
 /// otherwise cost a new key and certificate for each call.
 const ABOVE_SUSPICION: Duration = Duration::from_secs(5 * 60);
-/// The code of the error that a key cannot be used any more, and another is needed.
-pub(super) const KEY_LOST: &str = "tpm_key_lost";
 /// The AADSTS numbers by which the token service asks for another certificate.
 const ANOTHER_CERTIFICATE: std::ops::RangeInclusive<u32> = 1_000_610..=1_000_614;
 
 impl BindingCertificates<'_> {
     /// The certificate to ask for tokens with now: the one in use, that of the store, or a new one.
     pub(super) fn current(&self, call: &Call) -> Result<Arc<Binding>> {
-        let known =
-            self.caches.bindings.of_name(&self.name()).filter(|known| !self.is(known, Lifetime::Over));
+        let known = self.bindings.of_name(&self.name()).filter(|known| !self.is(known, Lifetime::Over));
         let binding = match known {
             Some(binding) => binding,
             None => self.obtain(&Wanted::Any, call)?,
@@ -80,14 +78,14 @@ impl BindingCertificates<'_> {
 
     /// Claims the replacement of one that was rejected.
     pub(super) fn claim_replacement(&self) -> Claimed {
-        self.caches.bindings.claim_replacement(&self.name(), &self.core.clock)
+        self.bindings.claim_replacement(&self.name(), &self.core.clock)
     }
 
     /// Asks the host, once in a while, whether the name means another identity than that of `binding`: one
     /// that was made anew has another client id under the same name. Where the host does not answer, the
     /// name means what it meant.
     pub(super) fn means_another(&self, binding: &Binding, call: &Call) -> bool {
-        let (name, bindings) = (self.name(), &self.caches.bindings);
+        let (name, bindings) = (self.name(), &*self.bindings);
         if self.core.clock.now() < binding.minted + JUST_NAMED {
             return false;
         }
@@ -112,13 +110,13 @@ impl BindingCertificates<'_> {
 
     /// Whether there is a certificate that should be renewed while nobody waits for it.
     pub(super) fn is_renewal_due(&self) -> bool {
-        let known = self.caches.bindings.of_name(&self.name());
+        let known = self.bindings.of_name(&self.name());
         known.is_some_and(|known| self.is(&known, Lifetime::RenewalDue))
     }
 
     /// Renews it.
     pub(super) fn renew(&self, call: &Call) -> Result<()> {
-        let known = self.caches.bindings.of_name(&self.name());
+        let known = self.bindings.of_name(&self.name());
         match known.filter(|known| self.is(known, Lifetime::RenewalDue)) {
             Some(binding) => self.renewed(&binding, BACKGROUND_RENEWAL_TIME, call).map(drop),
             None => Ok(()),
@@ -128,7 +126,7 @@ impl BindingCertificates<'_> {
     /// The one after `binding`; `None` where it cannot be had now, and `binding` goes on being used.
     fn renewed(&self, binding: &Binding, limit: Duration, call: &Call) -> Result<Option<Arc<Binding>>> {
         // Another caller is trying, or has just failed.
-        let Some(claim) = self.caches.bindings.claim_renewal(&self.name(), &self.core.clock) else {
+        let Some(claim) = self.bindings.claim_renewal(&self.name(), &self.core.clock) else {
             return Ok(None);
         };
         // A host that does not answer must leave time for the certificate in use.
@@ -157,7 +155,7 @@ impl BindingCertificates<'_> {
 
     /// A certificate as `wanted`, from whoever has it first: another thread, another process, IMDS.
     fn obtain(&self, wanted: &Wanted<'_>, call: &Call) -> Result<Arc<Binding>> {
-        let (name, bindings) = (self.name(), &self.caches.bindings);
+        let (name, bindings) = (self.name(), &*self.bindings);
         let acceptable = |binding: &Arc<Binding>| self.accepts(binding, wanted);
         let present = || bindings.of_name(&name).filter(acceptable);
         let obtained = bindings.name_once(&name, call, present, || {
@@ -185,7 +183,7 @@ impl BindingCertificates<'_> {
         wanted: &Wanted<'_>,
         call: &Call,
     ) -> Result<Arc<Binding>> {
-        let (store, bindings) = (self.core.binding_store.as_deref(), &self.caches.bindings);
+        let (store, bindings) = (self.core.binding_store.as_deref(), &*self.bindings);
         let lock = store.map(|store| store.lock(identity, call)).transpose()?.flatten();
         if let Some(binding) = self.stored_for(identity, wanted, call)? {
             return Ok(binding);
@@ -234,17 +232,16 @@ impl BindingCertificates<'_> {
     fn stored(&self, wanted: &Wanted<'_>, call: &Call) -> Result<Option<Arc<Binding>>> {
         let Some(store) = self.core.binding_store.as_deref() else { return Ok(None) };
         let name = self.name();
-        let known = self.caches.bindings.identity(&name);
+        let known = self.bindings.identity(&name);
         let Some(identity) = known.or_else(|| store.identity(&name, &call.log)) else { return Ok(None) };
         // Memory may know the identity by another name, and have a newer one.
-        let in_memory =
-            self.caches.bindings.of_identity(&identity).filter(|binding| self.accepts(binding, wanted));
+        let in_memory = self.bindings.of_identity(&identity).filter(|binding| self.accepts(binding, wanted));
         let binding = match in_memory {
             Some(binding) => Some(binding),
             None => self.stored_for(&identity, wanted, call)?,
         };
         if binding.is_some() {
-            self.caches.bindings.name(&name, &identity);
+            self.bindings.name(&name, &identity);
         }
         Ok(binding)
     }
@@ -255,19 +252,19 @@ impl BindingCertificates<'_> {
         let stored = store.load(identity, self.home, call)?.map(Arc::new);
         let Some(stored) = stored.filter(|stored| self.accepts(stored, wanted)) else { return Ok(None) };
         // The value that is in use already has connections.
-        if let Some(known) = self.caches.bindings.of_identity(identity).filter(|known| known.is(&stored)) {
+        if let Some(known) = self.bindings.of_identity(identity).filter(|known| known.is(&stored)) {
             return Ok(Some(known));
         }
         self.core.log.info("managed_identity", || "using the certificate of the binding store".to_owned());
-        self.caches.bindings.put(identity, stored.clone());
-        self.caches.bindings.note_stored(identity, store.directory());
+        self.bindings.put(identity, stored.clone());
+        self.bindings.note_stored(identity, store.directory());
         Ok(Some(stored))
     }
 
     /// One that came about without this app's store, or is asked for by a new name, goes into it, too.
     fn keep_in_store(&self, binding: &Binding, call: &Call) {
         let Some(store) = self.core.binding_store.as_deref() else { return };
-        let (name, bindings) = (self.name(), &self.caches.bindings);
+        let (name, bindings) = (self.name(), &*self.bindings);
         let Some(identity) = bindings.identity(&name) else { return };
         if bindings.of_identity(&identity).is_none_or(|known| !known.is(binding)) {
             return;

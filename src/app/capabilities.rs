@@ -67,7 +67,11 @@ impl ManagedIdentity {
     ) -> Result<()> {
         match self.floor(request) {
             MtlsBindingStrength::None => Ok(()),
-            floor => self.capabilities(core, caches, call)?.check(floor),
+            floor => {
+                // What stands in the way of any key says more than that there is none.
+                self.home.check(&call.wait())?;
+                self.capabilities(core, caches, call)?.check(floor)
+            }
         }
     }
 

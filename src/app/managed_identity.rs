@@ -1,5 +1,6 @@
 //! Tokens for a managed identity: IMDSv1 for Bearer, a certificate from IMDSv2 for PoP (managed_identity spec).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::parameters::Parameters;
 use super::{Caches, Core, TokenRequest};
 use crate::attestation::{AttestationProvider, Attestor, Provider};
 use crate::authority::RegionDetails;
-use crate::binding::Binding;
+use crate::binding::{Binding, BindingCache};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
@@ -76,23 +77,27 @@ impl ManagedIdentity {
         let parameters = self.parameters.overlaid(&request.client().parameters);
         check_query(&parameters)?;
         let (attested, home) = match request.token_type() {
-            TokenType::MtlsPop => (self.attested(), self.home.cache_name()),
-            TokenType::Bearer => ("0", String::new()),
+            TokenType::MtlsPop => (self.attested(), self.home.name_in_memory()),
+            TokenType::Bearer => (Cow::Borrowed("0"), String::new()),
         };
         Ok(self
             .strength_in_key(parameters.cache_key(key), request)
             .component("client", &self.id.cache_name())
             .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")
-            .component("attested", attested)
+            .component("attested", &attested)
             .component("key", &home)
             .part("scopes", resource_of(request)?))
     }
 
     /// Whether bound tokens of this app come from an attested key: no cache gives them to an app that
     /// differs in this (sections 5.9 and 5.13).
-    fn attested(&self) -> &'static str {
-        if matches!(self.attestation, Attestation::None) { "0" } else { "1" }
+    fn attested(&self) -> Cow<'static, str> {
+        match &self.attestation {
+            Attestation::None => Cow::Borrowed("0"),
+            Attestation::Callback(_) => Cow::Borrowed("1"),
+            Attestation::Tpm { pcrs } => Cow::Owned(format!("tpm {pcrs:?}")),
+        }
     }
 
     /// Which of MSAL's calls this is.
@@ -279,6 +284,11 @@ impl ManagedIdentity {
         }
     }
 
+    /// Where its certificates are kept: those of apps with other values for their TPM are not for this one.
+    pub(super) fn bindings(&self, caches: &Caches) -> Arc<BindingCache> {
+        caches.bindings.of(&self.home.name_in_memory())
+    }
+
     fn certificates<'a>(
         &'a self,
         core: &'a Core,
@@ -292,7 +302,7 @@ impl ManagedIdentity {
         };
         let attestor = provider.map(|provider| Attestor { provider, cache: &caches.attestations });
         let (id, home, attested) = (&self.id, &self.home, self.attested());
-        BindingCertificates { core, caches, imds, id, home, attestor, attested }
+        BindingCertificates { core, bindings: self.bindings(caches), imds, id, home, attestor, attested }
     }
 
     /// The token leg (section 5.10).

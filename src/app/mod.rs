@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::attestation::AttestationCache;
 use crate::authority::RegionMemory;
-use crate::binding::{BindingCache, BindingStore};
+use crate::binding::{BindingCaches, BindingStore};
 use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
 use crate::http::Pool;
@@ -80,7 +80,7 @@ struct Caches {
     tokens: TokenCache,
     /// The fetches under way for tokens.
     flights: Flights<Arc<CacheKey>, Arc<AccessToken>>,
-    bindings: BindingCache,
+    bindings: BindingCaches,
     /// What probes of the instance metadata service found.
     probed: Probed,
     attestations: AttestationCache,
@@ -433,7 +433,7 @@ impl Caches {
         Self {
             tokens,
             flights: Flights::new(),
-            bindings: BindingCache::new(),
+            bindings: BindingCaches::new(),
             probed: Probed::new(),
             attestations: AttestationCache::new(),
         }

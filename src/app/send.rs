@@ -1,8 +1,8 @@
 //! Calling an API, and answering once where it wants other claims in the token.
 
-use super::binding_certificate::KEY_LOST;
-use super::{App, Token, TokenRequest};
+use super::{App, Identity, Token, TokenRequest};
 use crate::error::{Error, Result};
+use crate::key::KEY_LOST;
 use crate::resource::{self, HttpRequest, HttpResponse};
 use crate::runtime::Call;
 
@@ -69,7 +69,9 @@ impl App {
             // Nobody can use its tokens any more; the next call gets another key.
             if let Some(certificate) = certificate.filter(|_| error.code() == KEY_LOST) {
                 let caches = self.core.caches.get();
-                caches.bindings.forget(certificate);
+                if let Identity::ManagedIdentity(identity) = &self.core.identity {
+                    identity.bindings(&caches).forget(certificate);
+                }
                 caches.tokens.remove_bound_to(certificate.x5t_s256());
             }
         })

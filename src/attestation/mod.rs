@@ -92,7 +92,7 @@ impl Attestor<'_> {
         call: &Call,
     ) -> Result<Secret> {
         let endpoint = absolute(endpoint)?;
-        let name = cache::name(endpoint.as_str(), key.public_key_der());
+        let name = self.name(&endpoint, key.as_ref());
         if again {
             self.cache.forget(&name);
         } else if let Some(token) = self.cache.get(&name, unix_seconds(call.clock.now())) {
@@ -133,8 +133,17 @@ impl Attestor<'_> {
     /// Lets the token about `key` not be used again.
     pub(crate) fn forget(&self, endpoint: &str, key: &dyn PrivateKey) {
         if let Ok(endpoint) = absolute(endpoint) {
-            self.cache.forget(&cache::name(endpoint.as_str(), key.public_key_der()));
+            self.cache.forget(&self.name(&endpoint, key));
         }
+    }
+
+    /// A report about other PCRs, or of a callback, is another one.
+    fn name(&self, endpoint: &Url, key: &dyn PrivateKey) -> cache::Name {
+        let pcrs: &[u8] = match &self.provider {
+            Provider::Callback(_) => &[],
+            Provider::Tpm { pcrs, .. } => pcrs,
+        };
+        cache::name(endpoint.as_str(), &[key.public_key_der(), pcrs].concat())
     }
 }
 

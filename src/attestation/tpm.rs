@@ -148,6 +148,10 @@ const SHA256_BANK: u16 = 0x000b;
 /// Where Linux shows what the firmware measured, to root.
 const BOOT_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
 const LARGEST_ANSWER: usize = 256 * 1024;
+/// What a TPM takes as qualifying data (TPM2B_DATA, with SHA-512 as its largest hash).
+const LONGEST_CHALLENGE: usize = 66;
+/// Of what a service says, in characters.
+const LONGEST_REASON: usize = 300;
 
 /// The service's report about `key`, a JWT.
 pub(super) fn attest(
@@ -162,7 +166,9 @@ pub(super) fn attest(
     let asked: Challenge = exchange(pool, endpoint, &Init { r#type: "aikcert" }, call)?;
     let challenge = URL_SAFE_NO_PAD
         .decode(asked.challenge.trim_end_matches('='))
-        .map_err(|_| unreadable("its challenge is not base64url"))?;
+        .ok()
+        .filter(|challenge| (1..=LONGEST_CHALLENGE).contains(&challenge.len()))
+        .ok_or_else(|| unreadable("its challenge is no base64url, empty or too long"))?;
     let evidence = tpm_key.attest(&challenge, pcrs, &call.wait())?;
     let logs = boot_log(tpm_key).map(|log| Log { r#type: "TCG", log: base64(&log) });
     let attestation = Attestation {
@@ -263,7 +269,11 @@ fn exchange<A: DeserializeOwned>(
 
 fn refused(endpoint: &Url, response: &Response, call: &Call) -> Error {
     let said = serde_json::from_slice::<Refusal>(&response.body).map(|refusal| refusal.error.message);
-    let said = said.unwrap_or_else(|_| "it gives no reason".to_owned());
+    let said = said.unwrap_or_else(|_| String::from_utf8_lossy(&response.body).trim().to_owned());
+    let said: String = match said.is_empty() {
+        true => "it gives no reason".to_owned(),
+        false => said.chars().take(LONGEST_REASON).collect(),
+    };
     let (host, status) = (endpoint.host_str().unwrap_or_default(), response.status);
     let kind = if status == 429 { ErrorKind::Throttled } else { ErrorKind::Rejected };
     let message =

@@ -10,7 +10,11 @@ use crate::error::Result;
 use crate::key::PrivateKey;
 use crate::runtime::{Call, Claim, Claimed, Claims, Flights};
 
-/// Shared by all managed identity apps of a process.
+/// One for each home of keys, so that no app is given what was issued for a key that it may not use. Shared by all
+/// managed identity apps of a process.
+pub(crate) struct BindingCaches(Mutex<HashMap<String, Arc<BindingCache>>>);
+
+/// Those of one home.
 pub(crate) struct BindingCache {
     state: Mutex<State>,
     /// Finding out which identity a name means.
@@ -48,8 +52,23 @@ const NAMING_PAUSE: i64 = 60;
 /// Seconds in which no other certificate is tried after new ones have been rejected as well.
 const REPLACEMENT_PAUSE: i64 = 60;
 
-impl BindingCache {
+impl BindingCaches {
     pub(crate) fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// The one of this home.
+    pub(crate) fn of(&self, home: &str) -> Arc<BindingCache> {
+        let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match caches.get(home) {
+            Some(cache) => cache.clone(),
+            None => caches.entry(home.to_owned()).or_insert_with(|| Arc::new(BindingCache::new())).clone(),
+        }
+    }
+}
+
+impl BindingCache {
+    fn new() -> Self {
         Self { state: Mutex::default(), naming: Flights::new(), minting: Flights::new() }
     }
 

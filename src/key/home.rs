@@ -39,6 +39,14 @@ impl KeyHome {
         }
     }
 
+    /// The same where nothing of it is kept: apps that give a TPM other values are told apart, too.
+    pub(crate) fn name_in_memory(&self) -> String {
+        match self {
+            Self::Tpm(tpm) => format!("{}{}", tpm.cache_name(), tpm.tag()),
+            other => other.cache_name(),
+        }
+    }
+
     /// A key for the next certificate. Never one of another home.
     pub(crate) fn new_key(&self, wait: &Wait) -> Result<Arc<dyn PrivateKey>> {
         Ok(match self {

@@ -19,7 +19,7 @@ pub(crate) use home::{KeyHome, StoredKey};
 pub(crate) use scheme::{KeyAlgorithm, SignatureScheme};
 pub(crate) use software::SoftwareKey;
 pub use strength::MtlsBindingStrength;
-pub(crate) use tpm::{Evidence, TpmKey};
+pub(crate) use tpm::{Evidence, KEY_LOST, TpmKey};
 pub use tpm::{TpmAuthFn, TpmOptions};
 
 /// A private key, wherever it lives.

@@ -52,6 +52,12 @@ fn every_example_is_in_the_demo() {
         assert!(demo.contains(&format!("\"$examples/{name}\"")), "scripts/demo.sh does not run {name}");
         assert!(table.contains(&format!("{name}.c")), "docs/FROM_MSAL_NET.md does not list {name}.c");
     }
+    let demo_with_a_tpm = fs::read_to_string(root().join("scripts/demo-tpm.sh")).unwrap();
+    for source in sources_in("examples-c/tpm") {
+        let name = source.file_stem().unwrap().to_str().unwrap();
+        assert!(demo_with_a_tpm.contains(&format!("\"$examples/{name}\"")), "scripts/demo-tpm.sh: {name}");
+        assert!(table.contains(&format!("tpm/{name}.c")), "docs/FROM_MSAL_NET.md does not list {name}.c");
+    }
     for source in sources().into_iter().chain(sources_in("examples-c/tpm")) {
         let name = source.file_stem().unwrap().to_str().unwrap();
         let lines = fs::read_to_string(&source).unwrap().lines().count();

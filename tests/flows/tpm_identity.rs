@@ -120,8 +120,43 @@ fn attested_as_azure_provides() {
     );
     tool(&swtpm, &["tpm2_nvwrite", "0x1c101d0", "-C", "o", "-i", &file("cert")]);
     tool(&swtpm, &["tpm2_flushcontext", "-t"]);
-    let app = app(&world, in_tpm(&swtpm).with_attestation(&[7]));
-    assert_bound(&app.acquire_token(&floor(MtlsBindingStrength::Attested)).unwrap());
+    let attested = |tpm: TpmOptions| {
+        assert_bound(&app(&world, tpm).acquire_token(&floor(MtlsBindingStrength::Attested)).unwrap())
+    };
+    let first = attested(in_tpm(&swtpm).with_attestation(&[7]));
+    assert_ne!(attested(in_tpm(&swtpm).with_attestation(&[0])), first, "another quote");
+    // The certificate is the owner's to read.
+    tool(&swtpm, &["tpm2_changeauth", "-c", "owner", "a value"]);
+    let owner = SecretBytes::new(*b"a value");
+    attested(in_tpm(&swtpm).with_attestation(&[7]).with_owner_auth(owner));
+}
+
+/// A TPM without PCRs of the kind that is quoted: is that an error, and can the TPM be used afterwards?
+#[test]
+fn no_pcrs_to_quote() {
+    let (world, mut swtpm) = (World::new(), Swtpm::start());
+    tool(&swtpm, &["tpm2_pcrallocate", "sha1:all+sha256:none"]);
+    swtpm.stop();
+    swtpm.start_again();
+    let error = app(&world, in_tpm(&swtpm).with_attestation(&PCRS)).acquire_token(&pop(GRAPH)).unwrap_err();
+    assert_eq!(error.code(), "tpm_error");
+    assert!(error.message().contains("no SHA-256 PCRs"), "{error}");
+    assert_bound(&app(&world, in_tpm(&swtpm)).acquire_token(&pop(GRAPH)).unwrap());
+}
+
+/// Apps of one process that give their keys other authorisation values: does each have keys and tokens of its own?
+#[test]
+fn values_do_not_mix() {
+    let (world, swtpm) = (World::new(), Swtpm::start());
+    let of = |value: &str| match value {
+        "" => app(&world, in_tpm(&swtpm)),
+        _ => app(&world, in_tpm(&swtpm).with_auth(SecretBytes::new(value))),
+    };
+    let bound = |value| assert_bound(&of(value).acquire_token(&pop(GRAPH)).unwrap());
+    let (one, other, none) = (bound("one value"), bound("another"), bound(""));
+    assert!(one != other && other != none && none != one);
+    assert_eq!((bound("one value"), bound("another"), bound("")), (one, other, none));
+    assert_eq!(world.cloud.counter("issuecredential"), 3);
 }
 
 /// Without attestation: a token of a host that demands none has a key of the strength hardware; one that does
@@ -149,8 +184,7 @@ fn never_in_software() {
     let app = app(&world, gone);
     for request in [pop(GRAPH), floor(MtlsBindingStrength::Software)] {
         let error = app.acquire_token(&request).unwrap_err();
-        let code = error.code();
-        assert!(matches!(code, "tpm_unavailable" | "min_strength_not_met"), "{error}");
+        assert_eq!((error.code(), error.is_retryable()), ("tpm_unavailable", true), "{error}");
         assert!(error.message().contains("no TPM answers at swtpm:host=127.0.0.1,port=1"), "{error}");
     }
     let capabilities = app.managed_identity_capabilities(None, None).unwrap();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mtlspop::{App, AppOptions, BindingStore, LogLevel, Logger, SecretBytes, TpmOptions};
 
 use crate::support::{GRAPH, SYSTEM, World, assert_bound, pop};
@@ -46,6 +48,15 @@ impl<'a> Program<'a> {
         let line =
             |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
         (line("got "), line("key "), text.clone())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(&self.directory).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "binding")).collect()
+    }
+
+    fn entries(&self) -> Vec<Vec<u8>> {
+        self.files().iter().map(|file| std::fs::read(file).unwrap()).collect()
     }
 
     fn issued(&self) -> u64 {
@@ -102,6 +113,31 @@ fn a_restart_needs_no_certificate() {
     let second = program.run();
     assert_eq!((&second.0, &second.1), (&first.0, &first.1));
     assert_eq!((world.cloud.counter("metadata"), program.issued()), asked);
+    let [entry] = &program.entries()[..] else { panic!("one entry") };
+    let entry: serde_json::Value = serde_json::from_slice(entry).unwrap();
+    let content = STANDARD.decode(entry["content"].as_str().unwrap()).unwrap();
+    let content: serde_json::Value = serde_json::from_slice(&content).unwrap();
+    let members: Vec<_> = content.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["certificate", "client_id", "endpoint", "issued_on", "tenant_id", "tpm_key"]);
+}
+
+/// A stored key that is damaged: another certificate, as for keys in software?
+#[test]
+fn a_damaged_key_begins_anew() {
+    let (world, swtpm) = (World::new(), Swtpm::start());
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::new(&world, Some(&swtpm), directory.path());
+    let first = program.run().0;
+    let [file] = &program.files()[..] else { panic!("one entry") };
+    let mut entry: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let content = STANDARD.decode(entry["content"].as_str().unwrap()).unwrap();
+    let mut content: serde_json::Value = serde_json::from_slice(&content).unwrap();
+    content["tpm_key"] = "MAA=".into();
+    entry["content"] = STANDARD.encode(content.to_string()).into();
+    std::fs::write(file, entry.to_string()).unwrap();
+    let (second, _, log) = program.run();
+    assert!(second.len() == 43 && second != first, "{log}");
+    assert!(log.contains("the TPM key is malformed"), "{log}");
 }
 
 /// The TPM is cleared between two starts: is that noticed, another certificate issued, and the old entry gone?
@@ -110,21 +146,14 @@ fn a_cleared_tpm_begins_anew() {
     let (world, swtpm) = (World::new(), Swtpm::start());
     let directory = tempfile::tempdir().unwrap();
     let program = Program::new(&world, Some(&swtpm), directory.path());
-    let entries = || -> Vec<Vec<u8>> {
-        let files = std::fs::read_dir(&program.directory).unwrap().map(|file| file.unwrap().path());
-        files
-            .filter(|file| file.extension().is_some_and(|e| e == "binding"))
-            .map(|f| std::fs::read(f).unwrap())
-            .collect()
-    };
     let first = program.run().0;
-    let stored = entries();
+    let stored = program.entries();
     tool(&swtpm, &["tpm2_clear", "-c", "platform"]);
     let (second, _, log) = program.run();
     assert_ne!(second, first);
     assert!(log.contains("the key is not one of this TPM"), "{log}");
-    assert_eq!((stored.len(), entries().len(), program.issued()), (1, 1, 2));
-    assert_ne!(entries(), stored);
+    assert_eq!((stored.len(), program.entries().len(), program.issued()), (1, 1, 2));
+    assert_ne!(program.entries(), stored);
     assert_eq!(program.run().0, second);
 }
 
@@ -132,13 +161,19 @@ fn a_cleared_tpm_begins_anew() {
 /// which it does?
 #[test]
 fn what_may_come_back_is_kept() {
-    let (world, swtpm) = (World::new(), Swtpm::start());
+    let (world, mut swtpm) = (World::new(), Swtpm::start());
     let directory = tempfile::tempdir().unwrap();
-    let program = || Program { auth: "a value", ..Program::new(&world, Some(&swtpm), directory.path()) };
+    let tcti = swtpm.tcti();
+    let program =
+        || Program { auth: "a value", tcti: tcti.clone(), ..Program::new(&world, None, directory.path()) };
     let first = program().run().0;
     assert_eq!(first.len(), 43);
     let (wrong, _, log) = Program { auth: "another value", ..program() }.run();
     assert_eq!(wrong, "tpm_auth_failed", "{log}");
+    swtpm.stop();
+    let (silent, _, log) = program().run();
+    assert_eq!(silent, "tpm_unavailable", "{log}");
+    swtpm.start_again();
     assert_eq!(program().run().0, first);
     assert_eq!(program().issued(), 1);
 }

@@ -2,7 +2,7 @@
 
 use tss_esapi::Context;
 use tss_esapi::abstraction::nv;
-use tss_esapi::abstraction::pcr;
+use tss_esapi::abstraction::pcr::PcrData;
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::handles::{KeyHandle, NvIndexTpmHandle, ObjectHandle};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
@@ -27,6 +27,7 @@ const AZURE_AK_CERTIFICATE: u32 = 0x01c1_01d0;
 /// Has `key` certified and the PCRs quoted, both over `challenge`.
 pub(crate) fn evidence(
     context: &mut Context,
+    owner: &Auth,
     key: KeyHandle,
     session: AuthSession,
     challenge: &[u8],
@@ -36,18 +37,18 @@ pub(crate) fn evidence(
         Data::try_from(challenge).map_err(|_| unsupported("the challenge is too long for this TPM"))?;
     let selection = selection(pcrs)?;
     let (public, _, _) = context.read_public(key).map_err(failed("reading the key"))?;
-    let provided = keys::is_persistent(context, AZURE_AK)?;
+    let provided = azure_ak(context)?;
     let ak = match provided {
-        true => keys::at(context, AZURE_AK, &[])?,
-        false => own_ak(context)?,
+        Some(ak) => ak,
+        None => own_ak(context)?,
     };
     let gathered = (|| {
-        let ak_certificate = if provided { certificate(context)? } else { None };
+        let ak_certificate = provided.map(|_| certificate(context, owner)).transpose()?.flatten();
         gather(context, key, &public, ak, session, challenge, selection, ak_certificate)
     })();
     let released = match provided {
-        true => context.tr_close(&mut ak.into()),
-        false => context.flush_context(ak.into()),
+        Some(_) => context.tr_close(&mut ak.into()),
+        None => context.flush_context(ak.into()),
     };
     let gathered = gathered?;
     released.map_err(failed("unloading the attestation key"))?;
@@ -81,9 +82,7 @@ fn gather(
             context.quote(ak, challenge, scheme, selection.clone())
         })
         .map_err(failed("quoting the PCRs"))?;
-    let values = context
-        .execute_without_session(|context| pcr::read_all(context, selection.clone()))
-        .map_err(failed("reading the PCRs"))?;
+    let values = read(context, selection)?;
     let bank = values.pcr_bank(HashingAlgorithm::Sha256);
     let bank = bank.ok_or_else(|| unsupported("this TPM has no SHA-256 PCRs"))?;
     let mut pcrs: Vec<(u8, Vec<u8>)> = Vec::new();
@@ -104,6 +103,36 @@ fn gather(
         ak_exponent: keys::exponent(parameters.exponent()),
         ak_certificate,
     })
+}
+
+/// The values of PCRs. A TPM gives a few at a time, and none of a bank that it has not.
+fn read(context: &mut Context, selection: PcrSelectionList) -> Result<PcrData, Failure> {
+    let (mut left, mut values) = (selection, PcrData::new());
+    while !left.is_empty() {
+        let read = context.execute_without_session(|context| context.pcr_read(left.clone()));
+        let (_, read, digests) = read.map_err(failed("reading the PCRs"))?;
+        if digests.is_empty() {
+            return Err(unsupported("this TPM has no SHA-256 PCRs, or not those that are to be quoted"));
+        }
+        values.add(&read, &digests).map_err(failed("reading the PCRs"))?;
+        left.subtract(&read).map_err(failed("reading the PCRs"))?;
+    }
+    Ok(values)
+}
+
+/// The attestation key where Azure puts it, if what is there is one.
+fn azure_ak(context: &mut Context) -> Result<Option<KeyHandle>, Failure> {
+    if !keys::is_persistent(context, AZURE_AK)? {
+        return Ok(None);
+    }
+    let found = keys::at(context, AZURE_AK, &[])?;
+    let (public, _, _) = context.read_public(found).map_err(failed("reading the attestation key"))?;
+    let attributes = public.object_attributes();
+    if matches!(public, Public::Rsa { .. }) && attributes.restricted() && attributes.sign_encrypt() {
+        return Ok(Some(found));
+    }
+    context.tr_close(&mut found.into()).map_err(failed("reading the attestation key"))?;
+    Ok(None)
 }
 
 /// An attestation key of our own, where the host has none: a primary key of the endorsement hierarchy, and so
@@ -147,15 +176,16 @@ fn ak_template() -> tss_esapi::Result<Public> {
 }
 
 /// The certificate of the attestation key that Azure provides.
-fn certificate(context: &mut Context) -> Result<Option<Vec<u8>>, Failure> {
+fn certificate(context: &mut Context, owner: &Auth) -> Result<Option<Vec<u8>>, Failure> {
     let index = NvIndexTpmHandle::new(AZURE_AK_CERTIFICATE).map_err(failed("reading a certificate"))?;
     if !keys::is_persistent(context, AZURE_AK_CERTIFICATE)? {
         return Ok(None);
     }
-    let read = context.execute_with_session(Some(AuthSession::Password), |context| {
+    let doing = "reading the certificate of the attestation key";
+    in_hierarchy(context, ObjectHandle::Owner, owner, doing, |context| {
         nv::read_full(context, NvAuth::Owner, index)
-    });
-    read.map(Some).map_err(failed("reading the certificate of the attestation key"))
+    })
+    .map(Some)
 }
 
 fn selection(pcrs: &[u8]) -> Result<PcrSelectionList, Failure> {

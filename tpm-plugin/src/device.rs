@@ -22,8 +22,11 @@ pub(crate) struct Device {
     open: Option<Context>,
     /// Contexts of keys that were loaded before: to load one of them again costs no RSA operation and no
     /// parent. They end with a reset of the TPM.
-    saved: HashMap<Vec<u8>, TpmsContext>,
+    saved: HashMap<Place, TpmsContext>,
 }
+
+/// Parent, public and private part: another value for the same key is another place.
+type Place = (u32, Vec<u8>, Vec<u8>);
 
 /// A host has one key for each identity, and their predecessors.
 const MOST_SAVED: usize = 16;
@@ -97,7 +100,7 @@ impl Device {
             Request::Attest { owner, key, auth, challenge, pcrs } => {
                 self.with_key(owner, key, |context, loaded| {
                     with_auth_session(context, loaded.into(), auth, |context, session| {
-                        let evidence = attest::evidence(context, loaded, session, challenge, pcrs)?;
+                        let evidence = attest::evidence(context, owner, loaded, session, challenge, pcrs)?;
                         Ok(Reply::Evidence(Box::new(evidence)))
                     })
                 })
@@ -151,7 +154,8 @@ impl Device {
         public: &[u8],
         private: &[u8],
     ) -> Result<KeyHandle, Failure> {
-        if let Some(handle) = self.load_saved(public)? {
+        let place = (parent, public.to_vec(), private.to_vec());
+        if let Some(handle) = self.load_saved(&place)? {
             return Ok(handle);
         }
         let malformed = |_| other("the key is malformed");
@@ -164,18 +168,18 @@ impl Device {
             if self.saved.len() >= MOST_SAVED {
                 self.saved.clear();
             }
-            self.saved.insert(public.to_vec(), saved);
+            self.saved.insert(place, saved);
         }
         Ok(handle)
     }
 
-    fn load_saved(&mut self, public: &[u8]) -> Result<Option<KeyHandle>, Failure> {
-        let Some(saved) = self.saved.get(public).cloned() else { return Ok(None) };
+    fn load_saved(&mut self, place: &Place) -> Result<Option<KeyHandle>, Failure> {
+        let Some(saved) = self.saved.get(place).cloned() else { return Ok(None) };
         match self.open()?.context_load(saved) {
             Ok(handle) => Ok(Some(handle.into())),
             // The TPM was reset or cleared since; loading the key itself tells which.
             Err(error) if kind(error).is_some() => {
-                self.saved.remove(public);
+                self.saved.remove(place);
                 Ok(None)
             }
             Err(error) => Err(failed("loading the key")(error)),

@@ -139,7 +139,6 @@ pub(crate) fn describe(public: &Public, place: impl FnOnce(Vec<u8>) -> Key) -> R
             && object_attributes.fixed_parent()
             && object_attributes.sensitive_data_origin(),
         signs: object_attributes.sign_encrypt() && !object_attributes.restricted(),
-        decrypts: object_attributes.decrypt() && !object_attributes.restricted(),
     })
 }
 

@@ -62,8 +62,11 @@ unsafe extern "C" fn call(
         let request = serde_json::from_slice(json).map_err(|_| other("the request is not understood"))?;
         device.answer(request)
     };
-    let response: Response =
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(other("the plugin panicked")));
+    let response: Response = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        // SAFETY: as above.
+        unsafe { rest(device) };
+        Err(other("the plugin panicked"))
+    });
     let json = Zeroizing::new(serde_json::to_vec(&response).unwrap_or_default());
     // SAFETY: the library gave the function to be called with this pointer and bytes.
     unsafe { answer(userdata, json.as_ptr(), json.len()) };

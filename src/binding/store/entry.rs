@@ -153,11 +153,16 @@ pub(super) fn open(
     identity: &str,
     keys: Option<&Keys>,
     home: &KeyHome,
+    now: i64,
     wait: &Wait,
 ) -> Result<Opened> {
     let entry: Entry = serde_json::from_slice(file.expose()).map_err(|_| damaged("it is not JSON"))?;
     if entry.format != FORMAT || entry.version != VERSION || entry.identity != identity {
         return Err(damaged("it is of another format or for another identity"));
+    }
+    // Its key is not asked for then: a TPM that does not answer must not keep a dead entry alive.
+    if entry.expires_on <= now {
+        return Err("it has expired".to_owned());
     }
     let content = Zeroizing::new(STANDARD.decode(&*entry.content).map_err(|_| damaged("no Base64"))?);
     let json = match (&entry.protection, keys) {

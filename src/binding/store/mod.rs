@@ -1,7 +1,8 @@
 //! Issued certificates on disk, for the next start of the program and for other processes of this host.
 //!
 //! One file for each identity, one small file for each name that an identity was asked for by, and one
-//! to lock each. Nothing here fails a call: a store that cannot be used is a line in the log.
+//! to lock each. A store that cannot be used is a line in the log, and fails no call. What does is a key in a TPM
+//! that is stored and cannot be had now: another must not take its place.
 
 mod directory;
 mod entry;
@@ -20,7 +21,7 @@ use once_cell::sync::OnceCell;
 use super::{Binding, Lifetime, hex, lifetime};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::KeyHome;
+use crate::key::{KEY_LOST, KeyHome};
 use crate::log::Logger;
 use crate::runtime::{Call, PerProcess};
 use crate::secret::SecretBytes;
@@ -132,13 +133,15 @@ impl BindingStore {
         let file = self.file(identity, ENTRY);
         let Some(bytes) = self.read(&file, &call.log) else { return Ok(None) };
         let label = self.label(identity);
-        let opened = self.keys().and_then(|keys| entry::open(&bytes, &label, keys, home, &call.wait()));
+        let opened = self.keys().and_then(|keys| {
+            entry::open(&bytes, &label, keys, home, unix_seconds(call.clock.now()), &call.wait())
+        });
         let problem = match opened {
             Ok(Opened::Binding(binding)) if lifetime(&binding, call.clock.now()) != Lifetime::Over => {
                 return Ok(Some(*binding));
             }
             Ok(Opened::Binding(_)) => "it has expired".to_owned(),
-            Ok(Opened::KeyUnusable(error)) if error.code() == "tpm_key_lost" => {
+            Ok(Opened::KeyUnusable(error)) if error.code() == KEY_LOST => {
                 self.with_lock(identity, &call.log, |directory| {
                     // Another process may have put a better one there meanwhile.
                     match directory.read(&file)? {
@@ -148,7 +151,10 @@ impl BindingStore {
                 });
                 error.message().to_owned()
             }
-            Ok(Opened::KeyUnusable(error)) => return Err(error.context("the stored key")),
+            Ok(Opened::KeyUnusable(error)) if may_come_back(&error) => {
+                return Err(error.context("the stored key"));
+            }
+            Ok(Opened::KeyUnusable(error)) => error.message().to_owned(),
             Err(why) => why,
         };
         call.log.warn("binding_store", || format!("a stored certificate is not used: {problem}"));
@@ -303,6 +309,15 @@ impl Source {
         }
         Ok(self.keys.get_or_init(|| Keys::new(secret)))
     }
+}
+
+/// Whether a key that cannot be used now may be usable later, or with other settings of the app.
+fn may_come_back(error: &Error) -> bool {
+    let refused = matches!(error.code(), "tpm_auth_failed" | "tpm_locked_out");
+    let kind = error.kind();
+    refused
+        || error.is_retryable()
+        || matches!(kind, ErrorKind::NotSupported | ErrorKind::Timeout | ErrorKind::Cancelled)
 }
 
 fn this_host() -> Arc<[u8]> {

@@ -255,7 +255,7 @@ fn encryption_vouches_for_every_byte() {
     let content = text.find("\"content\":\"").unwrap() + 11;
     let open = |entry: Vec<u8>| {
         let keys = Keys::new(SecretBytes::new(SECRET));
-        entry::open(&SecretBytes::new(entry), "i", Some(&keys), &KeyHome::Software, &Wait::default())
+        entry::open(&SecretBytes::new(entry), "i", Some(&keys), &KeyHome::Software, 0, &Wait::default())
     };
     for at in [content, content + 1000, text.len() - 4] {
         let mut changed = text.clone().into_bytes();

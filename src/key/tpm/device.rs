@@ -15,7 +15,7 @@ use std::time::Duration;
 use once_cell::sync::Lazy;
 
 use super::interface::{Cause, Failure, Reply, Request, Response};
-use super::plugin::{Encoded, Opened, Plugin};
+use super::plugin::{self, Encoded, Opened, Plugin};
 use super::unavailable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{PerProcess, Promise, Wait};
@@ -46,7 +46,7 @@ struct Job {
 }
 
 /// TPMs by plugin and TCTI: all who use the same one share its queue.
-type Devices = Mutex<HashMap<(Option<PathBuf>, String), Weak<Device>>>;
+type Devices = Mutex<HashMap<(PathBuf, String), Weak<Device>>>;
 
 /// How long the TPM is kept when there is nothing to do: signatures of one handshake or one certificate follow
 /// each other closely.
@@ -59,13 +59,14 @@ impl Device {
     /// The one at `tcti`. Loads the plugin; the TPM is not contacted.
     pub(super) fn get(plugin: Option<&Path>, tcti: &str) -> Result<Arc<Self>> {
         static DEVICES: Lazy<PerProcess<Devices>> = Lazy::new(|| PerProcess::new(Devices::default));
-        let name = (plugin.map(Path::to_owned), tcti.to_owned());
+        let path = plugin::path(plugin)?;
+        let name = (path.clone(), tcti.to_owned());
         let devices = DEVICES.get();
         let mut devices = devices.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(device) = devices.get(&name).and_then(Weak::upgrade) {
             return Ok(device);
         }
-        let plugin = Plugin::load(plugin)?;
+        let plugin = Plugin::load(&path)?;
         let queue = PerProcess::new(|| Arc::new(Queue { state: Mutex::default(), added: Condvar::new() }));
         let device = Arc::new(Self { plugin, tcti: tcti.into(), queue });
         devices.retain(|_, device| device.strong_count() > 0);
@@ -93,6 +94,8 @@ impl Device {
 
     fn enqueue(self: &Arc<Self>, queue: &Arc<Queue>, job: Job) -> Result<()> {
         let mut state = queue.lock();
+        // Those that were left while the TPM was silent must not pile up.
+        state.jobs.retain(|job| job.promise.is_wanted());
         state.jobs.push_back(job);
         if state.has_worker {
             queue.added.notify_one();
@@ -132,8 +135,8 @@ impl Device {
             Cause::HierarchyAuthWrong => coded(
                 "tpm_auth_failed",
                 format!(
-                    "the TPM refuses the authorisation value of a hierarchy; set that of the owner hierarchy \
-                     where it has one: {said}"
+                    "the TPM refuses the authorisation value of a hierarchy; that of the owner hierarchy can be \
+                     set, the endorsement hierarchy must have none: {said}"
                 ),
             ),
             Cause::LockedOut => coded(

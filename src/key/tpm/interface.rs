@@ -123,8 +123,6 @@ pub(crate) struct Described {
     /// Whether the TPM made it and it can leave neither the TPM nor its parent.
     pub(crate) fixed: bool,
     pub(crate) signs: bool,
-    /// Whether it can do [`Request::Exponentiate`].
-    pub(crate) decrypts: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::UnparsedPublicKey;
 
 use super::interface::{Described, Evidence, Hash, Key, Padding, Reply, Request};
-use super::key_file::KeyFile;
-use super::{Tpm, pss};
+use super::key_file::{KeyFile, OWNER_HIERARCHY};
+use super::{KEY_LOST, Tpm, pss};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable};
 use crate::runtime::Wait;
@@ -33,7 +33,6 @@ enum Pss {
     Here,
 }
 
-const OWNER_HIERARCHY: u32 = 0x4000_0001;
 const MODULUS_LENGTHS: std::ops::RangeInclusive<usize> = 256..=1024;
 
 impl TpmKey {
@@ -42,7 +41,7 @@ impl TpmKey {
     pub(crate) fn generate(tpm: &Tpm, wait: &Wait) -> Result<Self> {
         if let Some(handle) = tpm.persistent_handle {
             match Self::at(tpm, handle, Vec::new(), wait) {
-                Err(error) if error.code() == "tpm_key_lost" => {}
+                Err(error) if error.code() == KEY_LOST => {}
                 found => return found,
             }
         }
@@ -200,8 +199,8 @@ impl TpmKey {
                     return Ok(Some(pss));
                 }
                 Ok(_) => {}
-                // The bare operation is refused by keys that were not made for it.
-                Err(error) if pss == Pss::Here && error.code() == "tpm_error" => {}
+                // Either may be refused: PSS by some TPMs, the bare operation by keys that were not made for it.
+                Err(error) if error.code() == "tpm_error" => {}
                 Err(error) => return Err(error),
             }
         }

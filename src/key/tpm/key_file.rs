@@ -11,6 +11,10 @@ use crate::key::unusable;
 
 const LABEL: &str = "TSS2 PRIVATE KEY";
 const LOADABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.3");
+/// TPM_RH_OWNER.
+pub(super) const OWNER_HIERARCHY: u32 = 0x4000_0001;
+/// The handles of persistent objects.
+const PERSISTENT: std::ops::RangeInclusive<u32> = 0x8100_0000..=0x81ff_ffff;
 const TRUE: &[u8] = &[0xff];
 
 /// What is in the file.
@@ -68,6 +72,9 @@ impl KeyFile {
         }
         if key.rsa_parent.as_ref().is_some_and(is_true) {
             return Err(malformed("the parent of the key is an RSA key, which is not supported"));
+        }
+        if key.parent != OWNER_HIERARCHY && !PERSISTENT.contains(&key.parent) {
+            return Err(malformed("its parent is neither the owner hierarchy nor a persistent key"));
         }
         Ok(Self {
             empty_auth: key.empty_auth.as_ref().is_some_and(is_true),

@@ -12,6 +12,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use once_cell::sync::Lazy;
+
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Wait;
@@ -182,6 +186,26 @@ impl TpmSettings {
         })
     }
 
+    /// Stands for the authorisation values, in this process only: nothing that could be guessed at is to be found
+    /// on a disk. Empty where there are none.
+    pub(crate) fn tag(&self) -> String {
+        static KEY: Lazy<hmac::Key> = Lazy::new(|| {
+            let mut random = [0; 32];
+            // Without random numbers values are told apart all the same.
+            let _ = SystemRandom::new().fill(&mut random);
+            hmac::Key::new(hmac::HMAC_SHA256, &random)
+        });
+        let (auth, owner) = (self.auth.expose(), self.owner_auth.expose());
+        if auth.is_empty() && owner.is_empty() {
+            return String::new();
+        }
+        let mut context = hmac::Context::with_key(&KEY);
+        context.update(&[auth.len() as u8]);
+        context.update(auth);
+        context.update(owner);
+        context.sign().as_ref().iter().fold(" ".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    }
+
     /// Tells TPMs, and places in them, apart; and keys with an authorisation value, of which no more may be told,
     /// from those without.
     pub(crate) fn cache_name(&self) -> String {
@@ -207,6 +231,9 @@ impl Tpm {
         Auth::new(self.owner_auth.expose())
     }
 }
+
+/// The code of the error that a key is not one of its TPM, and will not be.
+pub(crate) const KEY_LOST: &str = "tpm_key_lost";
 
 /// What a TPM key needs is not there: the plugin, tpm2-tss or the TPM.
 fn unavailable(message: impl Into<String>) -> Error {

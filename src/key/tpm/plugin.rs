@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::interface::{self, Entry, Request, Response};
 use super::unavailable;
 use crate::error::{Error, Result};
+use crate::key::unusable;
 use crate::runtime::PerProcess;
 
 /// The functions of a loaded plugin. It is never unloaded.
@@ -39,21 +40,16 @@ const FILE: &str = "libmtlspop_tpm.so";
 const LIBRARY_DIRECTORY: Option<&str> = option_env!("MTLSPOP_LIBDIR");
 
 impl Plugin {
-    /// The plugin at `path`, else the one beside this library, else the one where it was installed. Never one
-    /// from a search path or the working directory.
-    pub(super) fn load(path: Option<&Path>) -> Result<Self> {
+    /// The plugin at `path`, as [`path`] gives it.
+    pub(super) fn load(path: &Path) -> Result<Self> {
         static LOADED: Lazy<PerProcess<Loaded>> = Lazy::new(|| PerProcess::new(Loaded::default));
-        let path = match path {
-            Some(path) => path.to_owned(),
-            None => find()?,
-        };
         let loaded = LOADED.get();
         let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plugin) = loaded.get(&path) {
+        if let Some(plugin) = loaded.get(path) {
             return Ok(*plugin);
         }
-        let plugin = load(&path)?;
-        loaded.insert(path, plugin);
+        let plugin = load(path)?;
+        loaded.insert(path.to_owned(), plugin);
         Ok(plugin)
     }
 
@@ -79,7 +75,7 @@ impl Opened {
         let mut answer: Option<Response> = None;
         let userdata = std::ptr::from_mut(&mut answer).cast();
         // SAFETY: the device is ours alone; bytes and `answer` live until the call returns.
-        unsafe { (self.plugin.0.call)(self.device, request.0.as_ptr(), request.0.len(), receive, userdata) };
+        unsafe { (self.plugin.0.call)(self.device, request.0.as_ptr(), request.1, receive, userdata) };
         answer.ok_or_else(|| Error::internal("the TPM plugin gave no answer"))
     }
 
@@ -98,18 +94,27 @@ impl Drop for Opened {
 }
 
 /// A request on its way. It may hold an authorisation value, so it is wiped, and never copied by growing.
-pub(super) struct Encoded(Zeroizing<Vec<u8>>);
+pub(super) struct Encoded(Zeroizing<Vec<u8>>, usize);
 
-/// More than any request needs: a few keys, each byte as a number of up to three digits with a comma.
+/// More than any request needs: a key and a challenge, each byte as a number of up to three digits with a comma.
 const ROOM: usize = 32 * 1024;
 
 impl Encoded {
     pub(super) fn new(request: &Request) -> Result<Self> {
-        let mut json = Zeroizing::new(Vec::with_capacity(ROOM));
-        serde_json::to_writer(&mut *json, request)
-            .map_err(|_| Error::internal("a request to the TPM plugin could not be encoded"))?;
-        Ok(Self(json))
+        let mut room = Zeroizing::new(vec![0; ROOM]);
+        let mut left = room.as_mut_slice();
+        serde_json::to_writer(&mut left, request).map_err(|_| {
+            unusable("the TPM key is malformed: it is larger than any").with_code("tpm_error")
+        })?;
+        let length = ROOM - left.len();
+        Ok(Self(room, length))
     }
+}
+
+/// Where the plugin is: where `given` says, else beside this library, else where that was installed. Never in a search
+/// path or the working directory.
+pub(super) fn path(given: Option<&Path>) -> Result<PathBuf> {
+    given.map_or_else(find, |path| Ok(path.to_owned()))
 }
 
 fn load(path: &Path) -> Result<Plugin> {

@@ -51,9 +51,12 @@ fn signs() {
 /// The TPM is cleared: is its key lost, and said to be; and does a TPM that was only restarted still know it?
 #[test]
 fn lost_when_cleared() {
-    let swtpm = Swtpm::start();
+    let mut swtpm = Swtpm::start();
     let tpm = tpm(options(&swtpm));
     let key = TpmKey::generate(&tpm, &wait()).unwrap();
+    swtpm.stop();
+    swtpm.start_again();
+    key.sign(SignatureScheme::RsaPssSha256, b"").unwrap();
     let StoredKey::Tpm(stored) = key.to_stored().unwrap() else { panic!("it is in a TPM") };
     let again = TpmKey::from_stored(&tpm, &stored, &wait()).unwrap();
     assert_eq!(again.public_key_der(), key.public_key_der());

@@ -67,7 +67,7 @@ pub(super) fn issue_credential(
         let error = refused(SOURCE, &response, call.clock.now()).context("issuecredential");
         return Err(match body.attestation_token {
             None if wants_attestation(response.status, &response.body) => error.context(
-                "this host issues certificates for attested keys only, so set an attestation callback",
+                "this host issues certificates for attested keys only, so set an attestation callback, or have a TPM attest them",
             ),
             _ => error,
         });
