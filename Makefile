@@ -15,8 +15,8 @@ build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 install: ## build and install library, header and pkg-config file (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
 	@scripts/install.sh
 
-header: ## write include/mtlspop.h and abi/symbols.txt from src/ffi
-	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header
+header: ## write include/mtlspop.h, abi/symbols.txt and Python's prototypes from src/ffi
+	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header python_prototypes_are_current
 
 errors: ## write docs/ERRORS.md from the tables in src/error
 	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current

@@ -20,7 +20,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    fn is_handle(&self) -> bool {
+    pub(crate) fn is_handle(&self) -> bool {
         self.declaration.starts_with("typedef struct ")
     }
 

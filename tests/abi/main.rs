@@ -10,6 +10,7 @@ mod support;
 mod header;
 mod nulls;
 mod prototype;
+mod python;
 mod source;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,12 @@ use support::{Build, compile, compiler, hermetic, library_directory, report, roo
 #[test]
 fn header_is_current() {
     committed("include/mtlspop.h", &header::generate());
+}
+
+/// Are the prototypes of the Python package those of the header?
+#[test]
+fn python_prototypes_are_current() {
+    committed("bindings/python/src/mtlspop/_prototypes.py", &python::prototypes());
 }
 
 /// Is every export, parameter and result documented for C readers?
