@@ -1,0 +1,106 @@
+"""Microsoft Entra tokens for workloads, Bearer and mTLS proof-of-possession (mtls_pop), with MSAL's names.
+
+    from mtlspop import ManagedIdentityClient, SystemAssignedManagedIdentity
+
+    app = ManagedIdentityClient(SystemAssignedManagedIdentity())
+    graph = "https://graph.microsoft.com/"
+    result = app.acquire_token_for_client(resource=graph, mtls_proof_of_possession=True)
+    response = app.send(result, "GET", "https://graph.microsoft.com/v1.0/me")
+
+Clients for it: mtlspop.requests, mtlspop.httpx and mtlspop.azure, which import what they are named after.
+"""
+
+from ._app import (
+    Cancel,
+    Capabilities,
+    ConfidentialClientApplication,
+    ManagedIdentityClient,
+    SystemAssignedManagedIdentity,
+    UserAssignedManagedIdentity,
+)
+from ._callbacks import AssertionRequest, AttestationRequest, ClientSignedAssertion, Metric, SignRequest
+from ._certificate import PKCS12_LEGACY, PKCS12_MODERN, Certificate
+from ._errors import (
+    CallbackError,
+    CancelledError,
+    InteractionRequiredError,
+    InternalError,
+    InvalidArgumentError,
+    InvalidHandleError,
+    InvalidResponseError,
+    KeyUnavailableError,
+    MtlsPopError,
+    NetworkError,
+    NotSupportedError,
+    RejectedError,
+    ThrottledError,
+    TimeoutError,
+)
+from ._http import Response
+from ._prototypes import VERSION as __version__
+from ._result import TokenResult
+from ._settings import BindingStore, KeySigner, TokenCache, Tpm
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._enums import (
+        CacheLevel,
+        CacheRefreshReason,
+        ManagedIdentitySource,
+        RegionOutcome,
+        Strength,
+        TokenSource,
+    )
+
+__all__ = [
+    "AssertionRequest",
+    "AttestationRequest",
+    "BindingStore",
+    "CacheLevel",
+    "CacheRefreshReason",
+    "CallbackError",
+    "Cancel",
+    "CancelledError",
+    "Capabilities",
+    "Certificate",
+    "ClientSignedAssertion",
+    "ConfidentialClientApplication",
+    "InteractionRequiredError",
+    "InternalError",
+    "InvalidArgumentError",
+    "InvalidHandleError",
+    "InvalidResponseError",
+    "KeySigner",
+    "KeyUnavailableError",
+    "ManagedIdentityClient",
+    "ManagedIdentitySource",
+    "Metric",
+    "MtlsPopError",
+    "NetworkError",
+    "NotSupportedError",
+    "PKCS12_LEGACY",
+    "PKCS12_MODERN",
+    "RegionOutcome",
+    "RejectedError",
+    "Response",
+    "SignRequest",
+    "Strength",
+    "SystemAssignedManagedIdentity",
+    "ThrottledError",
+    "TimeoutError",
+    "TokenCache",
+    "TokenResult",
+    "TokenSource",
+    "Tpm",
+    "UserAssignedManagedIdentity",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Names of numbers, when they are first asked for: the module enum takes as long as half of the rest."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _enums
+
+    return getattr(_enums, name)

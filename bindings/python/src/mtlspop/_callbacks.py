@@ -1,0 +1,329 @@
+"""Callbacks: Python functions that the library asks. What they raise waits for the end of the call.
+
+The library gets a number as userdata, and this module keeps what it stands for until destroy is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from ctypes import ArgumentError
+from itertools import count
+
+from . import _prototypes as c
+from ._errors import MtlsPopError, call, raised
+from ._library import data, lib, octets, text, time, utf8
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, Union
+
+    from ._certificate import Certificate
+
+    class Store(Protocol):
+        """What a token cache can have behind it, for several processes to share."""
+
+        def load(self, key: str) -> Optional[bytes]: ...
+        def save(self, key: str, data: bytes, expires_on: datetime) -> object: ...
+
+    Assertion = Union[str, Tuple[str, Optional[Certificate]], "ClientSignedAssertion"]
+
+_registered: Dict[int, Any] = {}
+_numbers = count(1)
+
+LEVELS = {c.LOG_ERROR: 40, c.LOG_WARNING: 30, c.LOG_INFO: 20, c.LOG_VERBOSE: 10}
+
+
+def give(setter: Any, *before: Any, kind: Any, target: Any, after: Tuple[Any, ...] = ()) -> Any:
+    """Gives the library a callback, and keeps `target` for it."""
+    number = next(_numbers)
+    _registered[number] = target
+    try:
+        return setter(*before, kind, number, _destroy, *after)
+    except ArgumentError:
+        # The library was not called, and will not call destroy.
+        del _registered[number]
+        raise
+
+
+@c.Destroy
+def _destroy(userdata: int) -> None:
+    _registered.pop(userdata, None)
+
+
+class ClientSignedAssertion:
+    """An answer to AssertionRequest: a JWT, and for mtls_pop the certificate that it is bound to."""
+
+    __slots__ = ("assertion", "token_binding_certificate")
+
+    def __init__(self, assertion: str, token_binding_certificate: Optional[Certificate] = None) -> None:
+        self.assertion = assertion
+        self.token_binding_certificate = token_binding_certificate
+
+
+class _Operation:
+    """One question, for as long as its callback runs; after that every answer is None."""
+
+    __slots__ = ("_op",)
+
+    def __init__(self, operation: Any) -> None:
+        self._op = operation
+
+    def __enter__(self: Any) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._op = None
+
+
+class AssertionRequest(_Operation):
+    """What an assertion callback is asked."""
+
+    __slots__ = ()
+
+    @property
+    def client_id(self) -> str:
+        return text(lib.mtlspop_assertion_op_client_id(self._op))
+
+    @property
+    def tenant_id(self) -> Optional[str]:
+        return text(lib.mtlspop_assertion_op_tenant_id(self._op))
+
+    @property
+    def authority(self) -> str:
+        return text(lib.mtlspop_assertion_op_authority(self._op))
+
+    @property
+    def token_endpoint(self) -> str:
+        """The URL that the assertion is sent to: its audience."""
+        return text(lib.mtlspop_assertion_op_token_endpoint(self._op))
+
+    @property
+    def token_type(self) -> str:
+        """ "Bearer" or "mtls_pop"; the latter needs a certificate, too."""
+        return text(lib.mtlspop_assertion_op_token_type(self._op))
+
+    @property
+    def claims(self) -> Optional[str]:
+        return text(lib.mtlspop_assertion_op_claims(self._op))
+
+    @property
+    def client_capabilities(self) -> List[str]:
+        return (text(lib.mtlspop_assertion_op_client_capabilities(self._op)) or "").split()
+
+    @property
+    def fmi_path(self) -> Optional[str]:
+        return text(lib.mtlspop_assertion_op_fmi_path(self._op))
+
+    @property
+    def correlation_id(self) -> str:
+        return text(lib.mtlspop_assertion_op_correlation_id(self._op))
+
+    @property
+    def remaining(self) -> Optional[float]:
+        """The seconds that the call had left when the callback was called; None where it has no limit."""
+        return _seconds(lib.mtlspop_assertion_op_remaining_ms(self._op))
+
+    @property
+    def is_cancelled(self) -> bool:
+        return lib.mtlspop_assertion_op_is_cancelled(self._op) == 1
+
+
+class AttestationRequest(_Operation):
+    """The key that an attestation callback is to have attested."""
+
+    __slots__ = ()
+
+    @property
+    def endpoint(self) -> str:
+        return text(lib.mtlspop_attestation_op_endpoint(self._op))
+
+    @property
+    def client_id(self) -> str:
+        return text(lib.mtlspop_attestation_op_client_id(self._op))
+
+    @property
+    def public_key(self) -> bytes:
+        """A SubjectPublicKeyInfo in DER."""
+        return data(lib.mtlspop_attestation_op_public_key, self._op)
+
+    def sign(self, algorithm: str, message: bytes) -> bytes:
+        """Signs with the key: PS256 and the like, as JOSE calls them."""
+        message = octets(message)
+        arguments = (self._op, utf8(algorithm), message, len(message))
+        return data(
+            lib.mtlspop_buffer_data, call(lib.mtlspop_attestation_op_sign, *arguments, out=c.Buffer())
+        )
+
+    @property
+    def correlation_id(self) -> str:
+        return text(lib.mtlspop_attestation_op_correlation_id(self._op))
+
+    @property
+    def remaining(self) -> Optional[float]:
+        return _seconds(lib.mtlspop_attestation_op_remaining_ms(self._op))
+
+    @property
+    def is_cancelled(self) -> bool:
+        return lib.mtlspop_attestation_op_is_cancelled(self._op) == 1
+
+
+class SignRequest(_Operation):
+    """The signature that a signer is asked for: RSA as long as the key, ECDSA in DER."""
+
+    __slots__ = ()
+
+    @property
+    def algorithm(self) -> str:
+        """PS256, RS256, ES256 and so on, as JOSE calls them."""
+        return text(lib.mtlspop_sign_op_algorithm(self._op))
+
+    @property
+    def message(self) -> bytes:
+        return data(lib.mtlspop_sign_op_message, self._op)
+
+    @property
+    def digest(self) -> bytes:
+        return data(lib.mtlspop_sign_op_digest, self._op)
+
+
+class Metric:
+    """One measurement, under MSAL's OpenTelemetry names."""
+
+    __slots__ = ("name", "kind", "unit", "value", "tags")
+
+    def __init__(self, metric: c.Metric) -> None:
+        self.name: str = text(lib.mtlspop_metric_name(metric))
+        self.kind: str = (
+            "counter" if lib.mtlspop_metric_kind(metric) == c.METRIC_KIND_COUNTER else "histogram"
+        )
+        self.unit: str = text(lib.mtlspop_metric_unit(metric))
+        self.value: int = lib.mtlspop_metric_value(metric)
+        self.tags: Dict[str, str] = {
+            text(lib.mtlspop_metric_tag_name(metric, index)): text(
+                lib.mtlspop_metric_tag_value(metric, index)
+            )
+            for index in range(lib.mtlspop_metric_tag_count(metric))
+        }
+
+
+def _question(kind: Any, set_error: str) -> Any:
+    """Makes a callback of a function that answers one question."""
+
+    def decorate(answer: Callable[[Any, Any], None]) -> Any:
+        def callback(userdata: int, operation: Any) -> int:
+            try:
+                answer(_registered[userdata], operation)
+                return 0
+            except BaseException as exception:
+                getattr(lib, set_error)(operation, _describe(exception))
+                _keep(exception)
+                return 1
+
+        return kind(callback)
+
+    return decorate
+
+
+@_question(c.AssertionCallback, "mtlspop_assertion_op_set_error")
+def assertion(target: Callable[[AssertionRequest], Assertion], operation: Any) -> None:
+    with AssertionRequest(operation) as request:
+        answer = target(request)
+    if isinstance(answer, ClientSignedAssertion):
+        jwt, certificate = answer.assertion, answer.token_binding_certificate
+    else:
+        jwt, certificate = answer if isinstance(answer, tuple) else (answer, None)
+    if not isinstance(jwt, str):
+        raise TypeError("an assertion callback returns a str, or a ClientSignedAssertion")
+    lib.mtlspop_assertion_op_set_assertion(operation, utf8(jwt))
+    if certificate is not None:
+        lib.mtlspop_assertion_op_set_certificate(operation, certificate._handle)
+
+
+@_question(c.AssertionCallback, "mtlspop_assertion_op_set_error")
+def certificate(target: Callable[[AssertionRequest], Certificate], operation: Any) -> None:
+    with AssertionRequest(operation) as request:
+        lib.mtlspop_assertion_op_set_certificate(operation, target(request)._handle)
+
+
+@_question(c.AttestationCallback, "mtlspop_attestation_op_set_error")
+def attestation(target: Callable[[AttestationRequest], str], operation: Any) -> None:
+    with AttestationRequest(operation) as request:
+        lib.mtlspop_attestation_op_set_token(operation, utf8(target(request)))
+
+
+@_question(c.SignCallback, "mtlspop_sign_op_set_error")
+def sign(target: Callable[[SignRequest], bytes], operation: Any) -> None:
+    with SignRequest(operation) as request:
+        signature = octets(target(request))
+    lib.mtlspop_sign_op_set_signature(operation, signature, len(signature))
+
+
+@_question(c.SecretCallback, "mtlspop_secret_op_set_error")
+def secret(target: Callable[[], bytes], operation: Any) -> None:
+    value = octets(target())
+    lib.mtlspop_secret_op_set_secret(operation, value, len(value))
+
+
+@c.StoreCallback
+def store(userdata: int, operation: Any) -> int:
+    """Unlike the others it fails no call: the library goes on without the store."""
+    try:
+        target: Store = _registered[userdata]
+        key = text(lib.mtlspop_store_op_partition_key(operation))
+        if lib.mtlspop_store_op_kind(operation) == c.STORE_LOAD:
+            found = target.load(key)
+            if found is not None:
+                found = octets(found)
+                lib.mtlspop_store_op_set_data(operation, found, len(found))
+        else:
+            expires_on = time(lib.mtlspop_store_op_expires_on(operation))
+            target.save(key, data(lib.mtlspop_store_op_data, operation), expires_on)
+        return 0
+    except Exception as exception:
+        lib.mtlspop_store_op_set_error(operation, _describe(exception))
+        _log(exception, "the store of the token cache failed; the call goes on without it")
+        return 1
+    except BaseException as exception:
+        _keep(exception)
+        return 1
+
+
+# These two only listen. ctypes reports what they raise, by sys.unraisablehook.
+
+
+@c.LogCallback
+def log(userdata: int, level: int, target: bytes, message: bytes) -> None:
+    _registered[userdata].log(LEVELS.get(level, 10), "%s: %s", target.decode(), message.decode())
+
+
+@c.MetricsCallback
+def metrics(userdata: int, metric: c.Metric) -> None:
+    _registered[userdata](Metric(metric))
+
+
+def _describe(exception: BaseException) -> bytes:
+    """Goes into messages and logs: an exception of somebody else's may have a secret in its text."""
+    name = type(exception).__name__
+    words = f"{name}: {exception}" if isinstance(exception, MtlsPopError) else f"the callback raised {name}"
+    return utf8(words.replace("\0", " "))
+
+
+def _keep(exception: BaseException) -> None:
+    """Keeps an exception for the call that this thread is in; see _errors.failure()."""
+    if sys._getframe(2).f_back is not None:
+        raised[get_ident()] = exception
+    else:
+        # A thread of the library's own, which has no caller to raise it to.
+        _log(exception, "a callback failed on a background thread")
+
+
+def _log(exception: BaseException, message: str) -> None:
+    import logging
+
+    logging.getLogger("mtlspop").warning(message, exc_info=exception)
+
+
+def _seconds(milliseconds: int) -> Optional[float]:
+    return milliseconds / 1000 if milliseconds >= 0 else None

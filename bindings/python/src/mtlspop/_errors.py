@@ -1,0 +1,158 @@
+"""Exceptions: one class for each status of the library, and what an exception of a callback becomes."""
+
+from __future__ import annotations
+
+import builtins
+from _thread import get_ident
+from ctypes import byref
+
+from . import _prototypes as c
+from ._library import lib, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple, TypeVar
+
+    Out = TypeVar("Out")
+
+
+class MtlsPopError(Exception):
+    """Why a call failed. str() is one line for a person, without secrets; a program acts on the class."""
+
+    #: One of the library's numbers, 301 for example.
+    status: int = 0
+    #: MSAL's error code where MSAL has one, "invalid_client" for example.
+    code: str = ""
+    #: Of the answer that caused the error; 0 where none did.
+    http_status: int = 0
+    #: Entra's own numbers: 700016 for AADSTS700016.
+    aadsts_codes: Tuple[int, ...] = ()
+    sub_error: Optional[str] = None
+    #: To quote to Microsoft support.
+    correlation_id: Optional[str] = None
+    #: A claims challenge, for claims_challenge of the next call.
+    claims: Optional[str] = None
+    #: How many seconds the server asks to wait; None where it did not say.
+    retry_after: Optional[int] = None
+    #: Whether the same call may succeed later without any change.
+    is_retryable: bool = False
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class InvalidArgumentError(MtlsPopError, ValueError):
+    """A parameter, or a combination of settings, is wrong; the message names it."""
+
+
+class InvalidHandleError(MtlsPopError):
+    """Something is used after it was closed."""
+
+
+class NotSupportedError(MtlsPopError):
+    """What was asked cannot be had on this host, with this credential or with this authority."""
+
+
+class NetworkError(MtlsPopError):
+    """No answer: DNS, connection, proxy or TLS."""
+
+
+class TimeoutError(MtlsPopError, builtins.TimeoutError):
+    """The time given for the call is over, or a peer took longer than its limit."""
+
+
+class CancelledError(MtlsPopError):
+    """The call was stopped."""
+
+
+class RejectedError(MtlsPopError):
+    """The server answered and said no."""
+
+
+class ThrottledError(MtlsPopError):
+    """The server asks for fewer requests; see retry_after."""
+
+
+class InteractionRequiredError(MtlsPopError):
+    """The server wants more than a workload can give."""
+
+
+class InvalidResponseError(MtlsPopError):
+    """The server answered with something that must not be accepted or cannot be read."""
+
+
+class KeyUnavailableError(MtlsPopError):
+    """A private key or certificate cannot be read or used."""
+
+
+class CallbackError(MtlsPopError):
+    """A callback failed. What it raised is the __cause__, unless it ran for another thread's call."""
+
+
+class InternalError(MtlsPopError):
+    """A bug in the library; the process lives on."""
+
+
+CLASSES = {
+    c.E_INVALID_ARGUMENT: InvalidArgumentError,
+    c.E_INVALID_HANDLE: InvalidHandleError,
+    c.E_NOT_SUPPORTED: NotSupportedError,
+    c.E_NETWORK: NetworkError,
+    c.E_TIMEOUT: TimeoutError,
+    c.E_CANCELLED: CancelledError,
+    c.E_REJECTED: RejectedError,
+    c.E_THROTTLED: ThrottledError,
+    c.E_INTERACTION_REQUIRED: InteractionRequiredError,
+    c.E_INVALID_RESPONSE: InvalidResponseError,
+    c.E_KEY_UNAVAILABLE: KeyUnavailableError,
+    c.E_CALLBACK: CallbackError,
+    c.E_INTERNAL: InternalError,
+}
+
+#: What callbacks raised inside the call that a thread is in, by thread. Empty but for that moment.
+raised: Dict[int, BaseException] = {}
+
+
+def call(function: Any, *arguments: Any, out: Out) -> Out:
+    """Calls a function that can fail, and returns its result or raises its error."""
+    error = c.Error()
+    status = function(*arguments, byref(out), byref(error))  # type: ignore[arg-type]
+    if status:
+        raise failure(status, error)
+    if raised:
+        settle()
+    return out
+
+
+def settle() -> None:
+    """After a call that succeeded although its callback raised: only KeyboardInterrupt and the like go on."""
+    cause = raised.pop(get_ident(), None)
+    if cause is not None and not isinstance(cause, Exception):
+        raise cause
+
+
+def failure(status: int, error: c.Error) -> BaseException:
+    """The exception for an error, which is freed."""
+    try:
+        exception = CLASSES.get(status, MtlsPopError)(text(lib.mtlspop_error_message(error)))
+        exception.status = status
+        exception.code = text(lib.mtlspop_error_code(error)) or ""
+        exception.http_status = lib.mtlspop_error_http_status(error)
+        count = lib.mtlspop_error_aadsts_count(error)
+        exception.aadsts_codes = tuple(lib.mtlspop_error_aadsts_code(error, index) for index in range(count))
+        exception.sub_error = text(lib.mtlspop_error_sub_error(error))
+        exception.correlation_id = text(lib.mtlspop_error_correlation_id(error))
+        exception.claims = text(lib.mtlspop_error_claims(error))
+        seconds = lib.mtlspop_error_retry_after_seconds(error)
+        exception.retry_after = seconds if seconds >= 0 else None
+        exception.is_retryable = lib.mtlspop_error_is_retryable(error) == 1
+    finally:
+        lib.mtlspop_error_free(error)
+    cause = raised.pop(get_ident(), None)
+    if status == c.E_CALLBACK and cause is not None:
+        if not isinstance(cause, Exception):
+            # KeyboardInterrupt and SystemExit are not for `except Exception`.
+            return cause
+        exception.__cause__ = cause
+    return exception

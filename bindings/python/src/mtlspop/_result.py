@@ -1,0 +1,144 @@
+"""Tokens, with what the library knows about them. Each field is read when it is asked for."""
+
+from __future__ import annotations
+
+from . import _prototypes as c
+from ._library import lib, text, time, utf8
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import List, Optional
+
+    from ._certificate import Certificate
+    from ._enums import CacheLevel, CacheRefreshReason, RegionOutcome, TokenSource
+
+
+class TokenResult:
+    """A token and the certificate it is bound to: a snapshot that later renewals do not change.
+
+    Immutable; any thread may use it. It is wiped when this object goes, but for the strings that it gave.
+    """
+
+    __slots__ = ("_handle", "_request", "_certificate")
+
+    _certificate: Optional[Certificate]
+
+    def __init__(self, handle: c.Token, request: c.TokenRequest) -> None:
+        self._handle = handle
+        self._request = request
+
+    @property
+    def access_token(self) -> str:
+        """The token itself. A secret: do not log it."""
+        return lib.mtlspop_token_access_token(self._handle).decode()
+
+    @property
+    def token_type(self) -> str:
+        """ "Bearer" or "mtls_pop"."""
+        return lib.mtlspop_token_type(self._handle).decode()
+
+    @property
+    def authorization(self) -> str:
+        """The value of the Authorization header. A secret: do not log it."""
+        return lib.mtlspop_token_authorization(self._handle).decode()
+
+    @property
+    def expires_on(self) -> datetime:
+        return time(lib.mtlspop_token_expires_on(self._handle))
+
+    @property
+    def expires_in(self) -> int:
+        """The seconds that are left, as MSAL's results have them."""
+        from time import time as now
+
+        return int(lib.mtlspop_token_expires_on(self._handle) - now())
+
+    @property
+    def refresh_on(self) -> Optional[datetime]:
+        """When the library will fetch the next token although this one still lives."""
+        seconds = lib.mtlspop_token_refresh_on(self._handle)
+        return time(seconds) if seconds else None
+
+    @property
+    def scopes(self) -> List[str]:
+        return text(lib.mtlspop_token_scopes(self._handle)).split()
+
+    @property
+    def tenant_id(self) -> Optional[str]:
+        """None where it is not known: Bearer tokens of managed identities."""
+        return text(lib.mtlspop_token_tenant_id(self._handle))
+
+    @property
+    def source(self) -> TokenSource:
+        from ._enums import TokenSource, named
+
+        return named(TokenSource, lib.mtlspop_token_source(self._handle))
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that issued the token."""
+        return text(lib.mtlspop_token_endpoint(self._handle))
+
+    @property
+    def region(self) -> Optional[str]:
+        return text(lib.mtlspop_token_region(self._handle))
+
+    @property
+    def region_outcome(self) -> RegionOutcome:
+        from ._enums import RegionOutcome, named
+
+        return named(RegionOutcome, lib.mtlspop_token_region_outcome(self._handle))
+
+    @property
+    def region_error(self) -> Optional[str]:
+        return text(lib.mtlspop_token_region_error(self._handle))
+
+    @property
+    def correlation_id(self) -> str:
+        """The id of the call, to quote to Microsoft support."""
+        return text(lib.mtlspop_token_correlation_id(self._handle))
+
+    @property
+    def cache_level(self) -> CacheLevel:
+        from ._enums import CacheLevel, named
+
+        return named(CacheLevel, lib.mtlspop_token_cache_level(self._handle))
+
+    @property
+    def cache_refresh_reason(self) -> CacheRefreshReason:
+        from ._enums import CacheRefreshReason, named
+
+        return named(CacheRefreshReason, lib.mtlspop_token_cache_refresh_reason(self._handle))
+
+    @property
+    def duration_total_ms(self) -> int:
+        """What the call took; not measured, and 0, where the memory had the token."""
+        return lib.mtlspop_token_duration_total_ms(self._handle)
+
+    @property
+    def duration_in_http_ms(self) -> int:
+        return lib.mtlspop_token_duration_in_http_ms(self._handle)
+
+    @property
+    def duration_in_cache_ms(self) -> int:
+        return lib.mtlspop_token_duration_in_cache_ms(self._handle)
+
+    def response_parameter(self, name: str) -> Optional[str]:
+        """What else the service said: a member of its answer, or of client_info, that is none of OAuth's."""
+        return text(lib.mtlspop_token_response_parameter(self._handle, utf8(name)))
+
+    @property
+    def binding_certificate(self) -> Optional[Certificate]:
+        """The certificate that the token is bound to, with its key; None for a Bearer token."""
+        try:
+            return self._certificate
+        except AttributeError:
+            from ._certificate import Certificate
+
+            handle = lib.mtlspop_token_binding_certificate(self._handle)
+            self._certificate = Certificate(handle) if handle else None
+            return self._certificate
+
+    def __repr__(self) -> str:
+        return f"<TokenResult {self.token_type} until {self.expires_on}>"

@@ -1,0 +1,337 @@
+"""What apps are made from: their options, credentials, token caches and the homes of their keys."""
+
+from __future__ import annotations
+
+from . import _callbacks
+from . import _prototypes as c
+from ._certificate import Certificate
+from ._library import flag, lib, milliseconds, number, octets, path, size, utf8, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Tuple, TypedDict, Union
+
+    from ._callbacks import AssertionRequest, Assertion, AttestationRequest, Metric, SignRequest, Store
+    from ._library import Text
+
+    class Settings(TypedDict, total=False):
+        """What every app can be given."""
+
+        client_capabilities: Union[str, Iterable[str]]
+        #: Text, or text and whether requests that differ in it must not share tokens (True).
+        extra_query_parameters: Mapping[str, Union[str, Tuple[str, bool]]]
+        background_refresh: bool
+        #: Seconds for a connection to come about.
+        connect_timeout: float
+        #: "http://[user:password@]host:port", or "none".
+        proxy: str
+        #: A PEM file, or PEM in bytes, to trust instead of the platform's roots.
+        trusted_roots: Union[Text, bytes]
+        #: Receives the library's log lines, of its level when the app is made. No handler may use the app.
+        logger: logging.Logger
+        #: Receives each measurement. It must not use the app.
+        metrics: Callable[[Metric], object]
+
+    class ClientSettings(Settings, total=False):
+        """What a confidential client can be given, too."""
+
+        oidc_authority: str
+        instance_discovery: bool
+        token_cache: "TokenCache"
+        send_certificate_over_mtls: bool
+
+    class IdentitySettings(Settings, total=False):
+        """What a managed identity can be given, too."""
+
+        probe_timeout: float
+        min_strength: int
+        attestation: Callable[[AttestationRequest], str]
+        binding_store: "BindingStore"
+        tpm: "Tpm"
+        key_signer: "KeySigner"
+
+    Credential = Union[str, Certificate, Mapping[str, Any], Callable[[AssertionRequest], Assertion], None]
+
+
+class Tpm:
+    """A TPM 2.0 that holds keys: this host's, unless tcti says another."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(
+        self,
+        *,
+        plugin: Optional[Text] = None,
+        tcti: Optional[str] = None,
+        auth: Union[bytes, Callable[[], bytes], None] = None,
+        owner_auth: Optional[bytes] = None,
+        persistent_handle: Optional[int] = None,
+        attestation_pcrs: Optional[Iterable[int]] = None,
+    ) -> None:
+        self._handle = handle = lib.mtlspop_tpm_options_new()
+        if plugin is not None:
+            lib.mtlspop_tpm_options_set_plugin(handle, path(plugin))
+        if tcti is not None:
+            lib.mtlspop_tpm_options_set_tcti(handle, utf8(tcti))
+        if callable(auth):
+            setter = lib.mtlspop_tpm_options_set_auth_callback
+            _callbacks.give(setter, handle, kind=_callbacks.secret, target=auth)
+        elif auth is not None:
+            auth = octets(auth)
+            lib.mtlspop_tpm_options_set_auth(handle, auth, len(auth))
+        if owner_auth is not None:
+            owner_auth = octets(owner_auth)
+            lib.mtlspop_tpm_options_set_owner_auth(handle, owner_auth, len(owner_auth))
+        if persistent_handle is not None:
+            lib.mtlspop_tpm_options_set_persistent_handle(handle, number(persistent_handle))
+        if attestation_pcrs is not None:
+            pcrs = bytes(attestation_pcrs)
+            lib.mtlspop_tpm_options_set_attestation(handle, pcrs, len(pcrs))
+
+
+class KeySigner:
+    """A key that lives elsewhere, for bound tokens of a managed identity: its SPKI in DER, and who signs."""
+
+    __slots__ = ("public_key", "sign")
+
+    def __init__(self, public_key: bytes, sign: Callable[[SignRequest], bytes]) -> None:
+        self.public_key, self.sign = octets(public_key), sign
+
+
+class BindingStore:
+    """A directory for the binding certificates of a managed identity, their keys encrypted under a secret."""
+
+    __slots__ = ("directory", "secret", "unencrypted")
+
+    def __init__(
+        self,
+        directory: Text,
+        secret: Union[bytes, Callable[[], bytes], None] = None,
+        *,
+        unencrypted: bool = False,
+    ) -> None:
+        if (secret is None) != unencrypted:
+            raise ValueError("a binding store takes either a secret or unencrypted=True")
+        self.directory, self.secret, self.unencrypted = path(directory), secret, unencrypted
+
+
+class TokenCache:
+    """A cache that apps can share, or that has a store behind it for several processes to share.
+
+    What is stored holds tokens: protect it.
+    """
+
+    __slots__ = ("_handle",)
+
+    def __init__(
+        self,
+        *,
+        max_entries: Optional[int] = None,
+        max_bytes: Optional[int] = None,
+        store: Optional[Store] = None,
+    ) -> None:
+        self._handle = lib.mtlspop_token_cache_new()
+        if max_entries is not None:
+            lib.mtlspop_token_cache_set_max_entries(self._handle, size(max_entries))
+        if max_bytes is not None:
+            lib.mtlspop_token_cache_set_max_bytes(self._handle, size(max_bytes))
+        if store is not None:
+            setter = lib.mtlspop_token_cache_set_store
+            _callbacks.give(setter, self._handle, kind=_callbacks.store, target=store)
+
+    @property
+    def hits(self) -> int:
+        return lib.mtlspop_token_cache_hits(self._handle)
+
+    @property
+    def misses(self) -> int:
+        return lib.mtlspop_token_cache_misses(self._handle)
+
+    @property
+    def evictions(self) -> int:
+        return lib.mtlspop_token_cache_evictions(self._handle)
+
+    @property
+    def entries(self) -> int:
+        return lib.mtlspop_token_cache_entries(self._handle)
+
+    @property
+    def bytes(self) -> int:
+        return lib.mtlspop_token_cache_bytes(self._handle)
+
+
+def apply(table: Dict[str, Callable[..., None]], handle: Any, settings: Mapping[str, Any]) -> None:
+    """Gives each option to its setter. None means that it was not given."""
+    for name, value in settings.items():
+        if name not in table:
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(table))}")
+        if value is not None:
+            table[name](handle, value)
+
+
+def simple(setter: str, convert: Callable[[Any], Any]) -> Callable[..., None]:
+    return lambda handle, value: getattr(lib, setter)(handle, convert(value))
+
+
+def parameters(handle: Any, values: Any) -> None:
+    for name, value, in_cache_key in query(values):
+        lib.mtlspop_app_options_set_extra_query_parameter(handle, name, value, in_cache_key)
+
+
+def query(values: Mapping[str, Any]) -> Iterator[Tuple[bytes, bytes, int]]:
+    """Values are text, or text and whether it is in the cache key; if in doubt it is."""
+    for name, value in values.items():
+        value, in_cache_key = value if isinstance(value, tuple) else (value, True)
+        yield utf8(name), utf8(value), flag(in_cache_key)
+
+
+def roots(handle: Any, value: Any) -> None:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = octets(value)
+        lib.mtlspop_app_options_set_trusted_roots_pem(handle, value, len(value))
+    else:
+        lib.mtlspop_app_options_set_trusted_roots_file(handle, path(value))
+
+
+def logger(handle: Any, value: logging.Logger) -> None:
+    # The least important level that the logger wants.
+    level = max(
+        (ours for ours, theirs in _callbacks.LEVELS.items() if value.isEnabledFor(theirs)), default=None
+    )
+    if level is not None:
+        setter = lib.mtlspop_app_options_set_log
+        _callbacks.give(setter, handle, level, kind=_callbacks.log, target=value)
+
+
+def metrics(handle: Any, value: Any) -> None:
+    _callbacks.give(lib.mtlspop_app_options_set_metrics, handle, kind=_callbacks.metrics, target=value)
+
+
+def attestation(handle: Any, value: Any) -> None:
+    _callbacks.give(
+        lib.mtlspop_app_options_set_attestation, handle, kind=_callbacks.attestation, target=value
+    )
+
+
+def key_signer(handle: Any, value: KeySigner) -> None:
+    setter, key = lib.mtlspop_app_options_set_key_signer, value.public_key
+    _callbacks.give(setter, handle, key, len(key), kind=_callbacks.sign, target=value.sign)
+
+
+def binding_store(handle: Any, value: BindingStore) -> None:
+    if value.secret is None:
+        lib.mtlspop_app_options_set_unencrypted_binding_store(handle, value.directory)
+    elif callable(value.secret):
+        setter = lib.mtlspop_app_options_set_binding_store_with_callback
+        _callbacks.give(setter, handle, value.directory, kind=_callbacks.secret, target=value.secret)
+    else:
+        secret = octets(value.secret)
+        lib.mtlspop_app_options_set_binding_store(handle, value.directory, secret, len(secret))
+
+
+def credential(handle: Any, value: Credential, send_x5c: Optional[bool]) -> None:
+    """The forms are MSAL's, but for Certificate, and for callables that are given an AssertionRequest."""
+    if value is None:
+        return
+    if isinstance(value, str):
+        return lib.mtlspop_app_options_set_client_secret(handle, utf8(value))
+    if isinstance(value, Certificate):
+        return lib.mtlspop_app_options_set_certificate(handle, value._handle, flag(send_x5c))
+    if callable(value):
+        setter = lib.mtlspop_app_options_set_client_assertion
+        _callbacks.give(setter, handle, kind=_callbacks.assertion, target=value)
+        return
+    known = [form for form in FORMS if form in value] if isinstance(value, dict) else []
+    if len(known) != 1:
+        raise ValueError(
+            f"client_credential: a str, Certificate, callable, or a dict with one of {list(FORMS)}"
+        )
+    FORMS[known[0]](handle, dict(value), send_x5c)
+
+
+def _assertion(handle: Any, form: Dict[str, Any], _: Any) -> None:
+    value = form.pop("client_assertion")
+    _only(form)
+    target = (lambda request: value()) if callable(value) else (lambda request: value)
+    _callbacks.give(
+        lib.mtlspop_app_options_set_client_assertion, handle, kind=_callbacks.assertion, target=target
+    )
+
+
+def _pfx(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
+    certificate = Certificate.from_file(
+        form.pop("private_key_pfx_path"), password=form.pop("passphrase", None)
+    )
+    x5c = form.pop("public_certificate", False) if send_x5c is None else send_x5c
+    _only(form)
+    lib.mtlspop_app_options_set_certificate(handle, certificate._handle, flag(x5c))
+
+
+def _pem(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
+    if "public_certificate" not in form:
+        raise ValueError(
+            "client_credential: beside private_key give public_certificate; a thumbprint is not enough"
+        )
+    public, key = form.pop("public_certificate"), form.pop("private_key")
+    certificate = Certificate.from_pem(public, key, form.pop("passphrase", None))
+    _only(form)
+    x5c = True if send_x5c is None else send_x5c
+    lib.mtlspop_app_options_set_certificate(handle, certificate._handle, flag(x5c))
+
+
+def _provider(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
+    setter, after = lib.mtlspop_app_options_set_certificate_provider, (flag(send_x5c),)
+    _callbacks.give(setter, handle, kind=_callbacks.certificate, target=form.pop("certificate"), after=after)
+    _only(form)
+
+
+def _file(handle: Any, form: Dict[str, Any], _: Any) -> None:
+    file = form.pop("federated_token_file")
+    _only(form)
+    lib.mtlspop_app_options_set_federated_token_file(handle, None if file is None else path(file))
+
+
+def _only(rest: Dict[str, Any]) -> None:
+    # The certificate tells its own thumbprints.
+    unknown = rest.keys() - {"thumbprint", "thumbprint_sha256"}
+    if unknown:
+        raise ValueError(f"client_credential: {', '.join(sorted(unknown))} does not belong to this form")
+
+
+FORMS: Dict[str, Callable[..., None]] = {
+    "client_assertion": _assertion,
+    "private_key_pfx_path": _pfx,
+    "private_key": _pem,
+    "certificate": _provider,
+    "federated_token_file": _file,
+}
+
+COMMON: Dict[str, Callable[..., None]] = {
+    "client_capabilities": simple("mtlspop_app_options_set_client_capabilities", words),
+    "extra_query_parameters": parameters,
+    "background_refresh": simple("mtlspop_app_options_set_background_refresh", flag),
+    "connect_timeout": simple("mtlspop_app_options_set_connect_timeout_ms", milliseconds),
+    "proxy": simple("mtlspop_app_options_set_proxy", utf8),
+    "trusted_roots": roots,
+    "logger": logger,
+    "metrics": metrics,
+}
+
+CLIENT = {
+    **COMMON,
+    "oidc_authority": simple("mtlspop_app_options_set_oidc_authority", utf8),
+    "instance_discovery": simple("mtlspop_app_options_set_instance_discovery", flag),
+    "token_cache": simple("mtlspop_app_options_set_token_cache", lambda cache: cache._handle),
+    "send_certificate_over_mtls": simple("mtlspop_app_options_set_send_certificate_over_mtls", flag),
+}
+
+IDENTITY = {
+    **COMMON,
+    "probe_timeout": simple("mtlspop_app_options_set_probe_timeout_ms", milliseconds),
+    "min_strength": simple("mtlspop_app_options_set_min_strength", lambda strength: number(strength, 31)),
+    "attestation": attestation,
+    "binding_store": binding_store,
+    "tpm": simple("mtlspop_app_options_set_tpm", lambda tpm: tpm._handle),
+    "key_signer": key_signer,
+}
