@@ -51,7 +51,7 @@ def _load() -> CDLL:
         ) from error
     if found >> 16 != ABI_VERSION >> 16 or found < ABI_VERSION:
         raise ImportError(
-            f"{path} has the ABI {found >> 16}.{found & 0xFFFF}, mtlspop {_prototypes.VERSION} for Python needs "
+            f"{path} has the ABI {found >> 16}.{found & 0xFFFF}; this package, {_prototypes.VERSION}, needs "
             f"{ABI_VERSION >> 16}.{ABI_VERSION & 0xFFFF} or a later minor one: install matching versions"
         )
     return dll

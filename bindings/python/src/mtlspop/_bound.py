@@ -1,0 +1,117 @@
+"""What mtlspop.requests and mtlspop.httpx share: which token and certificate go with a request."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any, Callable, Dict, Iterable, Optional, Union
+
+    from ._app import ConfidentialClientApplication, ManagedIdentityClient
+    from ._result import TokenResult
+
+    Application = Union[ConfidentialClientApplication, ManagedIdentityClient]
+
+# Tokens and certificates of the past that a request may still be under way with.
+RECENT = 16
+# What clients set, and the library sets itself.
+FRAMING = {"authorization", "host", "content-length", "transfer-encoding", "connection"}
+
+
+class Recent:
+    """The last few things that were made, by key."""
+
+    def __init__(self, discard: Callable[[Any], object] = lambda value: None) -> None:
+        self._values: OrderedDict[Any, Any] = OrderedDict()
+        self._lock = Lock()
+        self._discard = discard
+
+    def get(self, key: Any) -> Any:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def keep(self, key: Any, value: Any) -> Any:
+        """Keeps a value, unless another thread was first; returns what is kept."""
+        old = None
+        with self._lock:
+            value = self._values.setdefault(key, value)
+            self._values.move_to_end(key)
+            if len(self._values) > RECENT:
+                old = self._values.popitem(last=False)[1]
+        if old is not None:
+            self._discard(old)
+        return value
+
+    def clear(self) -> None:
+        with self._lock:
+            values = list(self._values.values())
+            self._values.clear()
+        for value in values:
+            self._discard(value)
+
+
+class Tokens:
+    """Gives requests their tokens, and knows them again by their Authorization header.
+
+    A client that follows a redirect to another host takes that header away, and with it goes the certificate.
+    """
+
+    def __init__(
+        self, app: Application, scopes: Union[str, Iterable[str]], pop: bool, options: Dict[str, Any]
+    ) -> None:
+        self.app = app
+        self._scopes = scopes if isinstance(scopes, str) else tuple(scopes)
+        self._pop, self._options = pop, options
+        self._results = Recent()
+
+    def authorize(self, url: str) -> str:
+        """The Authorization header for a request."""
+        if not url.startswith("https://"):
+            raise ValueError("tokens are sent over https only")
+        result = self.app._acquire(self._scopes, None, self._pop, self._options)
+        authorization = result.authorization
+        self._results.keep(authorization, result)
+        return authorization
+
+    def result(self, authorization: Optional[str]) -> Optional[TokenResult]:
+        """The token that a header has; None where it is none of ours."""
+        found: Optional[TokenResult] = self._results.get(authorization)
+        return found
+
+
+def must_send(result: Optional[TokenResult]) -> bool:
+    """Whether only the library can present the certificate."""
+    certificate = None if result is None else result.binding_certificate
+    return certificate is not None and not certificate.is_exportable
+
+
+def thumbprint(result: Optional[TokenResult]) -> Optional[str]:
+    """Which connections a request may use: those of its certificate, or those without one."""
+    certificate = None if result is None else result.binding_certificate
+    return None if certificate is None else certificate.sha256_thumbprint
+
+
+def context(result: Optional[TokenResult], roots: Union[str, None]) -> ssl.SSLContext:
+    """Trusts these roots, a file or directory, else the system's; presents the certificate, if any."""
+    import os
+    import ssl
+
+    place: Any = {} if roots is None else {"capath" if os.path.isdir(roots) else "cafile": roots}
+    context = ssl.create_default_context(**place)
+    certificate = None if result is None else result.binding_certificate
+    if certificate is not None:
+        certificate.load_into(context)
+    return context
+
+
+def send(
+    tokens: Tokens, result: TokenResult, method: str, url: str, headers: Any, body: bytes, timeout: Any
+) -> Any:
+    """Sends a request through the library, where the key of the certificate cannot leave its home."""
+    pairs = [(name, value) for name, value in headers if name.lower() not in FRAMING]
+    return tokens.app.send(result, method, url, pairs, body or None, timeout=timeout)

@@ -1,0 +1,141 @@
+"""Sessions of requests that send a token with each request, and present the certificate it is bound to.
+
+    from mtlspop.requests import Session
+
+    session = Session(app, ["https://graph.microsoft.com/.default"])
+    session.get("https://graph.microsoft.com/v1.0/me")
+"""
+
+from __future__ import annotations
+
+import io
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.response import HTTPResponse
+
+from . import _bound
+from ._errors import NetworkError, TimeoutError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any, Iterable, Optional, Union
+
+    from ._bound import Application, Tokens
+
+__all__ = ["Session"]
+
+
+class Session(requests.Session):
+    """A session for one API: each https request has a token of `app` for `scopes` (or the resource).
+
+    Servers are verified with the system's roots, or those that session.verify or REQUESTS_CA_BUNDLE names;
+    never with certifi's, and never not at all. A redirect to another host gets neither token nor certificate.
+    Where the key of the certificate cannot leave its home, the library makes the call, with the app's proxy
+    and roots.
+    options are those of acquire_token_for_client().
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        scopes: Union[str, Iterable[str]],
+        *,
+        mtls_proof_of_possession: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        tokens = _bound.Tokens(app, scopes, mtls_proof_of_possession, options)
+        self.auth = _Auth(tokens)
+        self.mount("https://", _Adapter(tokens))
+
+
+class _Auth(AuthBase):
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def __call__(self, request: Any) -> Any:
+        request.headers["Authorization"] = self._tokens.authorize(request.url)
+        return request
+
+
+class _Adapter(HTTPAdapter):
+    """Hands each request to the adapter that has the connections of its certificate."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        super().__init__()
+        self._tokens = tokens
+        self._adapters = _bound.Recent(discard=lambda adapter: adapter.close())
+
+    def send(
+        self,
+        request: Any,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        if not verify:
+            raise ValueError("verify=False: a token is not sent to a server that is not verified")
+        if cert is not None:
+            raise ValueError("cert: the certificate is the one that the token is bound to")
+        result = self._tokens.result(request.headers.get("Authorization"))
+        if result is not None and _bound.must_send(result):
+            return self._through_library(result, request, timeout)
+        key = _bound.thumbprint(result), verify
+        adapter = self._adapters.get(key)
+        if adapter is None:
+            context = _bound.context(result, None if verify is True else verify)
+            adapter = self._adapters.keep(key, _ContextAdapter(context))
+        return adapter.send(request, stream, timeout, True, None, proxies)
+
+    def _through_library(self, result: Any, request: Any, timeout: Any) -> requests.Response:
+        body = request.body
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = body.read() if hasattr(body, "read") else b"".join(body)
+        # requests has a limit for connecting and one for each read: the library's is for all of it.
+        limits = [
+            limit for limit in (timeout if isinstance(timeout, tuple) else (timeout,)) if limit is not None
+        ]
+        arguments = (
+            request.method,
+            request.url,
+            request.headers.items(),
+            body,
+            sum(limits) if limits else None,
+        )
+        try:
+            answer = _bound.send(self._tokens, result, *arguments)
+        except TimeoutError as error:
+            raise requests.exceptions.Timeout(error, request=request) from error
+        except NetworkError as error:
+            raise requests.exceptions.ConnectionError(error, request=request) from error
+        raw = HTTPResponse(
+            body=io.BytesIO(answer.body), headers=answer.headers, status=answer.status, preload_content=False
+        )
+        return self.build_response(request, raw)
+
+    def close(self) -> None:
+        self._adapters.clear()
+        super().close()
+
+
+class _ContextAdapter(HTTPAdapter):
+    """Connects with one context, and leaves it as it is."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
+        super().init_poolmanager(*arguments, **settings, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: Any, **settings: Any) -> Any:
+        return super().proxy_manager_for(proxy, **settings, ssl_context=self._context)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        # requests would load certifi's roots into the context, beside those that are there.
+        conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
