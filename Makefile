@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install header errors interop demo demo-tpm test test-python bench clean prerequisites
+.PHONY: help build install header errors interop demo demo-tpm test test-python wheel bench clean prerequisites
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -42,6 +42,9 @@ test: prerequisites ## what CI runs: format, lints, every test
 
 test-python: ## test the Python package (PYTHON: which interpreter)
 	scripts/test-python.sh
+
+wheel: ## build a wheel of the Python package, with the library inside, into target/wheels
+	scripts/wheel.sh
 
 bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM
 	cargo build --release --package mtlspop-tpm

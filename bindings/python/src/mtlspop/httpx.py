@@ -29,8 +29,8 @@ class Client(httpx.Client):
 
     Servers are verified with the system's roots, or with cafile, which may be a directory. A redirect to
     another host gets neither token nor certificate. Where the key of the certificate cannot leave its home,
-    the library makes the call, with the app's proxy and roots. options are those of acquire_token_for_client(),
-    settings httpx's, but for those of TLS and transports.
+    the library makes the call, with the app's proxy and roots. options are acquire_token_for_client()'s, settings
+    httpx's, but for those of TLS and transports.
     """
 
     def __init__(
