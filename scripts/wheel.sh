@@ -4,6 +4,7 @@
 #   LIBRARY   a libmtlspop.so that is there already; without it, it is built for release. A libmtlspop_tpm.so beside
 #             it is put inside, too
 #   OUT       another directory for the wheel
+#   PYTHON    an interpreter that has pip and setuptools; without it, python-env.sh makes one
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -19,7 +20,7 @@ if [ -z "$library" ]; then
     library=$target/release/libmtlspop.so
 fi
 plugin=$(dirname "$library")/libmtlspop_tpm.so
-python=$(scripts/python-env.sh)
+python=${PYTHON:-$(scripts/python-env.sh)}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

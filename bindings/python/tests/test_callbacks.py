@@ -5,6 +5,8 @@ import gc
 import json
 import logging
 import subprocess
+import threading
+import time
 import unittest
 import urllib.request
 import weakref
@@ -222,6 +224,26 @@ class Exceptions(Case):
         self.assertIsNone(caught.exception.__cause__)
         self.assertEqual(app.acquire_token_for_client(SCOPES).token_type, "Bearer")
         self.assertEqual(_errors.raised, {})
+
+    def test_background(self):
+        """Is a callback that fails on the library's own thread logged, for nobody is there to catch it?"""
+        with open(env("FIC_ASSERTION_PATH").replace(".jwt", "-unbound.jwt")) as file:
+            jwt = file.read().strip()
+        home = threading.get_ident()
+
+        def assertion(request):
+            if threading.get_ident() != home:
+                raise Broken("secret text")
+            return jwt
+
+        fault(operation="token", set={"refresh_in": 1})
+        with federated(assertion, background_refresh=True) as app:
+            until = time.monotonic() + 30
+            with self.assertLogs("mtlspop", logging.WARNING) as logs:
+                while not logs.records and time.monotonic() < until:
+                    self.assertEqual(app.acquire_token_for_client(SCOPES).token_type, "Bearer")
+        self.assertIs(logs.records[0].exc_info[0], Broken)
+        self.assertEqual((_errors.raised, counter("token")), ({}, 1))
 
     def test_listeners(self):
         """Do calls go on where logging or metrics raise, and is that reported?"""

@@ -1,6 +1,7 @@
 """Does a wheel bring all that it needs to a machine that has no source tree?"""
 
 import glob
+import importlib.util
 import os
 import subprocess
 import sys
@@ -27,6 +28,14 @@ except mtlspop.NotSupportedError as error:
 """
 
 
+@unittest.skipUnless(
+    (
+        importlib.util.find_spec("setuptools.command.bdist_wheel")
+        if importlib.util.find_spec("setuptools")
+        else None
+    ),
+    "there is no setuptools that makes wheels: `make test-python` has it",
+)
 class Wheel(Case):
     def run_(self, *command, **environment):
         output = subprocess.run(

@@ -312,7 +312,8 @@ def _describe(exception: BaseException) -> bytes:
 
 def _keep(exception: BaseException) -> None:
     """Keeps an exception for the call that this thread is in; see _errors.failure()."""
-    if sys._getframe(2).f_back is not None:
+    # Below the callback is the call that it is in, if this is a thread of Python's.
+    if sys._getframe(1).f_back is not None:
         raised[get_ident()] = exception
     else:
         # A thread of the library's own, which has no caller to raise it to.
