@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install header errors interop demo demo-tpm test test-python wheel bench clean prerequisites
+.PHONY: help build install header errors interop demo demo-tpm test test-python wheel bench clean prerequisites test-cpp
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -45,6 +45,10 @@ test-python: ## test the Python package (PYTHON: which interpreter)
 
 wheel: ## build a wheel of the Python package, with the library inside, into target/wheels
 	scripts/wheel.sh
+
+test-cpp: prerequisites ## the tests of the C++ binding alone
+	cargo build --package mtlspop-tpm
+	cargo test --test cpp
 
 bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM
 	cargo build --release --package mtlspop-tpm

@@ -35,7 +35,7 @@ pub(crate) fn compiler(language: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| default.to_owned())
 }
 
-/// Compiles a C program and links it with the library. `arguments` go to the compiler.
+/// Compiles a program in C, or in C++ (`.cpp`), and links it with the library. `arguments` go to the compiler.
 pub(crate) fn compile<A: AsRef<OsStr>>(source: &Path, build: Build, program: &Path, arguments: &[A]) {
     let library = library_directory();
     let sanitize: &[&str] = match build {
@@ -44,13 +44,21 @@ pub(crate) fn compile<A: AsRef<OsStr>>(source: &Path, build: Build, program: &Pa
         }
         Build::Plain => &[],
     };
-    let mut command = Command::new(compiler("c"));
+    let cpp = source.extension().is_some_and(|extension| extension == "cpp");
+    let (language, standard): (_, &[&str]) = match cpp {
+        true => ("c++", &["-std=c++17", "-Wshadow", "-Wconversion"]),
+        false => ("c", &["-std=c99", "-D_POSIX_C_SOURCE=200809L"]),
+    };
+    let mut command = Command::new(compiler(language));
     command
-        .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O1", "-g", "-pthread"])
+        .args(standard)
+        .args(["-O1", "-g", "-pthread"])
         .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror"])
         .args(sanitize)
         .arg("-I")
         .arg(root().join("include"))
+        .arg("-I")
+        .arg(root().join("bindings/cpp"))
         .args(arguments)
         .arg("-o")
         .arg(program)
