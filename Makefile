@@ -12,7 +12,7 @@ DENY := $(if $(filter true,$(CI)),--deny warnings)
 build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 	cargo build --release --package mtlspop
 
-install: ## build and install library, header and pkg-config file (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
+install: ## build and install library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
 	@scripts/install.sh
 
 header: ## write include/mtlspop.h, abi/symbols.txt and Python's prototypes from src/ffi

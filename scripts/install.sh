@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh: puts the library, its header and its pkg-config file where programs look for them.
+# install.sh: puts the library and its headers where programs look for them, with what pkg-config and CMake need.
 #
 #   PREFIX    where it is to live, /usr/local unless given
 #   LIBDIR    for the library, PREFIX/lib unless given
@@ -72,12 +72,27 @@ Libs: -L\${libdir} -lmtlspop
 Libs.private: -pthread -ldl -lm
 PC
 
-mkdir -p "$stage$libdir/pkgconfig" "$stage$prefix/include"
+# From the library's directory to the headers, where the one is below the other's.
+includedir=$prefix/include
+case $libdir/ in
+    "$prefix"/*) includedir=$(printf '%s' "${libdir#"$prefix"}" | sed 's,//*[^/]*,../,g')include ;;
+esac
+pointer=$(printf '__SIZEOF_POINTER__' | ${CC:-cc} -E -P -x c -)
+for file in mtlspopConfig mtlspopConfigVersion; do
+    sed -e "s,@INCLUDEDIR@,$includedir,; s,@REAL@,$real,; s,@SONAME@,$soname," \
+        -e "s,@VERSION@,$version,; s,@MAJOR@,${version%%.*},; s,@POINTER@,$pointer," \
+        "bindings/cpp/cmake/$file.cmake.in" >"$work/$file.cmake"
+done
+
+mkdir -p "$stage$libdir/pkgconfig" "$stage$libdir/cmake/mtlspop" "$stage$prefix/include"
 install -m 755 "$work/$real" "$stage$libdir/$real"
 ln -sf "$real" "$stage$libdir/$soname"
 ln -sf "$soname" "$stage$libdir/libmtlspop.so"
 install -m 644 "$archive" "$stage$libdir/libmtlspop.a"
 [ -z "$plugin" ] || install -m 755 "$plugin" "$stage$libdir/libmtlspop_tpm.so"
 install -m 644 include/mtlspop.h "$stage$prefix/include/mtlspop.h"
+install -m 644 bindings/cpp/mtlspop.hpp "$stage$prefix/include/mtlspop.hpp"
 install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"
-echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h and mtlspop.pc below $stage$prefix"
+install -m 644 "$work/mtlspopConfig.cmake" "$work/mtlspopConfigVersion.cmake" "$stage$libdir/cmake/mtlspop/"
+echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc and" \
+    "mtlspopConfig.cmake below $stage$prefix"

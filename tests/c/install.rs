@@ -1,4 +1,4 @@
-//! Is what `make install` puts into place found by pkg-config, linked both ways, and no more than the header?
+//! Is what `make install` puts into place found by pkg-config and CMake, linked both ways, and no more than the header?
 
 use std::fs;
 use std::path::Path;
@@ -79,6 +79,96 @@ fn installed() {
     let exports =
         succeed(Command::new("nm").args(["-D", "--defined-only", "--format=just-symbols"]).arg(&library));
     assert_eq!(exports, fs::read_to_string(root().join("abi/symbols.txt")).unwrap());
+}
+
+/// What a user of CMake writes, for a program in C and one in C++, with each target.
+const PROJECT: &str = r"
+cmake_minimum_required(VERSION 3.16)
+project(sample LANGUAGES C CXX)
+set(CMAKE_CXX_STANDARD 17)
+find_package(mtlspop 0.1 CONFIG REQUIRED)
+add_executable(c_shared program.c)
+target_link_libraries(c_shared PRIVATE mtlspop::mtlspop)
+add_executable(c_static program.c)
+target_link_libraries(c_static PRIVATE mtlspop::static)
+add_executable(cpp_shared sample.cpp)
+target_link_libraries(cpp_shared PRIVATE mtlspop::mtlspop)
+add_executable(cpp_static sample.cpp)
+target_link_libraries(cpp_static PRIVATE mtlspop::static)
+";
+
+/// Writes the programs, the C++ one as the binding's page has it, and the project.
+fn write_project(directory: &Path) {
+    let page = fs::read_to_string(root().join("bindings/cpp/README.md")).unwrap();
+    let sample = page.split("```cpp\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    for (name, text) in [("program.c", PROGRAM), ("sample.cpp", sample), ("CMakeLists.txt", PROJECT)] {
+        fs::write(directory.join(name), text).unwrap();
+    }
+}
+
+/// Do programs in C and C++ build against the targets of CMake's package, wherever that was moved to, and does the
+/// C++ one by pkg-config; and is a version that is not there refused?
+#[test]
+fn found_by_cmake() {
+    let place = tempfile::tempdir().unwrap();
+    let environment = [("DESTDIR", &*place.path().join("stage")), ("PREFIX", Path::new("/opt/x"))];
+    // Where Debian has libraries: one level deeper.
+    let libdir = Path::new("lib/x86_64-linux-gnu");
+    succeed(install(&environment).env("LIBDIR", Path::new("/opt/x").join(libdir)));
+    let prefix = place.path().join("moved");
+    fs::rename(place.path().join("stage/opt/x"), &prefix).unwrap();
+    let (source, build) = (place.path().join("source"), place.path().join("build"));
+    fs::create_dir(&source).unwrap();
+    write_project(&source);
+
+    let package = prefix.join(libdir).join("cmake/mtlspop");
+    let configure = |directory: &Path| {
+        let mut cmake = hermetic("cmake", 120);
+        cmake.arg("-S").arg(&source).arg("-B").arg(directory);
+        cmake.arg(format!("-Dmtlspop_DIR={}", package.display()));
+        cmake
+    };
+    succeed(&mut configure(&build));
+    succeed(hermetic("cmake", 240).arg("--build").arg(&build));
+    let cloud = cloud();
+    for (program, says) in [("c", "mtls_pop\n"), ("cpp", "\n200\n")] {
+        for linkage in ["shared", "static"] {
+            // CMake gives programs the path of the library; the static one needs none.
+            let mut command = hermetic(build.join(format!("{program}_{linkage}")), 60);
+            let said = succeed(command.envs(cloud.env()));
+            assert!(said.starts_with("mtls_pop") && said.ends_with(says), "{said}");
+            let needed =
+                succeed(Command::new("readelf").arg("-d").arg(build.join(format!("{program}_{linkage}"))));
+            assert_eq!(needed.contains("[libmtlspop.so.0]"), linkage == "shared", "{needed}");
+        }
+    }
+
+    for (version, found) in
+        [("0.1.0", true), ("0.0.1...0.9", true), ("0.2", false), ("1", false), ("0.0...<0.1", false)]
+    {
+        let project = PROJECT.replace("mtlspop 0.1 ", &format!("mtlspop {version} "));
+        fs::write(source.join("CMakeLists.txt"), project.replace("3.16", "3.19")).unwrap();
+        let output = run(&mut configure(&place.path().join(version)));
+        assert_eq!(output.status.success(), found, "{version}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// Does the sample in C++ build by pkg-config?
+#[test]
+fn cpp_by_pkg_config() {
+    let place = tempfile::tempdir().unwrap();
+    let prefix = place.path().join("usr");
+    succeed(&mut install(&[("PREFIX", &prefix)]));
+    write_project(place.path());
+    let mut pkg_config = hermetic("pkg-config", 60);
+    pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).args(["--cflags", "--libs", "mtlspop"]);
+    let flags = succeed(&mut pkg_config);
+    let program = place.path().join("sample");
+    let mut cpp = hermetic("g++", 120);
+    cpp.args(["-std=c++17", "-o"]).arg(&program).arg(place.path().join("sample.cpp"));
+    succeed(cpp.args(flags.split_whitespace()));
+    let said = succeed(hermetic(&program, 60).envs(cloud().env()).env("LD_LIBRARY_PATH", prefix.join("lib")));
+    assert!(said.ends_with("\n200\n"), "{said}");
 }
 
 /// Does a package's staging directory come before every path, and into none of the files; does STRIP make the
