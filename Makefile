@@ -15,8 +15,8 @@ build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 install: ## build and install library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
 	@scripts/install.sh
 
-header: ## write include/mtlspop.h, abi/symbols.txt and Python's prototypes from src/ffi
-	MTLSPOP_UPDATE=1 cargo test --test abi -- header_is_current symbols_are_those_of_the_header python_prototypes_are_current
+header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, Python's prototypes
+	MTLSPOP_UPDATE=1 cargo test --test abi -- is_current are_current symbols_are_those_of_the_header
 
 errors: ## write docs/ERRORS.md from the tables in src/error
 	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current

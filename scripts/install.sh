@@ -84,7 +84,8 @@ for file in mtlspopConfig mtlspopConfigVersion; do
         "bindings/cpp/cmake/$file.cmake.in" >"$work/$file.cmake"
 done
 
-mkdir -p "$stage$libdir/pkgconfig" "$stage$libdir/cmake/mtlspop" "$stage$prefix/include"
+mkdir -p "$stage$libdir/pkgconfig" "$stage$libdir/cmake/mtlspop" "$stage$prefix/include" \
+    "$stage$prefix/share/man/man3"
 install -m 755 "$work/$real" "$stage$libdir/$real"
 ln -sf "$real" "$stage$libdir/$soname"
 ln -sf "$soname" "$stage$libdir/libmtlspop.so"
@@ -94,5 +95,6 @@ install -m 644 include/mtlspop.h "$stage$prefix/include/mtlspop.h"
 install -m 644 bindings/cpp/mtlspop.hpp "$stage$prefix/include/mtlspop.hpp"
 install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"
 install -m 644 "$work/mtlspopConfig.cmake" "$work/mtlspopConfigVersion.cmake" "$stage$libdir/cmake/mtlspop/"
-echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc and" \
-    "mtlspopConfig.cmake below $stage$prefix"
+install -m 644 docs/mtlspop.3 "$stage$prefix/share/man/man3/mtlspop.3"
+echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.3," \
+    "mtlspop.pc and mtlspopConfig.cmake below $stage$prefix"

@@ -8,6 +8,7 @@
 mod support;
 
 mod header;
+mod man;
 mod nulls;
 mod prototype;
 mod python;
@@ -31,6 +32,18 @@ fn header_is_current() {
 #[test]
 fn python_prototypes_are_current() {
     committed("bindings/python/src/mtlspop/_prototypes.py", &python::prototypes());
+}
+
+/// Is the committed manual page what the header says today, with all of its functions, and without a flaw?
+#[test]
+fn man_page_is_current() {
+    let page = man::page(&header::generate());
+    committed("docs/mtlspop.3", &page);
+    for function in functions() {
+        assert!(page.contains(&format!("\n.SS {}\n", function.name)), "{} is not in the page", function.name);
+    }
+    let flaws = run(Command::new("mandoc").args(["-T", "lint"]).arg(root().join("docs/mtlspop.3")));
+    assert!(flaws.stdout.is_empty() && flaws.status.success(), "{}", String::from_utf8_lossy(&flaws.stdout));
 }
 
 /// Is every export, parameter and result documented for C readers?

@@ -187,7 +187,9 @@ fn staged() {
     let pc = fs::read_to_string(stage.join("opt/x/lib64/pkgconfig/mtlspop.pc")).unwrap();
     assert!(pc.contains("prefix=/opt/x\n") && pc.contains("libdir=/opt/x/lib64\n"), "{pc}");
     assert!(!pc.contains("stage"), "{pc}");
-    assert!(stage.join("opt/x/include/mtlspop.h").exists());
+    for file in ["include/mtlspop.h", "include/mtlspop.hpp", "share/man/man3/mtlspop.3"] {
+        assert!(stage.join("opt/x").join(file).exists(), "{file}");
+    }
     // The plugin, where it is wanted, goes beside the library, where that looks for it.
     let plugin = stage.join("opt/x/lib64/libmtlspop_tpm.so");
     assert!(!plugin.exists());
