@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install header errors interop demo demo-tpm test test-python wheel bench clean prerequisites test-cpp
+.PHONY: help build install deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -14,6 +14,9 @@ build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 
 install: ## build and install library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
 	@scripts/install.sh
+
+deb: ## make Debian packages of library, development files and TPM plugin, into target/deb
+	@scripts/deb.sh
 
 header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, Python's prototypes
 	MTLSPOP_UPDATE=1 cargo test --test abi -- is_current are_current symbols_are_those_of_the_header

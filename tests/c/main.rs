@@ -5,9 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod deb;
 mod exports;
 mod install;
 mod network;
+#[path = "../../devcloud/tests/common/swtpm.rs"]
+mod swtpm;
 mod tpm;
 
 use std::path::PathBuf;

@@ -9,9 +9,7 @@ use devcloud::{Cloud, Options};
 use super::{Build, Program};
 use crate::support::{library_directory, succeed};
 
-#[path = "../../devcloud/tests/common/swtpm.rs"]
-mod swtpm;
-use swtpm::Swtpm;
+use crate::swtpm::Swtpm;
 
 const PLUGIN: &str = "libmtlspop_tpm.so";
 

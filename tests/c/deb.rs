@@ -1,0 +1,77 @@
+//! Do the Debian packages hold what programs need to be built and run, and say what they themselves need?
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::cloud;
+use crate::support::{hermetic, library_directory, root, succeed};
+use crate::swtpm::Swtpm;
+
+/// Makes the packages of what the tests were built with, compressed in haste.
+fn packages(directory: &Path) {
+    let built = library_directory();
+    let mut command = hermetic(root().join("scripts/deb.sh"), 240);
+    command.env("OUTPUT", directory).env("ARCHIVE", built.join("libmtlspop.a"));
+    command.env("PLUGIN", built.join("libmtlspop_tpm.so"));
+    command.env("DPKG_DEB_COMPRESSOR_TYPE", "gzip").env("DPKG_DEB_COMPRESSOR_LEVEL", "1");
+    succeed(&mut command);
+}
+
+/// The newest version of glibc that the file asks for.
+fn glibc(file: &Path) -> (u32, u32) {
+    let symbols = succeed(Command::new("objdump").arg("-T").arg(file));
+    let versions = symbols.match_indices("GLIBC_").filter_map(|(at, prefix)| {
+        let version = symbols[at + prefix.len()..].split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap());
+        Some((numbers.next()?, numbers.next()?))
+    });
+    versions.max().expect("it uses glibc")
+}
+
+/// Does a program in C++ build with the files of the packages alone and run with a key in a TPM; and does each
+/// package depend on the libraries and the glibc that its own files ask for?
+#[test]
+fn packages_are_whole() {
+    let place = tempfile::tempdir().unwrap();
+    packages(place.path());
+    let scratch = place.path().join("root");
+    let version = env!("CARGO_PKG_VERSION");
+    let architecture = succeed(Command::new("dpkg").arg("--print-architecture"));
+    let depends = ["libmtlspop0", "libmtlspop-dev", "libmtlspop-tpm"].map(|name| {
+        let package = place.path().join(format!("{name}_{version}_{}.deb", architecture.trim()));
+        succeed(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&scratch));
+        succeed(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Depends"))
+    });
+
+    let multiarch = succeed(Command::new("dpkg-architecture").args(["--query", "DEB_HOST_MULTIARCH"]));
+    let libdir = scratch.join("usr/lib").join(multiarch.trim());
+    for (file, depends) in [("libmtlspop.so.0", &depends[0]), ("libmtlspop_tpm.so", &depends[2])] {
+        let (major, minor) = glibc(&libdir.join(file));
+        assert!(depends.contains(&format!("libc6 (>= {major}.{minor})")), "{file}: {depends}");
+    }
+    assert!(depends[1].contains(&format!("libmtlspop0 (= {version})")), "{depends:?}");
+    assert!(depends[2].contains(&format!("libmtlspop0 (= {version})")), "{depends:?}");
+    assert!(depends[2].contains("libtss2-esys"), "{depends:?}");
+    assert!(!depends[0].contains("tss2"), "the library itself needs no TPM: {depends:?}");
+
+    let program = build(&scratch, &libdir);
+    let (cloud, swtpm) = (cloud(), Swtpm::start());
+    let mut command = hermetic(&program, 60);
+    command.envs(cloud.env()).env("LD_LIBRARY_PATH", &libdir);
+    command.env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none");
+    println!("{}", succeed(&mut command));
+}
+
+/// Builds a program of the C++ binding's tests with what pkg-config says about the scratch root.
+fn build(scratch: &Path, libdir: &Path) -> PathBuf {
+    let mut pkg_config = hermetic("pkg-config", 60);
+    pkg_config.env("PKG_CONFIG_SYSROOT_DIR", scratch).env("PKG_CONFIG_LIBDIR", libdir.join("pkgconfig"));
+    // In a scratch root these are not the system's own.
+    pkg_config.env("PKG_CONFIG_ALLOW_SYSTEM_CFLAGS", "1").env("PKG_CONFIG_ALLOW_SYSTEM_LIBS", "1");
+    let flags = succeed(pkg_config.args(["--cflags", "--libs", "mtlspop"]));
+    let program = scratch.join("program");
+    let mut cpp = hermetic("g++", 120);
+    cpp.args(["-std=c++17", "-o"]).arg(&program).arg(root().join("bindings/cpp/tests/tpm.cpp"));
+    succeed(cpp.args(flags.split_whitespace()));
+    program
+}
