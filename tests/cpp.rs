@@ -207,20 +207,22 @@ fn everything_is_reachable() {
     assert!(missing.is_empty(), "bindings/cpp/mtlspop.hpp has no way to {missing:?}");
 }
 
-/// Does the sample of the binding's own page do what it says?
+/// Does the sample of the binding's own page do what it says, and does what else is shown there compile?
 #[test]
 fn sample() {
     let page = fs::read_to_string(binding("README.md")).unwrap();
-    let sample = page.split("```cpp\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut blocks = page.split("```cpp\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let place = tempfile::tempdir().unwrap();
     let source = place.path().join("sample.cpp");
-    fs::write(&source, sample).unwrap();
-    let said = run_sample(&source, &place.path().join("sample"));
+    fs::write(&source, blocks.next().unwrap()).unwrap();
+    let program = place.path().join("sample");
+    compile(&source, Build::Sanitized, &program, &[] as &[&str]);
+    let said = succeed(hermetic(&program, 60).envs(cloud().env()));
     assert!(said.starts_with("mtls_pop, bound to ") && said.ends_with("\n200\n"), "{said}");
-}
 
-fn run_sample(source: &Path, program: &Path) -> String {
-    compile(source, Build::Sanitized, program, &[] as &[&str]);
-    let cloud = cloud();
-    succeed(hermetic(program, 60).envs(cloud.env()))
+    let names = "mtlspop::app_options &options, mtlspop::app &identity, mtlspop::token_request &exchange";
+    for block in blocks {
+        fs::write(&source, format!("#include <mtlspop.hpp>\nvoid shown({names}) {{\n{block}\n}}\n")).unwrap();
+        succeed(unit("c++17", &["-fsyntax-only"]).arg(&source));
+    }
 }

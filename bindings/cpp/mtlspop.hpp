@@ -812,11 +812,12 @@ inline const mtlspop_certificate *handle_of(const std::shared_ptr<const certific
 template <class F> std::int32_t assertion(void *userdata, mtlspop_assertion_op *op)
 {
     return answered(op, mtlspop_assertion_op_set_error, [&] {
-        const client_signed_assertion answer(callable<F>(userdata)(assertion_op(op)));
+        client_signed_assertion answer(callable<F>(userdata)(assertion_op(op)));
         mtlspop_assertion_op_set_assertion(op, text(answer.assertion).c_str());
         if (answer.token_binding_certificate) {
             mtlspop_assertion_op_set_certificate(op, answer.token_binding_certificate->get());
         }
+        text::wipe(answer.assertion);
     });
 }
 
@@ -852,9 +853,9 @@ template <class F> std::int32_t secret(void *userdata, mtlspop_secret_op *op)
 
 template <class F> std::int32_t store(void *userdata, mtlspop_store_op *op)
 {
+    /* The call goes on without the store, whatever it throws: that is not to be taken for why it failed. */
+    call_scope aside;
     return answered(op, mtlspop_store_op_set_error, [&] {
-        /* The call goes on without the store, whatever it throws: that is not to be taken for why it failed. */
-        call_scope aside;
         store_op question(op);
         callable<F>(userdata)(question);
     });
