@@ -1031,7 +1031,7 @@ public:
         return *this;
     }
 
-    /** signer(const sign_op &) returns the signature, any container of bytes. It may live as long as the process. */
+    /** signer(const sign_op &) returns the signature, any container of bytes. */
     template <class F> app_options &with_key_signer(bytes_view public_key, F &&signer)
     {
         mtlspop_app_options_set_key_signer(get(), public_key.data(), public_key.size(), detail::sign<F>,

@@ -42,7 +42,7 @@ int main()
         // Attested, at a handle of its own.
         const std::array<std::uint8_t, 8> pcrs = {0, 1, 2, 3, 4, 5, 6, 7};
         mtlspop::tpm_options attesting;
-        attesting.with_tcti(env("TPM2TOOLS_TCTI")).with_owner_auth("").with_attestation(pcrs);
+        attesting.with_tcti(env("TPM2TOOLS_TCTI")).with_attestation(pcrs);
         attesting.with_persistent_handle(0x81000042);
         options.with_tpm(attesting);
         const mtlspop::app attested(options);
