@@ -18,7 +18,7 @@ install: ## build and install library, headers, pkg-config and CMake files (PREF
 deb: ## make Debian packages of library, development files and TPM plugin, into target/deb
 	@scripts/deb.sh
 
-header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, Python's prototypes
+header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, prototypes of Python and .NET
 	MTLSPOP_UPDATE=1 cargo test --test abi -- is_current are_current symbols_are_those_of_the_header
 
 errors: ## write docs/ERRORS.md from the tables in src/error

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dotnet;
 mod header;
 mod man;
 mod nulls;
@@ -44,6 +45,12 @@ fn man_page_is_current() {
     }
     let flaws = run(Command::new("mandoc").args(["-T", "lint"]).arg(root().join("docs/mtlspop.3")));
     assert!(flaws.stdout.is_empty() && flaws.status.success(), "{}", String::from_utf8_lossy(&flaws.stdout));
+}
+
+/// Are the prototypes of the .NET assembly those of the header?
+#[test]
+fn dotnet_prototypes_are_current() {
+    committed("bindings/dotnet/src/Native.g.cs", &dotnet::prototypes());
 }
 
 /// Is every export, parameter and result documented for C readers?
