@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites
+.PHONY: help build install deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -52,6 +52,9 @@ wheel: ## build a wheel of the Python package, with the library inside, into tar
 test-cpp: prerequisites ## the tests of the C++ binding alone
 	cargo build --package mtlspop-tpm
 	cargo test --test cpp
+
+test-dotnet: ## test the .NET assembly under Mono
+	cargo test --test dotnet
 
 bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM
 	cargo build --release --package mtlspop-tpm

@@ -39,6 +39,10 @@ done
 if [ "${1:-tests}" = tests ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     missing="$missing python3 python3-venv"
 fi
+# Mono comes without HttpClient.
+if [ "${1:-tests}" = tests ] && [ ! -e /usr/lib/mono/4.5/System.Net.Http.dll ]; then
+    missing="$missing libmono-system-net-http4.0-cil"
+fi
 # None is a command: the library that talks to a TPM, the provider through which OpenSSL does, its headers.
 if [ "${1:-tests}" != demo ]; then
     pkg-config --exists tss2-esys 2>/dev/null || missing="$missing libtss2-dev"

@@ -1,0 +1,80 @@
+// One app of the library, and the two things it does: acquire tokens, and call APIs with them.
+
+using System;
+using System.Collections.Generic;
+using System.Security.Cryptography.X509Certificates;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Mtlspop
+{
+    internal sealed class App : IDisposable
+    {
+        private readonly AppHandle _handle;
+        private readonly bool _hasCallbacks;
+
+        internal App(AppHandle handle, bool hasCallbacks)
+        {
+            _handle = handle;
+            _hasCallbacks = hasCallbacks;
+        }
+
+        internal Task<AuthenticationResult> AcquireAsync(
+            string scopesOrResource, IReadOnlyList<Action<IntPtr>> settings, CancellationToken token)
+        {
+            return Call.RunAsync(_hasCallbacks, token, cancel =>
+            {
+                IntPtr made = Native.mtlspop_token_request_new(Interop.Utf8(scopesOrResource));
+                using (var handle = new TokenRequestHandle(made))
+                using (var request = handle.Use())
+                using (var app = _handle.Use())
+                {
+                    foreach (Action<IntPtr> setting in settings)
+                    {
+                        setting(request.Pointer);
+                    }
+                    Native.mtlspop_token_request_set_cancel(request.Pointer, cancel);
+                    int status = Native.mtlspop_app_acquire_token(
+                        app.Pointer, request.Pointer, out IntPtr found, out IntPtr error);
+                    Call.Check(status, error);
+                    return new AuthenticationResult(this, new TokenHandle(found));
+                }
+            });
+        }
+
+        /// <summary>Sends what prepare puts into a request; read is given the response.</summary>
+        internal Task<T> SendAsync<T>(
+            TokenHandle token,
+            Func<HttpRequestHandle> prepare,
+            Func<IntPtr, T> read,
+            CancellationToken cancellationToken)
+        {
+            return Call.RunAsync(_hasCallbacks, cancellationToken, cancel =>
+            {
+                using (var handle = prepare())
+                using (var request = handle.Use())
+                using (var native = token.Use())
+                using (var app = _handle.Use())
+                {
+                    Native.mtlspop_http_request_set_cancel(request.Pointer, cancel);
+                    int status = Native.mtlspop_app_send(
+                        app.Pointer, native.Pointer, request.Pointer, out IntPtr answer, out IntPtr error);
+                    Call.Check(status, error);
+                    using (var response = new HttpResponseHandle(answer))
+                    using (var found = response.Use())
+                    {
+                        return read(found.Pointer);
+                    }
+                }
+            });
+        }
+
+        /// <summary>The certificate of the last bound token: kept, for the next one mostly has the same.</summary>
+        internal X509Certificate2 Latest { get; set; }
+
+        public void Dispose()
+        {
+            _handle.Dispose();
+        }
+    }
+}

@@ -1,0 +1,172 @@
+// A token, and the certificate that it is bound to.
+
+using System;
+using System.Collections.Generic;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Mtlspop
+{
+    /// <summary>A token: a snapshot that later renewals do not change. Disposing wipes the library's copy at once.</summary>
+    public sealed class AuthenticationResult : IDisposable
+    {
+        private readonly Lazy<X509Certificate2> _certificate;
+
+        internal AuthenticationResult(App app, TokenHandle handle)
+        {
+            App = app;
+            Handle = handle;
+            using (var token = handle.Use())
+            {
+                IntPtr native = token.Pointer;
+                AccessToken = Interop.Text(Native.mtlspop_token_access_token(native));
+                TokenType = Interop.Text(Native.mtlspop_token_type(native));
+                ExpiresOn = Interop.Time(Native.mtlspop_token_expires_on(native));
+                TenantId = Interop.Text(Native.mtlspop_token_tenant_id(native));
+                Scopes = Interop.Text(Native.mtlspop_token_scopes(native)).Split(' ');
+                CorrelationId = Guid.Parse(Interop.Text(Native.mtlspop_token_correlation_id(native)));
+                AuthenticationResultMetadata = new AuthenticationResultMetadata(native);
+            }
+            _certificate = new Lazy<X509Certificate2>(Certificate);
+        }
+
+        internal App App { get; }
+
+        internal TokenHandle Handle { get; }
+
+        /// <summary>The token itself. A secret: do not log it.</summary>
+        public string AccessToken { get; }
+
+        /// <summary>"Bearer" or "mtls_pop".</summary>
+        public string TokenType { get; }
+
+        public DateTimeOffset ExpiresOn { get; }
+
+        /// <summary>The tenant; null where it is not known (Bearer tokens of managed identities).</summary>
+        public string TenantId { get; }
+
+        public IEnumerable<string> Scopes { get; }
+
+        public Guid CorrelationId { get; }
+
+        public AuthenticationResultMetadata AuthenticationResultMetadata { get; }
+
+        /// <summary>
+        /// The certificate that the token is bound to; null for a Bearer token. The object that the app was given, or
+        /// else one with the private key, unless that cannot leave its home (a TPM): then MtlsPopHttpMessageHandler
+        /// still calls APIs with it.
+        /// </summary>
+        public X509Certificate2 BindingCertificate => _certificate.Value;
+
+        /// <summary>The value of the Authorization header. A secret.</summary>
+        public string CreateAuthorizationHeader()
+        {
+            return $"{TokenType} {AccessToken}";
+        }
+
+        public void Dispose()
+        {
+            Handle.Dispose();
+        }
+
+        private X509Certificate2 Certificate()
+        {
+            using (var token = Handle.Use())
+            {
+                IntPtr native = Native.mtlspop_token_binding_certificate(token.Pointer);
+                if (native == IntPtr.Zero)
+                {
+                    return null;
+                }
+                using (var handle = new CertificateHandle(native))
+                {
+                    X509Certificate2 certificate = App.Latest = Certificates.From(handle);
+                    BoundTokens.Add(certificate.Thumbprint, this);
+                    return certificate;
+                }
+            }
+        }
+    }
+
+    /// <summary>Where a token came from.</summary>
+    public sealed class AuthenticationResultMetadata
+    {
+        internal AuthenticationResultMetadata(IntPtr token)
+        {
+            long refresh = Native.mtlspop_token_refresh_on(token);
+            TokenSource = (TokenSource)Native.mtlspop_token_source(token);
+            TokenEndpoint = Interop.Text(Native.mtlspop_token_endpoint(token));
+            RefreshOn = refresh == 0 ? (DateTimeOffset?)null : Interop.Time(refresh);
+            CacheLevel = (CacheLevel)Native.mtlspop_token_cache_level(token);
+            CacheRefreshReason = (CacheRefreshReason)Native.mtlspop_token_cache_refresh_reason(token);
+            DurationTotalInMs = Native.mtlspop_token_duration_total_ms(token);
+            DurationInHttpInMs = Native.mtlspop_token_duration_in_http_ms(token);
+            DurationInCacheInMs = Native.mtlspop_token_duration_in_cache_ms(token);
+            RegionDetails = new RegionDetails(token);
+        }
+
+        public TokenSource TokenSource { get; }
+
+        public string TokenEndpoint { get; }
+
+        public DateTimeOffset? RefreshOn { get; }
+
+        public CacheLevel CacheLevel { get; }
+
+        public CacheRefreshReason CacheRefreshReason { get; }
+
+        public long DurationTotalInMs { get; }
+
+        public long DurationInHttpInMs { get; }
+
+        public long DurationInCacheInMs { get; }
+
+        public RegionDetails RegionDetails { get; }
+    }
+
+    /// <summary>The region that was asked.</summary>
+    public sealed class RegionDetails
+    {
+        internal RegionDetails(IntPtr token)
+        {
+            RegionOutcome = (RegionOutcome)Native.mtlspop_token_region_outcome(token);
+            RegionUsed = Interop.Text(Native.mtlspop_token_region(token));
+            AutoDetectionError = Interop.Text(Native.mtlspop_token_region_error(token));
+        }
+
+        public RegionOutcome RegionOutcome { get; }
+
+        public string RegionUsed { get; }
+
+        public string AutoDetectionError { get; }
+    }
+
+    public enum TokenSource
+    {
+        IdentityProvider = Native.TOKEN_SOURCE_IDENTITY_PROVIDER,
+        Cache = Native.TOKEN_SOURCE_CACHE,
+    }
+
+    public enum CacheLevel
+    {
+        None = Native.CACHE_LEVEL_NONE,
+        L1Cache = Native.CACHE_LEVEL_L1,
+        L2Cache = Native.CACHE_LEVEL_L2,
+    }
+
+    public enum CacheRefreshReason
+    {
+        NotApplicable = Native.CACHE_REFRESH_REASON_NOT_APPLICABLE,
+        ForceRefreshOrClaims = Native.CACHE_REFRESH_REASON_FORCE_REFRESH_OR_CLAIMS,
+        NoCachedAccessToken = Native.CACHE_REFRESH_REASON_NO_CACHED_ACCESS_TOKEN,
+        Expired = Native.CACHE_REFRESH_REASON_EXPIRED,
+        ProactivelyRefreshed = Native.CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED,
+    }
+
+    public enum RegionOutcome
+    {
+        None = Native.REGION_OUTCOME_NONE,
+        AutodetectSuccess = Native.REGION_OUTCOME_AUTODETECT_SUCCESS,
+        FallbackToGlobal = Native.REGION_OUTCOME_FALLBACK_TO_GLOBAL,
+        UserProvided = Native.REGION_OUTCOME_USER_PROVIDED,
+    }
+}

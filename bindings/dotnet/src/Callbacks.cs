@@ -1,0 +1,131 @@
+// What the library calls back: kept alive until it lets go, and no exception crosses C.
+
+using System;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Threading.Tasks;
+
+namespace Mtlspop
+{
+    internal static class Callbacks
+    {
+        // Held by these fields, since the library keeps their addresses.
+        internal static readonly Native.Destroy Destroy = Release;
+        internal static readonly Native.AssertionCallback Assertion = OnAssertion;
+        internal static readonly Native.AttestationCallback Attestation = OnAttestation;
+        internal static readonly Native.SignCallback Sign = OnSign;
+        internal static readonly Native.LogCallback Log = OnLog;
+
+        /// <summary>The userdata for a target, which lives until Destroy.</summary>
+        internal static IntPtr Root(object target)
+        {
+            return GCHandle.ToIntPtr(GCHandle.Alloc(target));
+        }
+
+        private static void Release(IntPtr userdata)
+        {
+            GCHandle.FromIntPtr(userdata).Free();
+        }
+
+        private static T Target<T>(IntPtr userdata)
+        {
+            return (T)GCHandle.FromIntPtr(userdata).Target;
+        }
+
+        private static int OnAssertion(IntPtr userdata, IntPtr operation)
+        {
+            return Answer(operation, Native.mtlspop_assertion_op_set_error, () =>
+            {
+                var target = Target<Func<AssertionRequestOptions, Task<ClientSignedAssertion>>>(userdata);
+                ClientSignedAssertion answer = Wait(target(new AssertionRequestOptions(operation)));
+                if (answer?.Assertion != null)
+                {
+                    byte[] assertion = Interop.Utf8(answer.Assertion);
+                    Native.mtlspop_assertion_op_set_assertion(operation, assertion);
+                }
+                if (answer?.TokenBindingCertificate != null)
+                {
+                    using (var certificate = Certificates.Of(answer.TokenBindingCertificate).Use())
+                    {
+                        Native.mtlspop_assertion_op_set_certificate(operation, certificate.Pointer);
+                    }
+                }
+            });
+        }
+
+        private static int OnAttestation(IntPtr userdata, IntPtr operation)
+        {
+            return Answer(operation, Native.mtlspop_attestation_op_set_error, () =>
+            {
+                var target = Target<Func<AttestationRequest, Task<string>>>(userdata);
+                var request = new AttestationRequest(operation);
+                try
+                {
+                    byte[] token = Interop.Utf8(Wait(target(request)));
+                    if (token != null)
+                    {
+                        Native.mtlspop_attestation_op_set_token(operation, token);
+                    }
+                }
+                finally
+                {
+                    request.End();
+                }
+            });
+        }
+
+        private static int OnSign(IntPtr userdata, IntPtr operation)
+        {
+            return Answer(operation, Native.mtlspop_sign_op_set_error, () =>
+            {
+                string algorithm = Interop.Text(Native.mtlspop_sign_op_algorithm(operation));
+                IntPtr data = Native.mtlspop_sign_op_message(operation, out UIntPtr length);
+                byte[] message = Interop.Bytes(data, length);
+                var hash = new HashAlgorithmName("SHA" + algorithm.Substring(2));
+                var padding = algorithm[0] == 'P' ? RSASignaturePadding.Pss : RSASignaturePadding.Pkcs1;
+                byte[] signature;
+                RSA key = Target<RSA>(userdata);
+                // Several threads may come at once, and .NET promises nothing about that.
+                lock (key)
+                {
+                    signature = key.SignData(message, hash, padding);
+                }
+                Native.mtlspop_sign_op_set_signature(operation, signature, Interop.Length(signature));
+            });
+        }
+
+        private static void OnLog(IntPtr userdata, int level, IntPtr target, IntPtr message)
+        {
+            try
+            {
+                string line = $"[{Interop.Text(target)}] {Interop.Text(message)}";
+                Target<LogCallback>(userdata)((LogLevel)level, line, containsPii: false);
+            }
+            catch (Exception)
+            {
+                // A log that fails must not fail the call, and has nowhere to say so.
+            }
+        }
+
+        private static int Answer(IntPtr operation, Action<IntPtr, byte[]> setError, Action body)
+        {
+            try
+            {
+                body();
+                return 0;
+            }
+            catch (Exception exception)
+            {
+                Call.Keep(exception);
+                string line = $"{exception.GetType().Name}: {exception.Message}";
+                setError(operation, Interop.Utf8(line.Replace('\0', ' ').Replace('\r', ' ').Replace('\n', ' ')));
+                return 1;
+            }
+        }
+
+        private static T Wait<T>(Task<T> task)
+        {
+            return task == null ? default : task.GetAwaiter().GetResult();
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// HttpClient over the library's own mTLS: for keys that cannot leave their home, and where HttpClientHandler
+// presents no certificates (Mono).
+
+using System;
+using System.Collections.Generic;
+using System.Net;
+using System.Net.Http;
+using System.Net.Http.Headers;
+using System.Security.Cryptography.X509Certificates;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Mtlspop
+{
+    /// <summary>
+    /// Sends requests with a token, over mTLS with the certificate that it is bound to. Connections are kept per
+    /// certificate. Redirects are responses. The time limit is HttpClient's Timeout.
+    /// </summary>
+    public sealed class MtlsPopHttpMessageHandler : HttpMessageHandler
+    {
+        private static readonly HashSet<string> s_ofTheLibrary = new HashSet<string>(StringComparer.OrdinalIgnoreCase)
+        {
+            "Authorization", "Host", "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Expect",
+        };
+
+        private readonly Func<CancellationToken, Task<AuthenticationResult>> _acquire;
+
+        /// <summary>
+        /// In place of an HttpClientHandler: the token is in the request's Authorization header, and must be one whose
+        /// BindingCertificate is in ClientCertificates.
+        /// </summary>
+        public MtlsPopHttpMessageHandler()
+        {
+        }
+
+        /// <summary>Acquires the token for each request: cached ones cost little, and none is too old.</summary>
+        public MtlsPopHttpMessageHandler(Func<CancellationToken, Task<AuthenticationResult>> acquire)
+        {
+            _acquire = acquire ?? throw new ArgumentNullException(nameof(acquire));
+        }
+
+        public X509CertificateCollection ClientCertificates { get; } = new X509CertificateCollection();
+
+        protected override async Task<HttpResponseMessage> SendAsync(
+            HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            try
+            {
+                AuthenticationResult result = _acquire == null
+                    ? Find(request.Headers.Authorization)
+                    : await _acquire(cancellationToken).ConfigureAwait(false);
+                byte[] body = request.Content == null
+                    ? null
+                    : await request.Content.ReadAsByteArrayAsync().ConfigureAwait(false);
+                HttpResponseMessage response = await result.App
+                    .SendAsync(result.Handle, () => Prepare(request, body), Read, cancellationToken)
+                    .ConfigureAwait(false);
+                response.RequestMessage = request;
+                return response;
+            }
+            catch (MsalException exception)
+            {
+                throw new HttpRequestException(exception.Message, exception);
+            }
+        }
+
+        private AuthenticationResult Find(AuthenticationHeaderValue authorization)
+        {
+            foreach (X509Certificate certificate in ClientCertificates)
+            {
+                string thumbprint = certificate.GetCertHashString();
+                AuthenticationResult result =
+                    BoundTokens.Find(thumbprint, authorization?.Scheme, authorization?.Parameter);
+                if (result != null)
+                {
+                    return result;
+                }
+            }
+            throw new InvalidOperationException(
+                "the Authorization header holds no token that is bound to one of ClientCertificates: put "
+                + "AuthenticationResult.BindingCertificate there, and that result's token into the header");
+        }
+
+        private static HttpRequestHandle Prepare(HttpRequestMessage request, byte[] body)
+        {
+            var handle = new HttpRequestHandle(Native.mtlspop_http_request_new(
+                Interop.Utf8(request.Method.Method), Interop.Utf8(request.RequestUri.AbsoluteUri)));
+            using (var native = handle.Use())
+            {
+                Add(native.Pointer, request.Headers);
+                if (request.Content != null)
+                {
+                    Add(native.Pointer, request.Content.Headers);
+                    byte[] type = Interop.Utf8(request.Content.Headers.ContentType?.ToString());
+                    Native.mtlspop_http_request_set_body(native.Pointer, type, body, Interop.Length(body));
+                }
+                Native.mtlspop_http_request_set_timeout_ms(native.Pointer, int.MaxValue);
+            }
+            return handle;
+        }
+
+        private static void Add(IntPtr request, HttpHeaders headers)
+        {
+            foreach (KeyValuePair<string, IEnumerable<string>> header in headers)
+            {
+                if (!s_ofTheLibrary.Contains(header.Key))
+                {
+                    string separator = header.Key.Equals("User-Agent", StringComparison.OrdinalIgnoreCase) ? " " : ", ";
+                    byte[] value = Interop.Utf8(string.Join(separator, header.Value));
+                    Native.mtlspop_http_request_add_header(request, Interop.Utf8(header.Key), value);
+                }
+            }
+        }
+
+        private static HttpResponseMessage Read(IntPtr native)
+        {
+            IntPtr body = Native.mtlspop_http_response_body(native, out UIntPtr length);
+            var response = new HttpResponseMessage((HttpStatusCode)Native.mtlspop_http_response_status(native))
+            {
+                Content = new ByteArrayContent(Interop.Bytes(body, length)),
+            };
+            ulong count = Native.mtlspop_http_response_header_count(native).ToUInt64();
+            for (uint index = 0; index < count; index++)
+            {
+                string name = Interop.Text(Native.mtlspop_http_response_header_name(native, (UIntPtr)index));
+                string value = Interop.Text(Native.mtlspop_http_response_header_value(native, (UIntPtr)index));
+                // The body is whole: how it came, and how long it was then, no longer matters.
+                bool framing = name.Equals("Transfer-Encoding", StringComparison.OrdinalIgnoreCase)
+                    || name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase);
+                if (!framing && !response.Headers.TryAddWithoutValidation(name, value))
+                {
+                    response.Content.Headers.TryAddWithoutValidation(name, value);
+                }
+            }
+            return response;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// Both kinds of token by the three ways in, and an API called with them.
+
+using System;
+using System.Linq;
+using System.Net;
+using System.Net.Http;
+using System.Security.Cryptography.X509Certificates;
+using System.Threading;
+using System.Threading.Tasks;
+using Mtlspop;
+using static Program;
+
+internal static class Tokens
+{
+    private static async Task ManagedIdentity()
+    {
+        using (var app = Identity())
+        {
+            var bearer = await app.AcquireTokenForManagedIdentity(Resource).ExecuteAsync();
+            Equal("Bearer", bearer.TokenType, "token type");
+            Equal(null, bearer.BindingCertificate, "certificate of a Bearer token");
+            Equal($"Bearer {bearer.AccessToken}", bearer.CreateAuthorizationHeader(), "header");
+
+            var pop = await app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync();
+            Bound(pop);
+            True(pop.BindingCertificate.HasPrivateKey, "the key came with the certificate");
+            await CallApi(pop);
+
+            var again = await app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync();
+            Equal(TokenSource.Cache, again.AuthenticationResultMetadata.TokenSource, "source");
+            Equal(pop.AccessToken, again.AccessToken, "token");
+            True(ReferenceEquals(pop.BindingCertificate, again.BindingCertificate), "one certificate is one object");
+        }
+    }
+
+    private static async Task UserAssigned()
+    {
+        var names = new[]
+        {
+            ManagedIdentityId.WithUserAssignedClientId(Env("USER_ASSIGNED_CLIENT_ID")),
+            ManagedIdentityId.WithUserAssignedObjectId(Env("USER_ASSIGNED_OBJECT_ID")),
+            ManagedIdentityId.WithUserAssignedResourceId(Env("USER_ASSIGNED_RESOURCE_ID")),
+        };
+        foreach (ManagedIdentityId name in names)
+        {
+            using (var app = Identity(name))
+            {
+                Bound(await app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync());
+            }
+        }
+    }
+
+    private static async Task SubjectNameIssuer()
+    {
+        var certificate = Certificate("SNI_PFX");
+        using (var app = Client().WithCertificate(certificate, sendX5C: true).Build())
+        {
+            var bearer = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            Equal("Bearer", bearer.TokenType, "token type");
+
+            var id = Guid.NewGuid();
+            var pop = await app.AcquireTokenForClient(Scopes)
+                .WithMtlsProofOfPossession()
+                .WithCorrelationId(id)
+                .ExecuteAsync();
+            Bound(pop);
+            True(ReferenceEquals(certificate, pop.BindingCertificate), "the very certificate of the app");
+            Equal(id, pop.CorrelationId, "correlation id");
+            Equal(Env("AZURE_TENANT_ID"), pop.TenantId, "tenant");
+            Equal(Scopes[0], pop.Scopes.Single(), "scopes");
+            var metadata = pop.AuthenticationResultMetadata;
+            Equal(TokenSource.IdentityProvider, metadata.TokenSource, "source");
+            Equal(CacheRefreshReason.NoCachedAccessToken, metadata.CacheRefreshReason, "reason");
+            Equal("eastus", metadata.RegionDetails.RegionUsed, "region");
+            Equal(RegionOutcome.UserProvided, metadata.RegionDetails.RegionOutcome, "region outcome");
+            True(metadata.TokenEndpoint.Contains("eastus.mtlsauth.microsoft.com"), metadata.TokenEndpoint);
+            await CallApi(pop);
+
+            var forced = await app.AcquireTokenForClient(Scopes)
+                .WithMtlsProofOfPossession()
+                .WithForceRefresh(true)
+                .ExecuteAsync();
+            True(forced.AccessToken != pop.AccessToken, "a forced refresh is another token");
+        }
+    }
+
+    private static async Task Federated()
+    {
+        var certificate = Certificate("FIC_PFX");
+        AssertionRequestOptions asked = null;
+        var app = Client("FIC_CLIENT_ID")
+            .WithClientAssertion(async (options, cancellationToken) =>
+            {
+                // Real delegates wait for something.
+                await Task.Yield();
+                asked = options;
+                bool bound = options.TokenType == "mtls_pop";
+                return new ClientSignedAssertion
+                {
+                    Assertion = Assertion(bound),
+                    TokenBindingCertificate = bound ? certificate : null,
+                };
+            })
+            .Build();
+        using (app)
+        {
+            Equal("Bearer", (await app.AcquireTokenForClient(Scopes).ExecuteAsync()).TokenType, "token type");
+            Equal(Env("FIC_CLIENT_ID"), asked.ClientID, "client id");
+            Equal(Env("AZURE_TENANT_ID"), asked.TenantId, "tenant");
+
+            var pop = await app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession().ExecuteAsync();
+            Bound(pop);
+            True(ReferenceEquals(certificate, pop.BindingCertificate), "the certificate of the assertion");
+            True(asked.TokenEndpoint.StartsWith("https://eastus.mtlsauth."), asked.TokenEndpoint);
+            await CallApi(pop);
+        }
+    }
+
+    /// <summary>Calls the API as the how-to does, and with a handler that acquires the token itself.</summary>
+    private static async Task CallApi(AuthenticationResult result)
+    {
+        var handler = new MtlsPopHttpMessageHandler();
+        handler.ClientCertificates.Add(result.BindingCertificate);
+        using (var client = new HttpClient(handler))
+        using (var request = new HttpRequestMessage(HttpMethod.Get, Api))
+        {
+            request.Headers.Add("Authorization", result.CreateAuthorizationHeader());
+            using (var response = await client.SendAsync(request))
+            {
+                Equal(HttpStatusCode.OK, response.StatusCode, "status");
+                Equal("application/json", response.Content.Headers.ContentType.MediaType, "content type");
+                True((await response.Content.ReadAsStringAsync()).Contains("@odata.context"), "the API's body");
+            }
+        }
+        using (var client = new HttpClient(new MtlsPopHttpMessageHandler(token => Task.FromResult(result))))
+        using (var response = await client.PostAsync(Api, new StringContent("{}")))
+        {
+            True(response.RequestMessage.Method == HttpMethod.Post, "the request is in the response");
+        }
+    }
+
+    private static void Bound(AuthenticationResult result)
+    {
+        Equal("mtls_pop", result.TokenType, "token type");
+        True(result.ExpiresOn > DateTimeOffset.UtcNow, "it lives");
+        string payload = result.AccessToken.Split('.')[1].Replace('-', '+').Replace('_', '/');
+        payload = payload.PadRight((payload.Length + 3) / 4 * 4, '=');
+        string claims = System.Text.Encoding.UTF8.GetString(Convert.FromBase64String(payload));
+        using (var sha = System.Security.Cryptography.SHA256.Create())
+        {
+            string thumbprint = Convert.ToBase64String(sha.ComputeHash(result.BindingCertificate.RawData));
+            thumbprint = thumbprint.TrimEnd('=').Replace('+', '-').Replace('/', '_');
+            True(claims.Contains($"\"x5t#S256\":\"{thumbprint}\""), $"{claims} is bound to {thumbprint}");
+        }
+    }
+}
