@@ -10,9 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use devcloud::{Cloud, Options};
-use support::{hermetic, library_directory, report, root, run, succeed};
+use devcloud::{Close, Cloud, Fault, Options, Service};
+use serde_json::json;
+use support::{compiler, hermetic, library_directory, report, root, run, succeed};
 use tempfile::TempDir;
+
+#[path = "../devcloud/tests/common/swtpm.rs"]
+mod swtpm;
+use swtpm::Swtpm;
 
 /// A directory with the assembly and the tests, compiled once.
 fn programs() -> &'static Path {
@@ -57,24 +62,36 @@ fn mono(cloud: &Cloud, program: &Path) -> Command {
     command.env("LD_LIBRARY_PATH", library_directory()).env("TSS2_LOG", "all+none");
     for (variable, pem) in [("SNI_PFX", files.sni()), ("FIC_PFX", files.fic_binding())] {
         let pfx = pem.with_extension("pfx");
-        if !pfx.exists() {
-            let export = ["pkcs12", "-export", "-legacy", "-passout", "pass:pfx", "-in"];
-            succeed(Command::new("openssl").args(export).arg(&pem).arg("-out").arg(&pfx));
-        }
+        write_pfx(&pem, &pfx);
         command.env(variable, pfx);
     }
     command
 }
 
+/// Certificates and key of a PEM file, in the only kind of PFX that Mono reads.
+fn write_pfx(pem: &Path, pfx: &Path) {
+    let export = ["pkcs12", "-export", "-legacy", "-passout", "pass:pfx", "-in"];
+    succeed(Command::new("openssl").args(export).arg(pem).arg("-out").arg(pfx));
+}
+
 /// Runs a test of bindings/dotnet/tests in a cloud; `check` looks at what that received.
 fn test(name: &str, check: impl Fn(&Cloud)) {
     let cloud = Cloud::start(Options::default()).unwrap();
-    let mut command = mono(&cloud, &programs().join("tests.exe"));
-    command.arg(name);
-    let output = run(&mut command);
-    assert!(output.status.success(), "{}", report(&command, &output));
-    println!("{}", String::from_utf8_lossy(&output.stdout));
+    test_in(&cloud, name, &[]);
     check(&cloud);
+}
+
+/// Runs a test in a cloud that has been prepared, with more in its environment.
+fn test_in(cloud: &Cloud, name: &str, environment: &[(&str, &str)]) {
+    let mut command = mono(cloud, &programs().join("tests.exe"));
+    command.arg(name).envs(environment.iter().copied());
+    succeed_printing(&mut command);
+}
+
+fn succeed_printing(command: &mut Command) {
+    let output = run(command);
+    assert!(output.status.success(), "{}", report(command, &output));
+    println!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// Does a managed identity get both kinds of token, each once, and an API called with the bound one?
@@ -102,4 +119,133 @@ fn subject_name_issuer() {
 #[test]
 fn federated() {
     test("Federated", |cloud| assert_eq!((cloud.counter("token"), cloud.counter("graph")), (2, 2)));
+}
+
+/// Does an exception have everything that the service said?
+#[test]
+fn fields_of_errors() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let claims = r#"{"access_token":{}}"#;
+    let required = json!({
+        "error": "interaction_required", "error_description": "AADSTS50079: more", "suberror": "basic_action",
+        "claims": claims,
+    });
+    // The first request is judged as it is.
+    cloud.fault(Fault::set("token", json!({}))).unwrap();
+    cloud.fault(Fault { body: Some(required.to_string()), ..Fault::status("token", 400) }).unwrap();
+    cloud
+        .fault(Fault {
+            headers: [("retry-after".to_owned(), "7".to_owned())].into(),
+            ..Fault::status("token", 429)
+        })
+        .unwrap();
+    cloud.fault(Fault { close: Some(Close::BeforeResponse), times: 99, ..Fault::on("token") }).unwrap();
+    test_in(&cloud, "Fields", &[]);
+}
+
+/// Is each mistake of a caller an exception in words?
+#[test]
+fn mistakes() {
+    test("Mistakes", |cloud| assert_eq!(cloud.counter("token"), 1));
+}
+
+/// Does a CancellationToken reach the library and the delegate, and end a call that waits for either?
+#[test]
+fn cancelled() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    cloud.fault(Fault { delay_ms: 60_000, times: 9, ..Fault::on("token") }).unwrap();
+    let begun = std::time::Instant::now();
+    test_in(&cloud, "Cancelled", &[]);
+    assert!(begun.elapsed().as_secs() < 50, "no call waited for the service");
+}
+
+/// Is what a delegate throws the inner exception of the call's, whether it throws at once or later?
+#[test]
+fn thrown_by_delegates() {
+    test("Thrown", |cloud| assert_eq!(cloud.counter("token"), 0));
+}
+
+/// Does a key that cannot be exported sign by the external signer?
+#[test]
+fn signer() {
+    test("Signer", |cloud| assert_eq!(cloud.counter("token"), 1));
+}
+
+/// Does the handler send what HttpClient was given, and nothing where the token is not the certificate's?
+#[test]
+fn handler() {
+    test("Handler", |cloud| {
+        let sent = cloud.requests_to(Service::Graph);
+        let [sent] = &sent[..] else { panic!("one request went out: {sent:?}") };
+        assert_eq!(sent.header("user-agent"), Some("program/1.0 (test)"));
+        assert_eq!(sent.header("x-demo"), Some("a, b"));
+        assert_eq!(sent.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!((sent.method.as_str(), sent.body.as_str()), ("POST", "ü"));
+    });
+}
+
+/// Is a delegate asked for the certificate, once for each request that goes out?
+#[test]
+fn certificate_provider() {
+    test("Provider", |cloud| assert_eq!(cloud.counter("token"), 2));
+}
+
+/// Is a key attested by a delegate where the request says so, and only there?
+#[test]
+fn attested() {
+    let cloud = Cloud::start(Options { require_attestation: true, ..Options::default() }).unwrap();
+    test_in(&cloud, "Attested", &[]);
+    assert_eq!(cloud.counter("attest"), 1);
+}
+
+/// Is a token bound to a key in a TPM that vouches for it, and an API called with that key?
+#[test]
+fn tpm() {
+    let plugin = library_directory().join("libmtlspop_tpm.so");
+    assert!(plugin.exists(), "no {}: cargo test --package mtlspop-tpm --no-run", plugin.display());
+    let options = Options { require_tpm_attestation: true, ..Options::default() };
+    let (swtpm, cloud) = (Swtpm::start(), Cloud::start(options).unwrap());
+    test_in(&cloud, "Tpm", &[("TCTI", &swtpm.tcti())]);
+    assert_eq!((cloud.counter("attest_request"), cloud.counter("graph")), (1, 1));
+}
+
+/// Does memory stay as it is over 2,000 apps and tokens, made and disposed?
+#[test]
+fn cycles() {
+    test("Cycles", |cloud| assert_eq!((cloud.counter("issuecredential"), cloud.counter("token")), (1, 1)));
+}
+
+/// Does a delegate live as long as the app that may call it, and no longer?
+#[test]
+fn rooted() {
+    test("Rooted", |cloud| assert_eq!(cloud.counter("token"), 1));
+}
+
+/// Is a library of another ABI refused with a sentence before anything is called?
+#[test]
+fn other_version() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let source = "int mtlspop_abi_version(void) { return 1 << 16; }\n\
+                  const char *mtlspop_version(void) { return \"9.9.9\"; }\n";
+    fs::write(at("other.c"), source).unwrap();
+    let mut gcc = Command::new(compiler("c"));
+    gcc.args(["-shared", "-fPIC", "-o"]).arg(at("libmtlspop.so")).arg(at("other.c"));
+    succeed(&mut gcc);
+    test_in(&cloud, "OtherVersion", &[("LD_LIBRARY_PATH", directory.path().to_str().unwrap())]);
+}
+
+/// Does a key do that Mono's own PFX export writes wrong, as it does one in a hundred?
+#[test]
+fn short_integer() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let at = |name: &str| cloud.state_dir().join(name);
+    let key = root().join("bindings/dotnet/tests/short-integer.pem");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-new", "-subj", "/CN=short", "-days", "2", "-key"]).arg(&key);
+    let certificate = succeed(&mut openssl);
+    fs::write(at("short.pem"), certificate + &fs::read_to_string(key).unwrap()).unwrap();
+    write_pfx(&at("short.pem"), &at("short.pfx"));
+    test_in(&cloud, "ShortInteger", &[("SHORT_PFX", at("short.pfx").to_str().unwrap())]);
 }

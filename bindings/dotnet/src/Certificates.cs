@@ -57,8 +57,8 @@ namespace Mtlspop
                     "cert_without_private_key",
                     $"the certificate {certificate.Subject} has no private key: load it with its key");
             }
-            byte[] pfx = Pfx(certificate, out string password);
-            CertificateHandle handle = pfx == null ? WithSigner(certificate) : FromPfx(certificate, pfx, password);
+            byte[] key = Key(certificate);
+            CertificateHandle handle = key == null ? WithSigner(certificate) : WithKey(certificate, key);
             using (var native = handle.Use())
             {
                 string thumbprint = Interop.Text(Native.mtlspop_certificate_sha256_thumbprint(native.Pointer));
@@ -70,59 +70,55 @@ namespace Mtlspop
             return handle;
         }
 
-        /// <summary>The certificate with its key; null where the key does not leave its home.</summary>
-        private static byte[] Pfx(X509Certificate2 certificate, out string password)
+        /// <summary>The private key in PEM; null where it does not leave its home.</summary>
+        private static byte[] Key(X509Certificate2 certificate)
         {
-            password = Password();
+            byte[] pfx = null;
+            string password = Password();
             try
             {
-                return certificate.Export(X509ContentType.Pkcs12, password);
+                pfx = certificate.Export(X509ContentType.Pkcs12, password);
+                RSA key = certificate.GetRSAPrivateKey();
+                return key == null ? KeyOfPfx(pfx, password) : Pkcs1.Pem(key.ExportParameters(true));
             }
             catch (CryptographicException)
             {
                 return null;
             }
+            finally
+            {
+                Array.Clear(pfx ?? new byte[0], 0, pfx?.Length ?? 0);
+            }
         }
 
-        private static CertificateHandle FromPfx(X509Certificate2 certificate, byte[] pfx, string password)
+        private static byte[] KeyOfPfx(byte[] pfx, string password)
+        {
+            int status = Native.mtlspop_certificate_new_from_pkcs12(
+                pfx, Interop.Length(pfx), Interop.Utf8(password), out IntPtr made, out IntPtr error);
+            Call.Check(status, error);
+            using (var handle = new CertificateHandle(made))
+            using (var native = handle.Use())
+            {
+                status = Native.mtlspop_certificate_export_private_key_pem(
+                    native.Pointer, out IntPtr pem, out error);
+                Call.Check(status, error);
+                return Take(pem);
+            }
+        }
+
+        private static CertificateHandle WithKey(X509Certificate2 certificate, byte[] key)
         {
             try
             {
-                int status = Native.mtlspop_certificate_new_from_pkcs12(
-                    pfx, Interop.Length(pfx), Interop.Utf8(password), out IntPtr native, out IntPtr error);
+                byte[] chain = Encoding.ASCII.GetBytes(Pem(certificate) + Issuers(certificate));
+                int status = Native.mtlspop_certificate_new_from_pem(
+                    chain, Interop.Length(chain), key, Interop.Length(key), null, out IntPtr made, out IntPtr error);
                 Call.Check(status, error);
-                var handle = new CertificateHandle(native);
-                string issuers = Issuers(certificate);
-                return issuers.Length == 0 ? handle : WithIssuers(handle, issuers);
+                return new CertificateHandle(made);
             }
             finally
             {
-                Array.Clear(pfx, 0, pfx.Length);
-            }
-        }
-
-        private static CertificateHandle WithIssuers(CertificateHandle handle, string issuers)
-        {
-            using (handle)
-            using (var native = handle.Use())
-            {
-                string leaf = Interop.Text(Native.mtlspop_certificate_pem(native.Pointer));
-                byte[] chain = Encoding.ASCII.GetBytes(leaf.TrimEnd() + "\n" + issuers);
-                int status = Native.mtlspop_certificate_export_private_key_pem(
-                    native.Pointer, out IntPtr buffer, out IntPtr error);
-                Call.Check(status, error);
-                byte[] key = Take(buffer);
-                try
-                {
-                    status = Native.mtlspop_certificate_new_from_pem(
-                        chain, Interop.Length(chain), key, Interop.Length(key), null, out IntPtr whole, out error);
-                    Call.Check(status, error);
-                    return new CertificateHandle(whole);
-                }
-                finally
-                {
-                    Array.Clear(key, 0, key.Length);
-                }
+                Array.Clear(key, 0, key.Length);
             }
         }
 
