@@ -51,6 +51,9 @@ fn man_page_is_current() {
 #[test]
 fn dotnet_prototypes_are_current() {
     committed("bindings/dotnet/src/Native.g.cs", &dotnet::prototypes());
+    let project = fs::read_to_string(root().join("bindings/dotnet/mtlspop.csproj")).unwrap();
+    let version = format!("<Version>{}</Version>", env!("CARGO_PKG_VERSION"));
+    assert!(project.contains(&version), "bindings/dotnet/mtlspop.csproj needs {version}");
 }
 
 /// Is every export, parameter and result documented for C readers?

@@ -18,7 +18,9 @@ namespace Mtlspop
             _scopesOrResource = scopesOrResource;
         }
 
-        /// <summary>Asks for a token that is bound to a certificate. Never answered with a Bearer token.</summary>
+        /// <summary>
+        /// Asks for a token that is bound to a certificate. Never answered with a Bearer token.
+        /// </summary>
         public T WithMtlsProofOfPossession()
         {
             return With(request => Native.mtlspop_token_request_set_mtls_proof_of_possession(request, 1));
@@ -38,7 +40,9 @@ namespace Mtlspop
             return With(request => Native.mtlspop_token_request_set_claims(request, json));
         }
 
-        /// <summary>The id under which the call is found in the service's logs; without one it makes its own.</summary>
+        /// <summary>
+        /// The id under which the call is found in the service's logs; without one it makes its own.
+        /// </summary>
         public T WithCorrelationId(Guid correlationId)
         {
             byte[] id = Interop.Utf8(correlationId.ToString("D"));
@@ -52,10 +56,11 @@ namespace Mtlspop
         }
 
         /// <summary>The same; cancellationToken stops the call wherever it waits.</summary>
-        public Task<AuthenticationResult> ExecuteAsync(CancellationToken cancellationToken)
+        public async Task<AuthenticationResult> ExecuteAsync(CancellationToken cancellationToken)
         {
             // What is set from now on is for a later call.
-            return App().AcquireAsync(_scopesOrResource, _settings.ToArray(), cancellationToken);
+            Action<IntPtr>[] settings = _settings.ToArray();
+            return await App().AcquireAsync(_scopesOrResource, settings, cancellationToken).ConfigureAwait(false);
         }
 
         internal abstract App App();

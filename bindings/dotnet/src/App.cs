@@ -69,8 +69,12 @@ namespace Mtlspop
             });
         }
 
-        /// <summary>The certificate of the last bound token: kept, for the next one mostly has the same.</summary>
+        /// <summary>
+        /// The certificate of the last bound token: kept, for the next one mostly has the same.
+        /// </summary>
         internal X509Certificate2 Latest { get; set; }
+
+        internal bool IsClosed => _handle.IsClosed;
 
         public void Dispose()
         {

@@ -35,7 +35,9 @@ namespace Mtlspop
 
         public CancellationToken CancellationToken { get; }
 
-        /// <summary>Signs with the key: proof to the service that it is here. "PS256", "RS256" and so on.</summary>
+        /// <summary>
+        /// Signs with the key: proof to the service that it is here. "PS256", "RS256" and so on.
+        /// </summary>
         public byte[] Sign(string algorithm, byte[] message)
         {
             if (message == null)
@@ -46,7 +48,8 @@ namespace Mtlspop
             {
                 if (_operation == IntPtr.Zero)
                 {
-                    throw new ObjectDisposedException(nameof(AttestationRequest), "the delegate has returned");
+                    throw new ObjectDisposedException(
+                        nameof(AttestationRequest), "the delegate has returned");
                 }
                 int status = Native.mtlspop_attestation_op_sign(
                     _operation,

@@ -6,7 +6,9 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace Mtlspop
 {
-    /// <summary>A token: a snapshot that later renewals do not change. Disposing wipes the library's copy at once.</summary>
+    /// <summary>
+    /// A token: a snapshot that later renewals do not change. Disposing wipes the library's copy at once.
+    /// </summary>
     public sealed class AuthenticationResult : IDisposable
     {
         private readonly Lazy<X509Certificate2> _certificate;
@@ -33,6 +35,9 @@ namespace Mtlspop
 
         internal TokenHandle Handle { get; }
 
+        /// <summary>Whether it can still be sent.</summary>
+        internal bool IsUsable => !Handle.IsClosed && !App.IsClosed && ExpiresOn > DateTimeOffset.UtcNow;
+
         /// <summary>The token itself. A secret: do not log it.</summary>
         public string AccessToken { get; }
 
@@ -51,9 +56,9 @@ namespace Mtlspop
         public AuthenticationResultMetadata AuthenticationResultMetadata { get; }
 
         /// <summary>
-        /// The certificate that the token is bound to; null for a Bearer token. The object that the app was given, or
-        /// else one with the private key, unless that cannot leave its home (a TPM): then MtlsPopHttpMessageHandler
-        /// still calls APIs with it.
+        /// The certificate that the token is bound to; null for a Bearer token. The object that the app was
+        /// given, or else one with the private key, unless that cannot leave its home (a TPM): then
+        /// MtlsPopHttpMessageHandler still calls APIs with it.
         /// </summary>
         public X509Certificate2 BindingCertificate => _certificate.Value;
 
@@ -80,7 +85,7 @@ namespace Mtlspop
                 using (var handle = new CertificateHandle(native))
                 {
                     X509Certificate2 certificate = App.Latest = Certificates.From(handle);
-                    BoundTokens.Add(certificate.Thumbprint, this);
+                    BoundTokens.Add(certificate, this);
                     return certificate;
                 }
             }

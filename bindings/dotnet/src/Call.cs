@@ -1,4 +1,5 @@
-// One blocking call of the library as a Task: on which thread, with which CancellationToken, and how it fails.
+// One blocking call of the library as a Task: on which thread, with which CancellationToken, and how it
+// fails.
 
 using System;
 using System.Threading;
@@ -6,7 +7,9 @@ using System.Threading.Tasks;
 
 namespace Mtlspop
 {
-    /// <summary>The call that this thread is inside of. Callbacks of the library run on the same thread.</summary>
+    /// <summary>
+    /// The call that this thread is inside of. Callbacks of the library run on the same thread.
+    /// </summary>
     internal sealed class Call
     {
         [ThreadStatic]
@@ -34,8 +37,8 @@ namespace Mtlspop
         }
 
         /// <summary>
-        /// Runs body on another thread. One of its own where callbacks may wait for tasks: if calls filled the pool,
-        /// those tasks would wait for the calls.
+        /// Runs body on another thread. One of its own where callbacks may wait for tasks: if calls filled
+        /// the pool, those tasks would wait for the calls.
         /// </summary>
         internal static Task<T> RunAsync<T>(bool hasCallbacks, CancellationToken token, Func<IntPtr, T> body)
         {
@@ -71,7 +74,11 @@ namespace Mtlspop
             {
                 return;
             }
-            Exception caught = s_current?._caught;
+            // Where a service refused, what a callback threw was not the cause: an assertion may be signed at the
+            // second attempt.
+            bool ofCallback = status == Native.E_CALLBACK || status == Native.E_KEY_UNAVAILABLE
+                || status == Native.E_CANCELLED;
+            Exception caught = ofCallback ? s_current?._caught : null;
             MsalException exception = MsalException.Take(status, error, caught);
             CancellationToken token = CurrentToken;
             bool stopped = status == Native.E_CANCELLED || caught is OperationCanceledException;

@@ -117,8 +117,9 @@ namespace Mtlspop
             catch (Exception exception)
             {
                 Call.Keep(exception);
-                string line = $"{exception.GetType().Name}: {exception.Message}";
-                setError(operation, Interop.Utf8(line.Replace('\0', ' ').Replace('\r', ' ').Replace('\n', ' ')));
+                string text = $"{exception.GetType().Name}: {exception.Message}";
+                string line = text.Replace('\0', ' ').Replace('\r', ' ').Replace('\n', ' ');
+                setError(operation, Interop.Utf8(line));
                 return 1;
             }
         }

@@ -29,12 +29,14 @@ namespace Mtlspop
             return s_handles.GetValue(certificate, Convert);
         }
 
-        /// <summary>.NET's certificate for one of the library; with its key where that can leave its home.</summary>
+        /// <summary>
+        /// .NET's certificate for one of the library; with its key where that can leave its home.
+        /// </summary>
         internal static X509Certificate2 From(CertificateHandle handle)
         {
             using (var native = handle.Use())
             {
-                string thumbprint = Interop.Text(Native.mtlspop_certificate_sha256_thumbprint(native.Pointer));
+                string thumbprint = Thumbprint(native.Pointer);
                 lock (s_known)
                 {
                     X509Certificate2 certificate = Known(thumbprint);
@@ -61,7 +63,7 @@ namespace Mtlspop
             CertificateHandle handle = key == null ? WithSigner(certificate) : WithKey(certificate, key);
             using (var native = handle.Use())
             {
-                string thumbprint = Interop.Text(Native.mtlspop_certificate_sha256_thumbprint(native.Pointer));
+                string thumbprint = Thumbprint(native.Pointer);
                 lock (s_known)
                 {
                     Remember(thumbprint, certificate);
@@ -112,7 +114,13 @@ namespace Mtlspop
             {
                 byte[] chain = Encoding.ASCII.GetBytes(Pem(certificate) + Issuers(certificate));
                 int status = Native.mtlspop_certificate_new_from_pem(
-                    chain, Interop.Length(chain), key, Interop.Length(key), null, out IntPtr made, out IntPtr error);
+                    chain,
+                    Interop.Length(chain),
+                    key,
+                    Interop.Length(key),
+                    null,
+                    out IntPtr made,
+                    out IntPtr error);
                 Call.Check(status, error);
                 return new CertificateHandle(made);
             }
@@ -145,7 +153,9 @@ namespace Mtlspop
             return new CertificateHandle(native);
         }
 
-        /// <summary>The issuers below the root, from this host's stores, as SslStream finds and sends them.</summary>
+        /// <summary>
+        /// The issuers below the root, from this host's stores, as SslStream finds and sends them.
+        /// </summary>
         private static string Issuers(X509Certificate2 certificate)
         {
             using (var chain = new X509Chain())
@@ -159,18 +169,24 @@ namespace Mtlspop
                 }
                 catch (ArgumentException)
                 {
-                    // Mono, for a signature it cannot verify. The elements are there, and the server verifies them.
+                    // Mono, for a signature it cannot verify. The elements are there, and the server verifies
+                    // them.
                 }
-                var issuers = chain.ChainElements.Cast<X509ChainElement>().Skip(1).Select(one => one.Certificate);
-                return string.Concat(issuers.Where(one => one.Subject != one.Issuer).Select(Pem));
+                var elements = chain.ChainElements.Cast<X509ChainElement>().Skip(1);
+                var certificates = elements.Select(element => element.Certificate);
+                return string.Concat(certificates.Where(one => one.Subject != one.Issuer).Select(Pem));
             }
         }
 
         private static string Pem(X509Certificate2 certificate)
         {
-            string body = System.Convert.ToBase64String(
-                certificate.RawData, Base64FormattingOptions.InsertLineBreaks);
-            return $"-----BEGIN CERTIFICATE-----\n{body.Replace("\r", "")}\n-----END CERTIFICATE-----\n";
+            return $"-----BEGIN CERTIFICATE-----\n{Base64(certificate.RawData)}\n-----END CERTIFICATE-----\n";
+        }
+
+        /// <summary>Base64 in lines, as PEM has it.</summary>
+        internal static string Base64(byte[] bytes)
+        {
+            return System.Convert.ToBase64String(bytes, Base64FormattingOptions.InsertLineBreaks).Replace("\r", "");
         }
 
         private static X509Certificate2 Export(IntPtr native)
@@ -216,9 +232,15 @@ namespace Mtlspop
             return System.Convert.ToBase64String(bytes);
         }
 
+        private static string Thumbprint(IntPtr native)
+        {
+            return Interop.Text(Native.mtlspop_certificate_sha256_thumbprint(native));
+        }
+
         private static X509Certificate2 Known(string thumbprint)
         {
-            if (!s_known.TryGetValue(thumbprint, out var reference) || !reference.TryGetTarget(out var certificate))
+            if (!s_known.TryGetValue(thumbprint, out var reference)
+                || !reference.TryGetTarget(out var certificate))
             {
                 return null;
             }
@@ -236,7 +258,8 @@ namespace Mtlspop
 
         private static void Remember(string thumbprint, X509Certificate2 certificate)
         {
-            foreach (string gone in s_known.Where(one => !one.Value.TryGetTarget(out _)).Select(one => one.Key).ToList())
+            var dead = s_known.Where(one => !one.Value.TryGetTarget(out _)).Select(one => one.Key);
+            foreach (string gone in dead.ToList())
             {
                 s_known.Remove(gone);
             }

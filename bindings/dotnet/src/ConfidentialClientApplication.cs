@@ -9,7 +9,9 @@ using Mtlspop.AppConfig;
 
 namespace Mtlspop
 {
-    /// <summary>An app registration. Make it once and share it. Disposing frees its connections at once.</summary>
+    /// <summary>
+    /// An app registration. Make it once and share it. Disposing frees its connections at once.
+    /// </summary>
     public interface IConfidentialClientApplication : IDisposable
     {
         /// <summary>Asks for a token, for one resource: "https://graph.microsoft.com/.default".</summary>
@@ -60,10 +62,12 @@ namespace Mtlspop
         }
 
         /// <summary>
-        /// A certificate, presented in TLS for mtls_pop, signing an assertion for Bearer. Its issuers are sent where
-        /// this host's store has them. A key that cannot be exported signs where it is; it must be RSA.
+        /// A certificate, presented in TLS for mtls_pop, signing an assertion for Bearer. Its issuers are
+        /// sent where this host's store has them. A key that cannot be exported signs where it is; it must be
+        /// RSA.
         /// </summary>
-        public ConfidentialClientApplicationBuilder WithCertificate(X509Certificate2 certificate, bool sendX5C)
+        public ConfidentialClientApplicationBuilder WithCertificate(
+            X509Certificate2 certificate, bool sendX5C)
         {
             CertificateHandle handle = Certificates.Of(certificate);
             return With(options =>
@@ -77,7 +81,9 @@ namespace Mtlspop
             });
         }
 
-        /// <summary>A delegate that gives the certificate as it is now: asked once for each network request.</summary>
+        /// <summary>
+        /// A delegate that gives the certificate as it is now: asked once for each network request.
+        /// </summary>
         public ConfidentialClientApplicationBuilder WithCertificate(
             Func<AssertionRequestOptions, Task<X509Certificate2>> certificateProvider,
             CertificateOptions certificateOptions)
@@ -108,11 +114,12 @@ namespace Mtlspop
         }
 
         /// <summary>
-        /// A federated credential: a delegate that gives an assertion, and for mtls_pop the certificate that it is
-        /// bound to. Asked once for each network request, with the CancellationToken of ExecuteAsync.
+        /// A federated credential: a delegate that gives an assertion, and for mtls_pop the certificate that
+        /// it is bound to. Asked once for each network request, with the CancellationToken of ExecuteAsync.
         /// </summary>
         public ConfidentialClientApplicationBuilder WithClientAssertion(
-            Func<AssertionRequestOptions, CancellationToken, Task<ClientSignedAssertion>> clientSignedAssertionProvider)
+            Func<AssertionRequestOptions, CancellationToken, Task<ClientSignedAssertion>>
+                clientSignedAssertionProvider)
         {
             Required(clientSignedAssertionProvider, nameof(clientSignedAssertionProvider));
             Func<AssertionRequestOptions, Task<ClientSignedAssertion>> target = request =>

@@ -75,8 +75,8 @@ namespace Mtlspop
             if (found >> 16 != wanted >> 16 || (found & 0xffff) < (wanted & 0xffff))
             {
                 throw new DllNotFoundException(
-                    $"libmtlspop {Text(Native.mtlspop_version())} has ABI {found >> 16}.{found & 0xffff}; this "
-                    + $"assembly needs {wanted >> 16}.{wanted & 0xffff} or a later minor one: "
+                    $"libmtlspop {Text(Native.mtlspop_version())} has ABI {found >> 16}.{found & 0xffff}; "
+                    + $"this assembly needs {wanted >> 16}.{wanted & 0xffff} or a later minor one: "
                     + $"install libmtlspop {Native.VERSION} or later");
             }
             return true;

@@ -19,8 +19,8 @@ namespace Mtlspop
     }
 
     /// <summary>
-    /// Receives one line, on any thread, possibly several at once. Personal data is never in it, so containsPii is
-    /// false. Must not call the app.
+    /// Receives one line, on any thread, possibly several at once. Personal data is never in it, so
+    /// containsPii is false. Must not call the app.
     /// </summary>
     public delegate void LogCallback(LogLevel level, string message, bool containsPii);
 }

@@ -5,7 +5,9 @@ using System.Threading.Tasks;
 
 namespace Mtlspop
 {
-    /// <summary>A managed identity. Make it once and share it. Disposing frees its connections at once.</summary>
+    /// <summary>
+    /// A managed identity. Make it once and share it. Disposing frees its connections at once.
+    /// </summary>
     public interface IManagedIdentityApplication : IDisposable
     {
         /// <summary>Asks for a token for a resource: "https://graph.microsoft.com/".</summary>
@@ -13,7 +15,8 @@ namespace Mtlspop
     }
 
     /// <summary>Settings of a managed identity.</summary>
-    public sealed class ManagedIdentityApplicationBuilder : ApplicationBuilder<ManagedIdentityApplicationBuilder>
+    public sealed class ManagedIdentityApplicationBuilder
+        : ApplicationBuilder<ManagedIdentityApplicationBuilder>
     {
         private TpmOptions _tpm;
         private Func<AttestationRequest, Task<string>> _attestation;
@@ -39,10 +42,11 @@ namespace Mtlspop
         }
 
         /// <summary>
-        /// Who attests keys, where no TPM does, for requests with WithAttestationSupport: a delegate that gives an
-        /// attestation service's token for the key.
+        /// Who attests keys, where no TPM does, for requests with WithAttestationSupport: a delegate that
+        /// gives an attestation service's token for the key.
         /// </summary>
-        public ManagedIdentityApplicationBuilder WithAttestation(Func<AttestationRequest, Task<string>> attestation)
+        public ManagedIdentityApplicationBuilder WithAttestation(
+            Func<AttestationRequest, Task<string>> attestation)
         {
             Required(attestation, nameof(attestation));
             _attestation = attestation;
@@ -58,7 +62,8 @@ namespace Mtlspop
             {
                 attested = () => new App(Make(Keys(attested: true), Attestation), HasCallbacks);
             }
-            return new ManagedIdentityApplication(new App(Make(Keys(attested: false)), HasCallbacks), attested);
+            var plain = new App(Make(Keys(attested: false)), HasCallbacks);
+            return new ManagedIdentityApplication(plain, attested);
         }
 
         private Action<IntPtr> Keys(bool attested)
@@ -106,7 +111,7 @@ namespace Mtlspop
             {
                 throw MsalException.OfClient(
                     "invalid_argument",
-                    "WithAttestationSupport needs to know who attests: set WithTpm or WithAttestation on the builder");
+                    "WithAttestationSupport needs to know who attests: set WithTpm or WithAttestation when building");
             }
             return _attested.Value;
         }

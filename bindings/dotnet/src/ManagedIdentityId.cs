@@ -29,7 +29,8 @@ namespace Mtlspop
         /// <summary>By the ARM resource id: /subscriptions/...</summary>
         public static ManagedIdentityId WithUserAssignedResourceId(string resourceId)
         {
-            return Named(resourceId, nameof(resourceId), Native.mtlspop_app_options_set_user_assigned_resource_id);
+            return Named(
+                resourceId, nameof(resourceId), Native.mtlspop_app_options_set_user_assigned_resource_id);
         }
 
         private static ManagedIdentityId Named(string id, string parameter, Action<IntPtr, byte[]> set)

@@ -30,7 +30,8 @@ namespace Mtlspop
 
         public override string ToString()
         {
-            return $"{base.ToString()}{Environment.NewLine}ErrorCode: {ErrorCode}, CorrelationId: {CorrelationId}";
+            string data = $"ErrorCode: {ErrorCode}, CorrelationId: {CorrelationId}";
+            return base.ToString() + Environment.NewLine + data;
         }
 
         /// <summary>The exception for a mistake that this assembly finds itself.</summary>

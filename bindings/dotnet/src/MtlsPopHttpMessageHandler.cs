@@ -13,27 +13,31 @@ using System.Threading.Tasks;
 namespace Mtlspop
 {
     /// <summary>
-    /// Sends requests with a token, over mTLS with the certificate that it is bound to. Connections are kept per
-    /// certificate. Redirects are responses. The time limit is HttpClient's Timeout.
+    /// Sends requests with a token, over mTLS with the certificate that it is bound to. Connections are kept
+    /// per certificate. Redirects are responses. The time limit is HttpClient's Timeout.
     /// </summary>
     public sealed class MtlsPopHttpMessageHandler : HttpMessageHandler
     {
-        private static readonly HashSet<string> s_ofTheLibrary = new HashSet<string>(StringComparer.OrdinalIgnoreCase)
-        {
-            "Authorization", "Host", "Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Expect",
-        };
+        private static readonly HashSet<string> s_ofTheLibrary =
+            new HashSet<string>(StringComparer.OrdinalIgnoreCase)
+            {
+                "Authorization", "Host", "Content-Type", "Content-Length", "Transfer-Encoding", "Connection",
+                "Expect",
+            };
 
         private readonly Func<CancellationToken, Task<AuthenticationResult>> _acquire;
 
         /// <summary>
-        /// In place of an HttpClientHandler: the token is in the request's Authorization header, and must be one whose
-        /// BindingCertificate is in ClientCertificates.
+        /// In place of an HttpClientHandler: the token is in the request's Authorization header, and must be
+        /// one whose BindingCertificate is in ClientCertificates.
         /// </summary>
         public MtlsPopHttpMessageHandler()
         {
         }
 
-        /// <summary>Acquires the token for each request: cached ones cost little, and none is too old.</summary>
+        /// <summary>
+        /// Acquires the token for each request: cached ones cost little, and none is too old.
+        /// </summary>
         public MtlsPopHttpMessageHandler(Func<CancellationToken, Task<AuthenticationResult>> acquire)
         {
             _acquire = acquire ?? throw new ArgumentNullException(nameof(acquire));
@@ -105,8 +109,8 @@ namespace Mtlspop
             {
                 if (!s_ofTheLibrary.Contains(header.Key))
                 {
-                    string separator = header.Key.Equals("User-Agent", StringComparison.OrdinalIgnoreCase) ? " " : ", ";
-                    byte[] value = Interop.Utf8(string.Join(separator, header.Value));
+                    bool agent = header.Key.Equals("User-Agent", StringComparison.OrdinalIgnoreCase);
+                    byte[] value = Interop.Utf8(string.Join(agent ? " " : ", ", header.Value));
                     Native.mtlspop_http_request_add_header(request, Interop.Utf8(header.Key), value);
                 }
             }
@@ -115,15 +119,17 @@ namespace Mtlspop
         private static HttpResponseMessage Read(IntPtr native)
         {
             IntPtr body = Native.mtlspop_http_response_body(native, out UIntPtr length);
-            var response = new HttpResponseMessage((HttpStatusCode)Native.mtlspop_http_response_status(native))
+            int status = Native.mtlspop_http_response_status(native);
+            var response = new HttpResponseMessage((HttpStatusCode)status)
             {
                 Content = new ByteArrayContent(Interop.Bytes(body, length)),
             };
             ulong count = Native.mtlspop_http_response_header_count(native).ToUInt64();
             for (uint index = 0; index < count; index++)
             {
-                string name = Interop.Text(Native.mtlspop_http_response_header_name(native, (UIntPtr)index));
-                string value = Interop.Text(Native.mtlspop_http_response_header_value(native, (UIntPtr)index));
+                var at = (UIntPtr)index;
+                string name = Interop.Text(Native.mtlspop_http_response_header_name(native, at));
+                string value = Interop.Text(Native.mtlspop_http_response_header_value(native, at));
                 // The body is whole: how it came, and how long it was then, no longer matters.
                 bool framing = name.Equals("Transfer-Encoding", StringComparison.OrdinalIgnoreCase)
                     || name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase);

@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 
 namespace Mtlspop
 {
-    /// <summary>The C ABI as it is: handles are IntPtr, text in is UTF-8 with its NUL, text out an address.</summary>
+    /// <summary>The C ABI as it is: handles and text out are IntPtr, text in is UTF-8 with its NUL.</summary>
     internal static class Native
     {
         private const string Library = "mtlspop";

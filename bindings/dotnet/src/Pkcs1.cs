@@ -1,5 +1,5 @@
-// An RSA key as PEM: netstandard2.0 has nothing that writes one, and Mono's PFX holds integers with superfluous
-// zeros for one key in a hundred, which is no DER.
+// An RSA key as PEM: netstandard2.0 has nothing that writes one, and Mono's PFX holds integers with
+// superfluous zeros for one key in a hundred, which is no DER.
 
 using System;
 using System.Collections.Generic;
@@ -19,7 +19,7 @@ namespace Mtlspop
                 new byte[1], key.Modulus, key.Exponent, key.D, key.P, key.Q, key.DP, key.DQ, key.InverseQ,
             };
             byte[] der = Value(0x30, parts.SelectMany(part => Integer(part)).ToArray());
-            string body = Convert.ToBase64String(der, Base64FormattingOptions.InsertLineBreaks).Replace("\r", "");
+            string body = Certificates.Base64(der);
             foreach (byte[] part in new[] { der, key.D, key.P, key.Q, key.DP, key.DQ, key.InverseQ })
             {
                 Array.Clear(part, 0, part.Length);
@@ -33,7 +33,8 @@ namespace Mtlspop
         {
             IEnumerable<byte> digits = number.SkipWhile(digit => digit == 0);
             byte first = digits.FirstOrDefault();
-            return Value(0x02, first == 0 || first >= 0x80 ? new byte[1].Concat(digits).ToArray() : digits.ToArray());
+            bool needsZero = first == 0 || first >= 0x80;
+            return Value(0x02, needsZero ? new byte[1].Concat(digits).ToArray() : digits.ToArray());
         }
 
         private static byte[] Value(byte tag, byte[] content)

@@ -7,7 +7,9 @@ namespace Mtlspop
     /// <summary>How the TPM is reached, and what its keys need. Read when the app is made.</summary>
     public sealed class TpmOptions
     {
-        /// <summary>As the TPM's own tools take it: "device:/dev/tpmrm0". Null: TPM2TOOLS_TCTI, TCTI, or that.</summary>
+        /// <summary>
+        /// As the TPM's own tools take it: "device:/dev/tpmrm0". Null: TPM2TOOLS_TCTI, TCTI, or that.
+        /// </summary>
         public string Tcti { get; set; }
 
         /// <summary>An absolute path to libmtlspop_tpm.so. Null: the directory of the library.</summary>

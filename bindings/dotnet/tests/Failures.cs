@@ -12,7 +12,9 @@ using static Program;
 
 internal static class Failures
 {
-    /// <summary>Expects in turn: an app that the tenant does not know, interaction_required, 429, no answer.</summary>
+    /// <summary>
+    /// Expects in turn: an app that the tenant does not know, interaction_required, 429, no answer.
+    /// </summary>
     private static async Task Fields()
     {
         var unknown = ConfidentialClientApplicationBuilder

@@ -79,7 +79,9 @@ internal static class Keys
         return Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
     }
 
-    /// <summary>A key in a TPM that vouches for it: never in this process, and still an API is called with it.</summary>
+    /// <summary>
+    /// A key in a TPM that vouches for it: never in this process, and still an API is called with it.
+    /// </summary>
     private static async Task Tpm()
     {
         var app = ManagedIdentityApplicationBuilder

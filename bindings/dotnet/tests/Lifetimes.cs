@@ -2,6 +2,7 @@
 
 using System;
 using System.IO;
+using System.Net.Http;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Tasks;
@@ -44,6 +45,32 @@ internal static class Lifetimes
         return long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1]) * 4;
     }
 
+    /// <summary>A handler sends a token whose result nobody holds any more, as long as its app is there.</summary>
+    private static async Task Remembered()
+    {
+        using (var app = Identity())
+        {
+            string header = null;
+            var handler = new MtlsPopHttpMessageHandler();
+            await Task.Run(async () =>
+            {
+                var request = app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession();
+                var result = await request.ExecuteAsync();
+                header = result.CreateAuthorizationHeader();
+                handler.ClientCertificates.Add(result.BindingCertificate);
+            });
+            using (var client = new HttpClient(handler))
+            {
+                client.DefaultRequestHeaders.Add("Authorization", header);
+                for (int call = 0; call < 3; call++)
+                {
+                    Collect();
+                    (await client.GetAsync(Api)).EnsureSuccessStatusCode();
+                }
+            }
+        }
+    }
+
     /// <summary>A delegate lives as long as its app, and log lines arrive until then.</summary>
     private static async Task Rooted()
     {
@@ -77,7 +104,10 @@ internal static class Lifetimes
         {
             var source = new Source();
             weak = new WeakReference(source);
-            app = Client("FIC_CLIENT_ID").WithLogging(log, LogLevel.Verbose).WithClientAssertion(source.Give).Build();
+            app = Client("FIC_CLIENT_ID")
+                .WithLogging(log, LogLevel.Verbose)
+                .WithClientAssertion(source.Give)
+                .Build();
         });
         thread.Start();
         thread.Join();

@@ -116,7 +116,9 @@ internal static class Tokens
         }
     }
 
-    /// <summary>Calls the API as the how-to does, and with a handler that acquires the token itself.</summary>
+    /// <summary>
+    /// Calls the API as the how-to does, and with a handler that acquires the token itself.
+    /// </summary>
     private static async Task CallApi(AuthenticationResult result)
     {
         var handler = new MtlsPopHttpMessageHandler();

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-#[path = "support/mod.rs"]
+mod how_to;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -15,7 +16,7 @@ use serde_json::json;
 use support::{compiler, hermetic, library_directory, report, root, run, succeed};
 use tempfile::TempDir;
 
-#[path = "../devcloud/tests/common/swtpm.rs"]
+#[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
 use swtpm::Swtpm;
 
@@ -215,6 +216,12 @@ fn cycles() {
     test("Cycles", |cloud| assert_eq!((cloud.counter("issuecredential"), cloud.counter("token")), (1, 1)));
 }
 
+/// Does the handler send a token as long as its certificate is there, whoever still has its result?
+#[test]
+fn remembered() {
+    test("Remembered", |cloud| assert_eq!(cloud.counter("graph"), 3));
+}
+
 /// Does a delegate live as long as the app that may call it, and no longer?
 #[test]
 fn rooted() {
@@ -248,4 +255,18 @@ fn short_integer() {
     fs::write(at("short.pem"), certificate + &fs::read_to_string(key).unwrap()).unwrap();
     write_pfx(&at("short.pem"), &at("short.pfx"));
     test_in(&cloud, "ShortInteger", &[("SHORT_PFX", at("short.pfx").to_str().unwrap())]);
+}
+
+/// Does the sample of the README compile and run as it stands there?
+#[test]
+fn sample_of_the_readme() {
+    let readme = fs::read_to_string(root().join("bindings/dotnet/README.md")).unwrap();
+    let sample = readme.split("```csharp\n").nth(1).unwrap().split("```").next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("Sample.cs"), sample).unwrap();
+    fs::copy(programs().join("mtlspop.dll"), at("mtlspop.dll")).unwrap();
+    compile("exe", &at("sample.exe"), &[at("Sample.cs")]);
+    let cloud = Cloud::start(Options::default()).unwrap();
+    assert_eq!(succeed(&mut mono(&cloud, &at("sample.exe"))), "200\n");
 }
