@@ -1,6 +1,7 @@
 /* tpm.c: keys in a TPM, as C programs have them. The TPM is that of TPM2TOOLS_TCTI.
  *
- *     tpm attested DIRECTORY    a bound token whose key the TPM vouches for, its key exported and used again
+ *     tpm attested DIRECTORY OTHER    a bound token whose key the TPM vouches for, its key exported and used again;
+ *                                     not in the TPM whose TCTI is OTHER
  *     tpm guarded               keys with an authorisation value, from a callback and from memory
  *     tpm persistent            a key that stays at a place in the TPM
  *     tpm settings              settings that are wrong
@@ -10,7 +11,7 @@
 #include "apps.h"
 #include "files.h"
 
-static const uint8_t pcrs[] = {0, 1, 2, 3, 7};
+static const uint8_t pcrs[] = {0, 1, 2, 3, 4, 5, 6, 7};
 
 /* What the callback gives, and what the tests watch. */
 struct keeper {
@@ -187,7 +188,28 @@ static void exported(const mtlspop_certificate *certificate, const char *directo
     mtlspop_tpm_options_free(tpm);
 }
 
-static void attested(const char *directory)
+/* Another TPM can do nothing with what was exported, which is still good for its own. */
+static void another_tpm(const mtlspop_certificate *certificate, const char *tcti)
+{
+    mtlspop_tpm_options *tpm = mtlspop_tpm_options_new();
+    mtlspop_certificate *copy = NULL;
+    mtlspop_buffer *key = tpm_key(certificate);
+    mtlspop_error *error = NULL;
+    mtlspop_status status;
+
+    mtlspop_tpm_options_set_tcti(tpm, tcti);
+    status = with_key(certificate, key, tpm, &copy, &error);
+    CHECK(copy == NULL);
+    failed(status, error, MTLSPOP_E_KEY_UNAVAILABLE, "tpm_key_lost", "the key is not one of this TPM");
+    mtlspop_tpm_options_set_tcti(tpm, env("TPM2TOOLS_TCTI"));
+    error = NULL;
+    CHECK_OK(with_key(certificate, key, tpm, &copy, &error), error);
+    mtlspop_certificate_free(copy);
+    mtlspop_buffer_free(key);
+    mtlspop_tpm_options_free(tpm);
+}
+
+static void attested(const char *directory, const char *other)
 {
     mtlspop_tpm_options *tpm = mtlspop_tpm_options_new();
     mtlspop_token_request *request = graph_request(1);
@@ -205,6 +227,7 @@ static void attested(const char *directory)
     stays_inside(certificate);
     signs(certificate, directory);
     exported(certificate, directory);
+    another_tpm(certificate, other);
     mtlspop_certificate_free(certificate);
 
     /* Without attestation the same TPM is not what is asked for. */
@@ -218,6 +241,29 @@ static void attested(const char *directory)
     mtlspop_token_request_free(request);
 }
 
+/* No app is made of the settings, which are freed. */
+static void refused(mtlspop_app_options *options, mtlspop_status expected, const char *code, const char *part)
+{
+    mtlspop_app *app = NULL;
+    mtlspop_error *error = NULL;
+    mtlspop_status status = mtlspop_app_new(options, &app, &error);
+
+    CHECK(app == NULL);
+    failed(status, error, expected, code, part);
+    mtlspop_app_options_free(options);
+}
+
+/* Makes no app with a callback that fails. */
+static void closed_vault(void)
+{
+    struct keeper keeper = {NULL, 0, 0};
+    mtlspop_tpm_options *tpm = mtlspop_tpm_options_new();
+
+    mtlspop_tpm_options_set_auth_callback(tpm, give, &keeper, destroy);
+    refused(options_with(tpm), MTLSPOP_E_CALLBACK, "secret_callback_failed", "the vault is closed");
+    CHECK(keeper.calls == 1 && keeper.destroyed == 1);
+}
+
 static void guarded(void)
 {
     struct keeper keeper = {"open sesame", 0, 0};
@@ -227,6 +273,8 @@ static void guarded(void)
     mtlspop_buffer *key;
     mtlspop_error *error = NULL;
     mtlspop_status status;
+
+    closed_vault();
 
     /* A key without a value is not one for an app that wants one. */
     app = app_of(options_with(mtlspop_tpm_options_new()));
@@ -284,18 +332,6 @@ static void persistent(void)
     failed(status, error, MTLSPOP_E_KEY_UNAVAILABLE, "cryptographic_error", "persistent handle 0x81000007");
     mtlspop_certificate_free(certificate);
     mtlspop_app_free(app);
-}
-
-/* No app is made of the settings, which are freed. */
-static void refused(mtlspop_app_options *options, mtlspop_status expected, const char *code, const char *part)
-{
-    mtlspop_app *app = NULL;
-    mtlspop_error *error = NULL;
-    mtlspop_status status = mtlspop_app_new(options, &app, &error);
-
-    CHECK(app == NULL);
-    failed(status, error, expected, code, part);
-    mtlspop_app_options_free(options);
 }
 
 static void wrong(mtlspop_tpm_options *tpm, const char *part)
@@ -381,8 +417,8 @@ int main(int count, char **arguments)
 {
     const char *mode = count > 1 ? arguments[1] : "";
 
-    if (strcmp(mode, "attested") == 0 && count == 3)
-        attested(arguments[2]);
+    if (strcmp(mode, "attested") == 0 && count == 4)
+        attested(arguments[2], arguments[3]);
     else if (strcmp(mode, "guarded") == 0)
         guarded();
     else if (strcmp(mode, "persistent") == 0)

@@ -34,12 +34,13 @@ fn run(options: &Options, arguments: &[&str], check: impl Fn(&Cloud)) {
 }
 
 /// A host that takes only keys that a TPM vouches for: is a token bound to one, does the key sign whatever a key in
-/// software would, does it stay inside, and is its exported file the key again?
+/// software would, does it stay inside, and is its exported file the key again, for this TPM and no other?
 #[test]
 fn attested() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options { require_tpm_attestation: true, ..Options::default() };
-    run(&options, &["attested", directory.path().to_str().unwrap()], |cloud| {
+    let other = Swtpm::start();
+    run(&options, &["attested", directory.path().to_str().unwrap(), &other.tcti()], |cloud| {
         assert_eq!(cloud.counter("attest_request"), 1);
         assert_eq!(cloud.counter("token"), 1, "one token, with the attested key");
     });
