@@ -52,8 +52,7 @@ fn compile(target: &str, out: &Path, sources: &[PathBuf]) {
     succeed(command.args(sources));
 }
 
-/// A program of that directory in the cloud's environment, with the cloud's certificates as Mono reads them: PFX of
-/// the old kind, and the intermediate in the user's store.
+/// A program of that directory in the cloud's environment, with the cloud's certificates in PFX.
 fn mono(cloud: &Cloud, program: &Path) -> Command {
     let home = cloud.state_dir().join("home");
     fs::create_dir_all(&home).unwrap();
@@ -266,7 +265,12 @@ fn sample_of_the_readme() {
     let at = |name: &str| directory.path().join(name);
     fs::write(at("Sample.cs"), sample).unwrap();
     fs::copy(programs().join("mtlspop.dll"), at("mtlspop.dll")).unwrap();
-    compile("exe", &at("sample.exe"), &[at("Sample.cs")]);
+    // Ends at once, as tests/Program.cs does.
+    let main = "using System.Reflection; static class Exit { static void Main() { typeof(Program)
+        .GetMethod(\"Main\", BindingFlags.Static | BindingFlags.NonPublic).Invoke(null, null);
+        System.Environment.Exit(0); } }";
+    fs::write(at("Exit.cs"), main).unwrap();
+    compile("exe", &at("sample.exe"), &[at("Sample.cs"), at("Exit.cs"), "-main:Exit".into()]);
     let cloud = Cloud::start(Options::default()).unwrap();
     assert_eq!(succeed(&mut mono(&cloud, &at("sample.exe"))), "200\n");
 }

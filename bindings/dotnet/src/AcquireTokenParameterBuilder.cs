@@ -60,7 +60,9 @@ namespace Mtlspop
         {
             // What is set from now on is for a later call.
             Action<IntPtr>[] settings = _settings.ToArray();
-            return await App().AcquireAsync(_scopesOrResource, settings, cancellationToken).ConfigureAwait(false);
+            return await App()
+                .AcquireAsync(_scopesOrResource, settings, cancellationToken)
+                .ConfigureAwait(false);
         }
 
         internal abstract App App();

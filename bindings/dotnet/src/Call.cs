@@ -74,8 +74,8 @@ namespace Mtlspop
             {
                 return;
             }
-            // Where a service refused, what a callback threw was not the cause: an assertion may be signed at the
-            // second attempt.
+            // Where a service refused, what a callback threw was not the cause: an assertion may have been
+            // signed at the second attempt.
             bool ofCallback = status == Native.E_CALLBACK || status == Native.E_KEY_UNAVAILABLE
                 || status == Native.E_CANCELLED;
             Exception caught = ofCallback ? s_current?._caught : null;

@@ -186,7 +186,8 @@ namespace Mtlspop
         /// <summary>Base64 in lines, as PEM has it.</summary>
         internal static string Base64(byte[] bytes)
         {
-            return System.Convert.ToBase64String(bytes, Base64FormattingOptions.InsertLineBreaks).Replace("\r", "");
+            string text = System.Convert.ToBase64String(bytes, Base64FormattingOptions.InsertLineBreaks);
+            return text.Replace("\r", "");
         }
 
         private static X509Certificate2 Export(IntPtr native)

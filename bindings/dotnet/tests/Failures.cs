@@ -31,11 +31,12 @@ internal static class Failures
             Equal(700016, error.AadstsCodes.Single(), "AADSTS");
             Guid.Parse(error.CorrelationId);
             True(error.Message.StartsWith("AADSTS700016: "), error.Message);
-            True(!error.IsRetryable && error.Claims == null && error.RetryAfter == null, "nothing else is known");
+            True(!error.IsRetryable && error.Claims == null && error.RetryAfter == null, "nothing else");
         }
         using (var app = SniClient())
         {
-            Func<Task> acquire = () => app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession().ExecuteAsync();
+            var request = app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession();
+            Func<Task> acquire = () => request.ExecuteAsync();
 
             var required = await Throws<MsalUiRequiredException>(acquire);
             Equal("interaction_required", required.ErrorCode, "code");
@@ -43,7 +44,8 @@ internal static class Failures
             Equal("{\"access_token\":{}}", required.Claims, "claims");
 
             // Of another client: who is asked to wait is not sent to the service.
-            Func<AssertionRequestOptions, Task<string>> assertion = options => Task.FromResult(Assertion(bound: false));
+            Func<AssertionRequestOptions, Task<string>> assertion =
+                options => Task.FromResult(Assertion(bound: false));
             using (var federated = Client("FIC_CLIENT_ID").WithClientAssertion(assertion).Build())
             {
                 var throttled = await Throws<MsalThrottledServiceException>(
@@ -81,7 +83,7 @@ internal static class Failures
         using (var app = Identity())
         {
             error = await Throws<MsalClientException>(
-                () => Task.Run(() => app.AcquireTokenForManagedIdentity(Resource).WithAttestationSupport().ExecuteAsync()));
+                () => app.AcquireTokenForManagedIdentity(Resource).WithAttestationSupport().ExecuteAsync());
             True(error.Message.Contains("WithTpm"), error.Message);
         }
         var disposed = SniClient();
@@ -148,15 +150,18 @@ internal static class Failures
         };
         foreach (var app in apps)
         {
-            var error = await Throws<MsalClientException>(() => app.AcquireTokenForClient(Scopes).ExecuteAsync());
+            var error = await Throws<MsalClientException>(
+                () => app.AcquireTokenForClient(Scopes).ExecuteAsync());
             Equal("client_assertion_callback_failed", error.ErrorCode, "code");
             True(ReferenceEquals(closed, error.InnerException), "what the delegate threw");
-            True(error.Message.Contains("InvalidOperationException: the vault is closed on Sundays"), error.Message);
+            string said = "InvalidOperationException: the vault is closed on Sundays";
+            True(error.Message.Contains(said), error.Message);
             app.Dispose();
         }
         using (var app = Client("FIC_CLIENT_ID").WithClientAssertion((options, token) => null).Build())
         {
-            var error = await Throws<MsalClientException>(() => app.AcquireTokenForClient(Scopes).ExecuteAsync());
+            var error = await Throws<MsalClientException>(
+                () => app.AcquireTokenForClient(Scopes).ExecuteAsync());
             Equal("invalid_client_assertion", error.ErrorCode, "code where the delegate gives nothing");
         }
     }
@@ -178,7 +183,7 @@ internal static class Failures
     private static async Task Handler()
     {
         using (var app = SniClient())
-        using (var result = await app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession().ExecuteAsync())
+        using (var result = await Pop(app))
         {
             var handler = new MtlsPopHttpMessageHandler();
             using (var client = new HttpClient(handler))
@@ -212,6 +217,11 @@ internal static class Failures
                 await Throws<InvalidOperationException>(call);
             }
         }
+    }
+
+    private static Task<AuthenticationResult> Pop(IConfidentialClientApplication app)
+    {
+        return app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession().ExecuteAsync();
     }
 
     /// <summary>With a library of another version.</summary>

@@ -17,7 +17,8 @@ internal static class Keys
     {
         using (var app = Client().WithCertificate(Certificate("SHORT_PFX")).Build())
         {
-            var error = await Throws<MsalServiceException>(() => app.AcquireTokenForClient(Scopes).ExecuteAsync());
+            var error = await Throws<MsalServiceException>(
+                () => app.AcquireTokenForClient(Scopes).ExecuteAsync());
             Equal(700027, error.AadstsCodes.Single(), "AADSTS");
         }
     }
@@ -30,7 +31,7 @@ internal static class Keys
         {
             Equal("Bearer", (await app.AcquireTokenForClient(Scopes).ExecuteAsync()).TokenType, "token type");
             var pop = await app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession().ExecuteAsync();
-            True(ReferenceEquals(certificate, pop.BindingCertificate), "the certificate that the delegate gave");
+            True(ReferenceEquals(certificate, pop.BindingCertificate), "the delegate's certificate");
         }
     }
 
@@ -47,7 +48,8 @@ internal static class Keys
             var request = app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession();
             await Throws<MsalServiceException>(() => request.ExecuteAsync());
             Equal(null, kept, "attested where nobody asked");
-            Equal("mtls_pop", (await request.WithAttestationSupport().ExecuteAsync()).TokenType, "token type");
+            var result = await request.WithAttestationSupport().ExecuteAsync();
+            Equal("mtls_pop", result.TokenType, "token type");
             await Throws<ObjectDisposedException>(() => Task.Run(() => kept.Sign("PS256", new byte[1])));
         }
     }

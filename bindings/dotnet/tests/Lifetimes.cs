@@ -45,7 +45,7 @@ internal static class Lifetimes
         return long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1]) * 4;
     }
 
-    /// <summary>A handler sends a token whose result nobody holds any more, as long as its app is there.</summary>
+    /// <summary>A handler sends a token whose result nobody holds, as long as its app is there.</summary>
     private static async Task Remembered()
     {
         using (var app = Identity())

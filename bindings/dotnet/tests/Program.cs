@@ -13,7 +13,13 @@ internal static class Program
     internal const string Api = "https://graph.microsoft.com/v1.0/me";
     internal static readonly string[] Scopes = { "https://graph.microsoft.com/.default" };
 
-    private static int Main(string[] arguments)
+    private static void Main(string[] arguments)
+    {
+        // Not by returning, after which Mono may wait up to a minute for an idle thread of its pool.
+        Environment.Exit(Run(arguments));
+    }
+
+    private static int Run(string[] arguments)
     {
         try
         {

@@ -21,15 +21,16 @@ internal static class Tokens
             Equal(null, bearer.BindingCertificate, "certificate of a Bearer token");
             Equal($"Bearer {bearer.AccessToken}", bearer.CreateAuthorizationHeader(), "header");
 
-            var pop = await app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync();
+            var request = app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession();
+            var pop = await request.ExecuteAsync();
             Bound(pop);
             True(pop.BindingCertificate.HasPrivateKey, "the key came with the certificate");
             await CallApi(pop);
 
-            var again = await app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync();
+            var again = await request.ExecuteAsync();
             Equal(TokenSource.Cache, again.AuthenticationResultMetadata.TokenSource, "source");
             Equal(pop.AccessToken, again.AccessToken, "token");
-            True(ReferenceEquals(pop.BindingCertificate, again.BindingCertificate), "one certificate is one object");
+            True(ReferenceEquals(pop.BindingCertificate, again.BindingCertificate), "the same object");
         }
     }
 
@@ -45,7 +46,8 @@ internal static class Tokens
         {
             using (var app = Identity(name))
             {
-                Bound(await app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync());
+                var request = app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession();
+                Bound(await request.ExecuteAsync());
             }
         }
     }
@@ -131,7 +133,8 @@ internal static class Tokens
             {
                 Equal(HttpStatusCode.OK, response.StatusCode, "status");
                 Equal("application/json", response.Content.Headers.ContentType.MediaType, "content type");
-                True((await response.Content.ReadAsStringAsync()).Contains("@odata.context"), "the API's body");
+                string body = await response.Content.ReadAsStringAsync();
+                True(body.Contains("@odata.context"), body);
             }
         }
         using (var client = new HttpClient(new MtlsPopHttpMessageHandler(token => Task.FromResult(result))))

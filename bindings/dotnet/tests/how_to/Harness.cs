@@ -11,7 +11,13 @@ internal static partial class Samples
 {
     private static int s_checked;
 
-    private static int Main()
+    private static void Main()
+    {
+        // Not by returning, after which Mono may wait up to a minute for an idle thread of its pool.
+        Environment.Exit(RunAll());
+    }
+
+    private static int RunAll()
     {
         try
         {
@@ -27,7 +33,8 @@ internal static partial class Samples
 
     private static async Task Run()
     {
-        string identity = Env("USER_ASSIGNED_CLIENT_ID"), client = Env("AZURE_CLIENT_ID"), tenant = Env("AZURE_TENANT_ID");
+        string identity = Env("USER_ASSIGNED_CLIENT_ID");
+        string client = Env("AZURE_CLIENT_ID"), tenant = Env("AZURE_TENANT_ID");
         await Sample0(identity, client, tenant);
         await Sample1(identity, client, tenant);
         await Sample2(identity, client, tenant);
