@@ -1,5 +1,5 @@
-//! The C# samples of Microsoft's how-to, with only their `using` lines changed. It is not part of this project:
-//! where it is not at hand, there is nothing to test.
+//! The C# samples of Microsoft's how-to, with only their `using` lines changed. It is not part of this
+//! project: where it is not at hand, there is nothing to test.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,8 +37,8 @@ fn samples(text: &str) -> Vec<String> {
     blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// The samples as one program. Statements become methods that hand their result to Harness; members and classes
-/// stay as they are.
+/// The samples as one program. Statements become methods that hand their result to Harness; members and
+/// classes stay as they are.
 fn program(samples: &[String]) -> String {
     assert_eq!(samples.len(), 6, "the how-to has other samples than it had");
     let mut usings = BTreeSet::from(["using System;".to_owned(), "using System.Threading.Tasks;".to_owned()]);
@@ -68,8 +68,8 @@ fn program(samples: &[String]) -> String {
     usings.into_iter().collect::<Vec<_>>().join("\n") + "\n" + &body
 }
 
-/// What Mono cannot: `using var` and, although it is C# 7, `is null`; certificates with HttpClientHandler. And the
-/// assertion that the how-to leaves to its reader.
+/// What Mono cannot: `using var` and, although it is C# 7, `is null`; certificates with HttpClientHandler. And
+/// the assertion that the how-to leaves to its reader.
 fn for_mono(sample: &str) -> String {
     sample
         .replace("using var ", "var ")

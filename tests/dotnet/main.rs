@@ -233,7 +233,7 @@ fn other_version() {
     let cloud = Cloud::start(Options::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
-    let source = "int mtlspop_abi_version(void) { return 1 << 16; }\n\
+    let source = "int mtlspop_abi_version(void) { return 1 << 16 | 9; }\n\
                   const char *mtlspop_version(void) { return \"9.9.9\"; }\n";
     fs::write(at("other.c"), source).unwrap();
     let mut gcc = Command::new(compiler("c"));

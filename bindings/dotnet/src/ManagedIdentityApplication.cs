@@ -111,7 +111,7 @@ namespace Mtlspop
             {
                 throw MsalException.OfClient(
                     "invalid_argument",
-                    "WithAttestationSupport needs to know who attests: give the builder WithTpm or WithAttestation");
+                    "WithAttestationSupport needs to know who attests: set WithTpm or WithAttestation");
             }
             return _attested.Value;
         }

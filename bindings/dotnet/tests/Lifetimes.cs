@@ -52,13 +52,16 @@ internal static class Lifetimes
         {
             string header = null;
             var handler = new MtlsPopHttpMessageHandler();
-            await Task.Run(async () =>
+            // On another thread, whose stack Mono no longer looks at.
+            var thread = new Thread(() =>
             {
                 var request = app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession();
-                var result = await request.ExecuteAsync();
+                var result = request.ExecuteAsync().GetAwaiter().GetResult();
                 header = result.CreateAuthorizationHeader();
                 handler.ClientCertificates.Add(result.BindingCertificate);
             });
+            thread.Start();
+            thread.Join();
             using (var client = new HttpClient(handler))
             {
                 client.DefaultRequestHeaders.Add("Authorization", header);
