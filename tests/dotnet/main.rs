@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use devcloud::{Close, Cloud, Fault, Options, Service};
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use devcloud::{Close, Cloud, Fault, Options, ReceivedRequest, Service};
+use serde_json::{Value, json};
 use support::{compiler, hermetic, library_directory, report, root, run, succeed};
 use tempfile::TempDir;
 
@@ -240,6 +242,30 @@ fn other_version() {
     gcc.args(["-shared", "-fPIC", "-o"]).arg(at("libmtlspop.so")).arg(at("other.c"));
     succeed(&mut gcc);
     test_in(&cloud, "OtherVersion", &[("LD_LIBRARY_PATH", directory.path().to_str().unwrap())]);
+}
+
+/// Is the issuer of a certificate that comes alone sent where the user's store has it?
+#[test]
+fn issuer() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let at = |name: &str| cloud.state_dir().join(name);
+    let chain = fs::read_to_string(cloud.files().sni_certificate()).unwrap();
+    let (leaf, intermediate) = chain.split_at(chain.rfind("-----BEGIN").unwrap());
+    fs::write(at("leaf.pem"), leaf.to_owned() + &fs::read_to_string(cloud.files().sni_key()).unwrap())
+        .unwrap();
+    fs::write(at("intermediate.pem"), intermediate).unwrap();
+    write_pfx(&at("leaf.pem"), &at("leaf.pfx"));
+    let (leaf, intermediate) = (at("leaf.pfx"), at("intermediate.pem"));
+    let environment =
+        [("LEAF_PFX", leaf.to_str().unwrap()), ("INTERMEDIATE", intermediate.to_str().unwrap())];
+    test_in(&cloud, "Issuer", &environment);
+    let certificates = |request: &ReceivedRequest| {
+        let assertion = request.form("client_assertion")?;
+        let header = URL_SAFE_NO_PAD.decode(assertion.split('.').next()?).unwrap();
+        serde_json::from_slice::<Value>(&header).unwrap()["x5c"].as_array().map(Vec::len)
+    };
+    let sent: Vec<_> = cloud.requests().iter().filter_map(certificates).collect();
+    assert_eq!(sent, [1, 2], "the certificate, then its issuer, too");
 }
 
 /// Does a key do that Mono's own PFX export writes wrong, as it does one in a hundred?

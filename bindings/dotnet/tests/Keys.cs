@@ -3,6 +3,7 @@
 using System;
 using System.Linq;
 using System.Net.Http;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.RegularExpressions;
 using System.Threading.Tasks;
@@ -20,6 +21,25 @@ internal static class Keys
             var error = await Throws<MsalServiceException>(
                 () => app.AcquireTokenForClient(Scopes).ExecuteAsync());
             Equal(700027, error.AadstsCodes.Single(), "AADSTS");
+        }
+    }
+
+    /// <summary>The certificate comes alone; whoever issued it is in the user's store, or is not.</summary>
+    private static async Task Issuer()
+    {
+        await Bearer(Certificate("LEAF_PFX"));
+        var store = new X509Store(StoreName.CertificateAuthority, StoreLocation.CurrentUser);
+        store.Open(OpenFlags.ReadWrite);
+        store.Add(new X509Certificate2(Env("INTERMEDIATE")));
+        store.Close();
+        await Bearer(Certificate("LEAF_PFX"));
+    }
+
+    private static async Task Bearer(X509Certificate2 certificate)
+    {
+        using (var app = Client().WithCertificate(certificate, sendX5C: true).Build())
+        {
+            Equal("Bearer", (await app.AcquireTokenForClient(Scopes).ExecuteAsync()).TokenType, "token type");
         }
     }
 
