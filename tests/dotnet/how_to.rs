@@ -68,8 +68,8 @@ fn program(samples: &[String]) -> String {
     usings.into_iter().collect::<Vec<_>>().join("\n") + "\n" + &body
 }
 
-/// What Mono cannot: `using var` and, although it is C# 7, `is null`; certificates with HttpClientHandler. And
-/// the assertion that the how-to leaves to its reader.
+/// What Mono cannot: `using var` and, although it is C# 7, `is null`; certificates with HttpClientHandler.
+/// And the assertion that the how-to leaves to its reader.
 fn for_mono(sample: &str) -> String {
     sample
         .replace("using var ", "var ")

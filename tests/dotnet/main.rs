@@ -123,6 +123,12 @@ fn federated() {
     test("Federated", |cloud| assert_eq!((cloud.counter("token"), cloud.counter("graph")), (2, 2)));
 }
 
+/// Do 200 calls on a cold app share one request, and leave its delegate a thread to go on?
+#[test]
+fn crowd() {
+    test("Crowd", |cloud| assert_eq!(cloud.counter("token"), 1));
+}
+
 /// Does an exception have everything that the service said?
 #[test]
 fn fields_of_errors() {

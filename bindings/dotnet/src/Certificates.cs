@@ -170,8 +170,8 @@ namespace Mtlspop
                 catch (Exception exception) when (exception is ArgumentException
                     || exception is NotSupportedException)
                 {
-                    // Mono, for a signature or key it does not know, such as EC. What it found is there, and the
-                    // server verifies it.
+                    // Mono, for a signature or key it does not know, such as EC. What it found is there, and
+                    // the server verifies it.
                 }
                 var elements = chain.ChainElements.Cast<X509ChainElement>().Skip(1);
                 var certificates = elements.Select(element => element.Certificate);

@@ -118,6 +118,26 @@ internal static class Tokens
         }
     }
 
+    /// <summary>A delegate that waits goes on in the pool, which waiting calls must not fill.</summary>
+    private static async Task Crowd()
+    {
+        var app = Client("FIC_CLIENT_ID")
+            .WithClientAssertion(async options =>
+            {
+                await Task.Delay(50);
+                return Assertion(bound: false);
+            })
+            .Build();
+        using (app)
+        {
+            var watch = System.Diagnostics.Stopwatch.StartNew();
+            var request = app.AcquireTokenForClient(Scopes);
+            var results = await Task.WhenAll(Enumerable.Range(0, 200).Select(call => request.ExecuteAsync()));
+            True(results.All(result => result.AccessToken == results[0].AccessToken), "the same token");
+            True(watch.Elapsed < TimeSpan.FromSeconds(30), $"it took {watch.Elapsed}");
+        }
+    }
+
     /// <summary>
     /// Calls the API as the how-to does, and with a handler that acquires the token itself.
     /// </summary>
