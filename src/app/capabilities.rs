@@ -35,6 +35,7 @@ impl App {
         call.check()?;
         identity
             .capabilities(&self.core, &self.core.caches.get(), &call)
+            .map(|(capabilities, _)| capabilities)
             .map_err(|error| error.with_correlation_id(&call.correlation_id))
     }
 }
@@ -67,38 +68,42 @@ impl ManagedIdentity {
     ) -> Result<()> {
         match self.floor(request) {
             MtlsBindingStrength::None => Ok(()),
-            floor => {
+            floor => match self.capabilities(core, caches, call)? {
                 // What stands in the way of any key says more than that there is none.
-                self.home.check(&call.wait())?;
-                self.capabilities(core, caches, call)?.check(floor)
-            }
+                (_, Some(error)) => Err(error),
+                (capabilities, None) => capabilities.check(floor),
+            },
         }
     }
 
-    /// How strong the keys of this app are at best, and why they are not stronger.
-    fn strength_of_keys(&self, call: &Call) -> Result<(MtlsBindingStrength, String)> {
-        if let Err(error) = self.home.check(&call.wait()) {
-            call.check()?;
-            return Ok((MtlsBindingStrength::None, error.message().to_owned()));
-        }
-        let strength = match (self.home.strength(), &self.attestation) {
+    /// How strong the keys of this app are at best.
+    fn strength_of_keys(&self) -> MtlsBindingStrength {
+        match (self.home.strength(), &self.attestation) {
             (MtlsBindingStrength::Hardware, Attestation::Callback(_) | Attestation::Tpm { .. }) => {
                 MtlsBindingStrength::Attested
             }
             (strength, _) => strength,
-        };
-        Ok((strength, self.home.limit().to_owned()))
+        }
     }
 
-    fn capabilities(&self, core: &Core, caches: &Caches, call: &Call) -> Result<ManagedIdentityCapabilities> {
-        match &self.source {
-            Source::Imds(imds) => {
-                let client = core.pool.direct()?;
-                let host = caches.probed.capabilities(imds, &client, &self.id, core.probe_timeout, call)?;
-                let (strength, limit) = self.strength_of_keys(call)?;
-                Ok(host.with_keys(strength, limit))
-            }
-            other => Ok(ManagedIdentityCapabilities::of_environment(other.kind())),
-        }
+    /// What host and app can do together, and why there are no keys, where there are none.
+    fn capabilities(
+        &self,
+        core: &Core,
+        caches: &Caches,
+        call: &Call,
+    ) -> Result<(ManagedIdentityCapabilities, Option<Error>)> {
+        let Source::Imds(imds) = &self.source else {
+            return Ok((ManagedIdentityCapabilities::of_environment(self.source.kind()), None));
+        };
+        let client = core.pool.direct()?;
+        let host = caches.probed.capabilities(imds, &client, &self.id, core.probe_timeout, call)?;
+        let missing = self.home.check(&call.wait()).err();
+        call.check()?;
+        let (strength, limit) = match &missing {
+            None => (self.strength_of_keys(), self.home.limit()),
+            Some(error) => (MtlsBindingStrength::None, error.message()),
+        };
+        Ok((host.with_keys(strength, limit.to_owned()), missing))
     }
 }
