@@ -1,25 +1,7 @@
 /* export_certificate.c: a bound token and its certificate as files, for curl and other programs. */
 #define _POSIX_C_SOURCE 200809L
 #include "example.h"
-
-#include <fcntl.h>
-#include <unistd.h>
-
-/* Writes a new file that nobody else may read; returns 0, or -1 with a message. */
-static int write_file(const char *directory, const char *name, const void *data, size_t size)
-{
-    char path[4096];
-    int file, written;
-
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    written = file >= 0 && write(file, data, size) == (ssize_t)size;
-    if ((file >= 0 && close(file) != 0) || !written) {
-        perror(path);
-        return -1;
-    }
-    return 0;
-}
+#include "example_file.h"
 
 int main(int argc, char **argv)
 {
