@@ -69,7 +69,7 @@ class Credential:
         if isinstance(self._app, ManagedIdentityClient):
             if len(scopes) != 1:
                 raise ValueError("a managed identity gives tokens for one scope at a time")
-            wanted = scopes[0][: -len("/.default")] if scopes[0].endswith("/.default") else scopes[0]
+            wanted = scopes[0]
             # It has one tenant, whatever Azure's libraries found in a challenge.
             more = {}
         try:
