@@ -5,13 +5,11 @@ use tss_esapi::abstraction::nv;
 use tss_esapi::abstraction::pcr::PcrData;
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::handles::{KeyHandle, NvIndexTpmHandle, ObjectHandle};
-use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
-use tss_esapi::interface_types::key_bits::RsaKeyBits;
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::resource_handles::{Hierarchy, NvAuth};
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{
-    Data, HashScheme, PcrSelectionList, PcrSlot, Public, PublicBuilder, PublicKeyRsa,
-    PublicRsaParametersBuilder, RsaExponent, RsaScheme, SignatureScheme,
+    Data, HashScheme, PcrSelectionList, PcrSlot, Public, RsaScheme, SignatureScheme,
 };
 use tss_esapi::traits::Marshall;
 
@@ -159,20 +157,7 @@ fn ak_template() -> tss_esapi::Result<Public> {
         .with_restricted(true)
         .with_sign_encrypt(true)
         .build()?;
-    let parameters = PublicRsaParametersBuilder::new()
-        .with_scheme(RsaScheme::RsaSsa(HashScheme::new(HashingAlgorithm::Sha256)))
-        .with_key_bits(RsaKeyBits::Rsa2048)
-        .with_exponent(RsaExponent::default())
-        .with_is_signing_key(true)
-        .with_is_decryption_key(false)
-        .with_restricted(true);
-    PublicBuilder::new()
-        .with_public_algorithm(PublicAlgorithm::Rsa)
-        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
-        .with_object_attributes(attributes)
-        .with_rsa_parameters(parameters.build()?)
-        .with_rsa_unique_identifier(PublicKeyRsa::default())
-        .build()
+    keys::rsa_template(attributes, RsaScheme::RsaSsa(HashScheme::new(HashingAlgorithm::Sha256)))
 }
 
 /// The certificate of the attestation key that Azure provides.

@@ -1,7 +1,7 @@
 //! Keys: their templates, and what the TPM does with them.
 
 use tss_esapi::Context;
-use tss_esapi::attributes::{ObjectAttributesBuilder, SessionAttributesBuilder};
+use tss_esapi::attributes::{ObjectAttributes, ObjectAttributesBuilder, SessionAttributesBuilder};
 use tss_esapi::constants::SessionType;
 use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_RH_OWNER, TPM2_ST_HASHCHECK};
 use tss_esapi::handles::{KeyHandle, ObjectHandle, PersistentTpmHandle, SessionHandle, TpmHandle};
@@ -267,14 +267,19 @@ fn signing_template(auth: &Auth, decrypts: bool) -> tss_esapi::Result<Public> {
         .with_sign_encrypt(true)
         .with_decrypt(decrypts)
         .build()?;
+    rsa_template(attributes, RsaScheme::Null)
+}
+
+/// RSA-2048, named by SHA-256.
+pub(crate) fn rsa_template(attributes: ObjectAttributes, scheme: RsaScheme) -> tss_esapi::Result<Public> {
     let parameters = PublicRsaParametersBuilder::new()
-        .with_scheme(RsaScheme::Null)
+        .with_scheme(scheme)
         .with_key_bits(RsaKeyBits::Rsa2048)
         .with_exponent(RsaExponent::default())
         .with_symmetric(SymmetricDefinitionObject::Null)
-        .with_is_signing_key(true)
-        .with_is_decryption_key(decrypts)
-        .with_restricted(false);
+        .with_is_signing_key(attributes.sign_encrypt())
+        .with_is_decryption_key(attributes.decrypt())
+        .with_restricted(attributes.restricted());
     PublicBuilder::new()
         .with_public_algorithm(PublicAlgorithm::Rsa)
         .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
