@@ -17,7 +17,7 @@ managed='pkg-config:pkg-config swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-sessio
 case ${1:-tests} in
     demo) ;;
     demo-tpm) wanted="$wanted $managed" ;;
-    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc dpkg-shlibdeps:dpkg-dev $managed" ;;
+    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light dpkg-shlibdeps:dpkg-dev $managed" ;;
     *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|tests]' ;;
 esac
 

@@ -69,6 +69,16 @@ impl Files {
         self.path("fic-assertion-unbound.jwt")
     }
 
+    /// Certificate and key for a server of the tests' own, on `localhost`.
+    pub fn localhost(&self) -> PathBuf {
+        self.path("localhost.pem")
+    }
+
+    /// Whose client certificates such a server takes.
+    pub fn client_cas(&self) -> PathBuf {
+        self.path("client-cas.pem")
+    }
+
     /// Where Azure Arc's keys are written; not there before the first one.
     pub fn arc_tokens(&self) -> PathBuf {
         self.path("arc-tokens")
@@ -91,6 +101,9 @@ impl Files {
         write(&self.sni_rotated(), &bundle(&pki.sni_rotated))?;
         write(&self.sni_ec(), &bundle(&pki.sni_ec))?;
         write(&self.fic_binding(), &bundle(&pki.fic_binding))?;
+        let localhost = &pki.localhost;
+        write(&self.localhost(), &format!("{}{}", localhost.certificate_pem, localhost.key.serialize_pem()))?;
+        write(&self.client_cas(), &pki.client_cas_pem())?;
         write(&self.fic_assertion(), &assertion(Some(thumbprint(&pki.fic_binding.certificate)))?)?;
         write(&self.fic_assertion_unbound(), &assertion(None)?)
     }

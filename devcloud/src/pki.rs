@@ -46,6 +46,8 @@ pub(crate) struct Pki {
     pub(crate) sni_ec: Identity,
     /// What federated assertions are bound to.
     pub(crate) fic_binding: Identity,
+    /// For a server of the tests' own.
+    pub(crate) localhost: Identity,
     /// Service Fabric's server on 127.0.0.1, signed by itself: trusted by its thumbprint, or not at all.
     pub(crate) fabric: Identity,
 }
@@ -66,16 +68,19 @@ impl Pki {
         let sni_root = CertifiedIssuer::self_signed(ca("devcloud SN/I root", now)?, KeyPair::generate()?)?;
         let sni_ca =
             CertifiedIssuer::signed_by(ca("devcloud SN/I issuer", now)?, KeyPair::generate()?, &sni_root)?;
-        let issue = |name: &str, key: KeyPair| -> Result<Identity, rcgen::Error> {
-            let certificate = sni(name, now)?.signed_by(&key, &sni_ca)?;
-            Ok(Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key })
+        let identity = |params: CertificateParams, key: KeyPair, issuer: &Issuer| {
+            let certificate = params.signed_by(&key, issuer)?;
+            let (der, pem) = (certificate.der().clone(), certificate.pem());
+            Ok::<_, rcgen::Error>(Identity { certificate: der, certificate_pem: pem, key })
         };
+        let issue = |name: &str, key: KeyPair| identity(sni(name, now)?, key, &sni_ca);
         let [sni, rotated, fic] = keys;
         Ok(Pki {
             sni: issue(APP_A_SUBJECT_NAME, sni)?,
             sni_rotated: issue(APP_A_SUBJECT_NAME, rotated)?,
             sni_ec: issue(APP_A_SUBJECT_NAME, KeyPair::generate()?)?,
             fic_binding: issue(FIC_BINDING_SUBJECT_NAME, fic)?,
+            localhost: identity(server("localhost", now)?, KeyPair::generate()?, &server_ca)?,
             fabric: self_signed_server(now)?,
             server_ca,
             imds_ca,
@@ -94,10 +99,7 @@ impl Pki {
         key: &KeyPair,
         now: i64,
     ) -> Result<CertificateDer<'static>, rcgen::Error> {
-        let mut params = leaf(common_name(host)?, now - 24 * HOUR, now + YEAR)?;
-        params.subject_alt_names = vec![rcgen::SanType::DnsName(host.try_into()?)];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        Ok(params.signed_by(key, &self.server_ca)?.der().clone())
+        Ok(server(host, now)?.signed_by(key, &self.server_ca)?.der().clone())
     }
 
     /// The certificate IMDS issues for the public key of a CSR (an RSAPublicKey in DER).
@@ -136,6 +138,11 @@ impl Pki {
         let params = sni(APP_A_SUBJECT_NAME, now)?;
         let certificate = params.signed_by(&RsaPublicKey(rsa_public_key), &self.sni_ca)?;
         Ok(format!("{}{}", certificate.pem(), self.sni_ca.pem()))
+    }
+
+    /// Whose client certificates the cloud takes; the intermediate, too, for clients that do not send it.
+    pub(crate) fn client_cas_pem(&self) -> String {
+        [&self.imds_ca, &self.sni_root, &self.sni_ca].map(|issuer| issuer.pem()).concat()
     }
 
     /// Certificate, intermediate and nothing else: what an SN/I holder presents.
@@ -202,6 +209,13 @@ fn leaf(
 fn sni(name: &str, now: i64) -> Result<CertificateParams, rcgen::Error> {
     let mut params = leaf(common_name(name)?, now - HOUR, now + YEAR)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    Ok(params)
+}
+
+fn server(host: &str, now: i64) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = leaf(common_name(host)?, now - 24 * HOUR, now + YEAR)?;
+    params.subject_alt_names = vec![rcgen::SanType::DnsName(host.try_into()?)];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)
 }
 
