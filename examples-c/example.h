@@ -149,15 +149,10 @@ static inline void example_cnf(const char *token, char *cnf, size_t size)
     snprintf(cnf, size, "%.*s", (int)strcspn(found, "\""), found);
 }
 
-/*
- * Prints the one line of an example. Returns EXIT_SUCCESS for an answer of 200 to 299 from the API,
- * and where the example made no call (response is NULL).
- */
-static inline int example_result(const char *flow, const mtlspop_token *token,
-                                 const mtlspop_certificate *certificate,
-                                 const mtlspop_http_response *response)
+/* Prints the one line of an example. */
+static inline void example_print(const char *flow, const mtlspop_token *token,
+                                 const mtlspop_certificate *certificate, int status)
 {
-    int status = response != NULL ? (int)mtlspop_http_response_status(response) : 0;
     int cached = mtlspop_token_source(token) == MTLSPOP_TOKEN_SOURCE_CACHE;
     char cnf[64];
 
@@ -166,6 +161,16 @@ static inline int example_result(const char *flow, const mtlspop_token *token,
            mtlspop_token_type(token),
            certificate != NULL ? mtlspop_certificate_x5t_s256(certificate) : "-", cnf,
            cached ? "cache" : "identity_provider", status);
+}
+
+/* The same, with success where the API answered 200 to 299, or was not called (response is NULL). */
+static inline int example_result(const char *flow, const mtlspop_token *token,
+                                 const mtlspop_certificate *certificate,
+                                 const mtlspop_http_response *response)
+{
+    int status = response != NULL ? (int)mtlspop_http_response_status(response) : 0;
+
+    example_print(flow, token, certificate, status);
     if (response == NULL || (status >= 200 && status < 300))
         return EXIT_SUCCESS;
     fprintf(stderr, "%s: the API answered %d\n", flow, status);

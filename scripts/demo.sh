@@ -20,7 +20,7 @@ if [ "${1:-}" != --run ]; then
         [ -e "$needed" ] || fail "$needed is missing: run 'make demo', which builds it first"
     done
     echo "demo: building the examples" >&2
-    make --silent -C examples-c
+    make --silent -C examples-c all libcurl
     cargo build --quiet --example acquire_pop
     exec "$target/debug/devcloud" run -- \
         scripts/demo.sh --run "$target/examples-c" "$target/debug/examples/acquire_pop"
@@ -143,6 +143,7 @@ cnf=$(field cnf "$lines") source=$(field source "$lines") status=$status"
 openssl pkcs12 -in "$work/export/binding.pfx" -passin pass:demo -nodes -out "$work/export/all.pem" ||
     fail "$name: openssl cannot read the PFX"
 
+flow 'exported to libcurl in memory' mtls_pop "$examples/curl_client"
 flow 'managed identity, from Rust' mtls_pop "$rust"
 
 echo "demo: all $flows flows passed"

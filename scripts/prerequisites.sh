@@ -11,9 +11,9 @@ fail() {
 }
 
 # tool:package
-wanted='gcc:gcc make:make openssl:openssl curl:curl'
+wanted='gcc:gcc make:make openssl:openssl curl:curl pkg-config:pkg-config'
 # A software TPM, and what manages it.
-managed='pkg-config:pkg-config swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-session:dbus-daemon dbus-send:dbus-bin'
+managed='swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-session:dbus-daemon dbus-send:dbus-bin'
 case ${1:-tests} in
     demo) ;;
     demo-tpm) wanted="$wanted $managed" ;;
@@ -51,6 +51,7 @@ if [ "${1:-tests}" != demo ]; then
     ldconfig -p | grep -q libtss2-tcti-tabrmd || missing="$missing libtss2-tcti-tabrmd0"
     pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 fi
+pkg-config --exists libcurl 2>/dev/null || missing="$missing libcurl4-openssl-dev"
 # gcc comes without the headers of libc.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 [ -n "$missing" ] || exit 0

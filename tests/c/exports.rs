@@ -1,10 +1,21 @@
-//! Can other programs use what is exported: curl, openssl, Mono?
+//! Can other programs use what is exported: curl and libcurl, nginx, openssl, Mono?
 
 use std::fs;
 use std::process::Command;
 
 use super::{Build, Program, cloud};
-use crate::support::{hermetic, root, succeed};
+use crate::support::{beside_nginx, hermetic, root, succeed};
+
+/// Does a real nginx see the certificate that a token came with, from libcurl with chain and key in memory and
+/// from the library itself, over TLS 1.2 and 1.3?
+#[test]
+fn nginx_sees_the_certificate_of_libcurl() {
+    let program = Program::linked_with("libcurl", &["-Wl,--no-as-needed", "-lcurl"]);
+    let cloud = cloud();
+    for build in [Build::Plain, Build::Sanitized] {
+        println!("{}", succeed(&mut beside_nginx(&program.command(build, &cloud))));
+    }
+}
 
 /// Does Graph take a bound token from curl with the exported certificate and key, and do OpenSSL and
 /// Mono open the PFX files?

@@ -31,10 +31,14 @@ struct Program {
 
 impl Program {
     fn new(name: &'static str) -> Self {
+        Self::linked_with(name, &[])
+    }
+
+    fn linked_with(name: &'static str, arguments: &[&str]) -> Self {
         let program = Self { directory: tempfile::tempdir().unwrap(), name };
         let source = root().join("tests/c").join(format!("{name}.c"));
         for build in [Build::Sanitized, Build::Plain] {
-            compile(&source, build, &program.path(build), &[] as &[&str]);
+            compile(&source, build, &program.path(build), arguments);
         }
         program
     }

@@ -87,6 +87,14 @@ pub(crate) fn hermetic(program: impl AsRef<OsStr>, seconds: u32) -> Command {
     command
 }
 
+/// The same command, beside an nginx that requires client certificates; its environment must be devcloud's.
+pub(crate) fn beside_nginx(command: &Command) -> Command {
+    let mut beside = Command::new(root().join("tests/support/nginx.sh"));
+    beside.arg(command.get_program()).args(command.get_args()).env_clear();
+    beside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    beside
+}
+
 /// A program under valgrind: an invalid access or a definite leak ends it with 99.
 pub(crate) fn valgrind(program: &Path, seconds: u32) -> Command {
     let mut command = hermetic("valgrind", seconds);
