@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help build install deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
+.PHONY: help abi abi-release build install deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -20,6 +20,12 @@ deb: ## make Debian packages of library, development files and TPM plugin, into 
 
 header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, prototypes of Python and .NET
 	MTLSPOP_UPDATE=1 cargo test --test abi -- is_current are_current symbols_are_those_of_the_header
+
+abi: ## compare the interface with that of the last release, and say which bump of the ABI is due
+	@cargo test --quiet --test abi -- --exact --nocapture abi_version_has_grown_with_the_interface
+
+abi-release: ## write down today's interface as that of a release, into abi/released.txt
+	MTLSPOP_RELEASE=1 cargo test --test abi -- --exact abi_version_has_grown_with_the_interface
 
 errors: ## write docs/ERRORS.md from the tables in src/error
 	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current

@@ -13,6 +13,7 @@ mod man;
 mod nulls;
 mod prototype;
 mod python;
+mod release;
 mod source;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::process::Command;
 
 use prototype::Prototype;
+use release::Release;
 use support::{Build, compile, compiler, hermetic, library_directory, report, root, run, succeed};
 
 /// Is the committed header what src/ffi says today?
@@ -123,6 +125,31 @@ fn symbols_are_those_of_the_header() {
     let foreign: Vec<_> = exported.iter().filter(|name| !name.starts_with("mtlspop_")).collect();
     assert!(foreign.is_empty(), "exported without the prefix: {foreign:?}");
     committed("abi/symbols.txt", &exported.iter().map(|name| format!("{name}\n")).collect::<String>());
+}
+
+/// Has the version of the ABI grown as much as the interface has changed since the last release? With
+/// `--nocapture` (`make abi`) it says what changed, and which bump that is due for.
+#[test]
+fn abi_version_has_grown_with_the_interface() {
+    let items = header::items();
+    let version = items.iter().find(|item| item.name == "MTLSPOP_ABI_VERSION").unwrap();
+    let version: i32 = version.declaration.rsplit(' ').next().unwrap().parse().unwrap();
+    let today = Release::new(version, &items);
+    if std::env::var_os("MTLSPOP_RELEASE").is_some() {
+        return fs::write(root().join("abi/released.txt"), today.text()).unwrap();
+    }
+    let released = Release::read(&fs::read_to_string(root().join("abi/released.txt")).unwrap());
+    let (due, changes) = released.due(&today.interface);
+    let told = format!(
+        "ABI {}.{} since {}.{}: the bump that is due is {due:?}\n{}",
+        today.major,
+        today.minor,
+        released.major,
+        released.minor,
+        changes.join("\n")
+    );
+    println!("{told}");
+    assert!(released.grown(version) >= due, "raise MTLSPOP_ABI_VERSION in src/ffi/version.rs. {told}");
 }
 
 /// Do Cargo.toml, the header's macros as a C program sees them, and the library name the same versions?
