@@ -124,7 +124,7 @@ fn tpm() {
     });
 }
 
-/// Do threads share an app, does a flag stop a call, and do 10,000 rounds take no memory? It is measured without
+/// Do threads share an app, does a flag stop a call, and do 100,000 rounds take no memory? It is measured without
 /// sanitizers and valgrind, which keep what is freed.
 #[test]
 fn soak() {
@@ -139,7 +139,7 @@ fn soak() {
     cloud.fault(Fault::on("token")).unwrap();
     cloud.fault(slow()).unwrap();
     let mut command = hermetic(program.path(Build::Plain), 240);
-    println!("{}", succeed(command.envs(cloud.env()).arg("10000")));
+    println!("{}", succeed(command.envs(cloud.env()).arg("100000")));
 }
 
 /// Does the header compile without a warning alone and twice, in each standard and without RTTI; and is it one thing
