@@ -21,6 +21,16 @@ libdir=${LIBDIR:-$prefix/lib}
 stage=${DESTDIR:-}
 case $prefix$libdir in /*) ;; *) fail "PREFIX and LIBDIR must be absolute: $prefix, $libdir" ;; esac
 
+# Where it was built is not to be read in it. Paths with spaces cannot be said to the compilers.
+home=${CARGO_HOME:-${HOME:-}/.cargo}
+case $home$PWD in
+    *' '*) ;;
+    *)
+        export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=mtlspop --remap-path-prefix=$home=cargo"
+        export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$PWD=mtlspop -ffile-prefix-map=$home=cargo"
+        ;;
+esac
+
 archive=${ARCHIVE:-}
 if [ -z "$archive" ]; then
     # Where the library looks for its plugin, where that is not beside it.

@@ -168,6 +168,11 @@ fn versions_agree() {
     );
     let (header, library) = abi.split_once('/').unwrap();
     assert_eq!(header, library, "MTLSPOP_ABI_VERSION and mtlspop_abi_version()");
+    let abi: i32 = header.parse().unwrap();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let for_packagers =
+        format!("[package.metadata.capi.library]\nversion = \"{}.{}.0\"\n", abi >> 16, abi & 0xffff);
+    assert!(manifest.contains(&for_packagers), "Cargo.toml needs {for_packagers}");
 }
 
 /// Can no panic leave an export?

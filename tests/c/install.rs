@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::cloud;
 use crate::support::{hermetic, library_directory, root, run, succeed};
+use crate::swtpm::Swtpm;
 
 const PROGRAM: &str = r#"
 #include <mtlspop.h>
@@ -79,6 +80,46 @@ fn installed() {
     let exports =
         succeed(Command::new("nm").args(["-D", "--defined-only", "--format=just-symbols"]).arg(&library));
     assert_eq!(exports, fs::read_to_string(root().join("abi/symbols.txt")).unwrap());
+}
+
+/// What distributions ask: is the library that `make install` builds small (5 MB) and
+/// without a path of the machine that built it; and does a program that is linked statically find the plugin in
+/// the directory that was named at the build?
+#[test]
+fn installed_from_scratch() {
+    // The same place each time: the library knows it, and is built anew for another.
+    let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
+    if prefix.exists() {
+        fs::remove_dir_all(&prefix).unwrap();
+    }
+    let mut make = Command::new("make");
+    make.current_dir(root())
+        .args(["install", "STRIP=1", "TPM=1"])
+        .arg(format!("PREFIX={}", prefix.display()));
+    println!("{}", succeed(&mut make));
+    let library = prefix.join("lib/libmtlspop.so");
+    let size = fs::metadata(&library).unwrap().len();
+    println!("stripped: {size} bytes");
+    assert!(size <= 5_000_000, "{size} bytes: the budget is 5 MB");
+    let cargo = std::env::var("CARGO_HOME").unwrap_or(format!("{}/.cargo", std::env::var("HOME").unwrap()));
+    for file in [library, prefix.join("lib/libmtlspop.a"), prefix.join("lib/libmtlspop_tpm.so")] {
+        let bytes = fs::read(&file).unwrap();
+        for path in [format!("{cargo}/"), format!("{}/src", root().display())] {
+            let found = bytes.windows(path.len()).any(|part| part == path.as_bytes());
+            assert!(!found, "{} has {path}", file.display());
+        }
+    }
+
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("program");
+    let mut cpp = hermetic("g++", 120);
+    cpp.args(["-std=c++17", "-o"]).arg(&program).arg(root().join("bindings/cpp/tests/tpm.cpp"));
+    cpp.arg("-I").arg(prefix.join("include")).arg(prefix.join("lib/libmtlspop.a")).args(["-ldl", "-lm"]);
+    succeed(&mut cpp);
+    let (cloud, swtpm) = (cloud(), Swtpm::start());
+    let mut command = hermetic(&program, 60);
+    command.envs(cloud.env()).env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none");
+    println!("{}", succeed(&mut command));
 }
 
 /// What a user of CMake writes, for a program in C and one in C++, with each target.

@@ -9,6 +9,7 @@ set -eu
 
 state=${DEVCLOUD_STATE_DIR:?start it in the environment of devcloud}
 PATH=$PATH:/usr/sbin
+command -v nginx >/dev/null || { echo 'nginx.sh: there is no nginx: make prerequisites installs it' >&2; exit 1; }
 place=$(mktemp -d)
 trap 'stop; rm -rf "$place"' EXIT
 trap 'exit 143' TERM INT HUP
