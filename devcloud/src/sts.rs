@@ -105,7 +105,8 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         "ext_expires_in": EXPIRES_IN,
         "access_token": token,
     });
-    if let Some("1" | "2") = form.get("client_info") {
+    // With 1 Entra tells about users, and an app is none: MSAL for Python relies on that to find its tokens again.
+    if let Some("2") = form.get("client_info") {
         answer["client_info"] = json!(client_info(client, tenant));
     }
     Ok(answer)
