@@ -1,5 +1,5 @@
 #!/bin/sh
-# test-python.sh: tests the Python package in devcloud, in the environment that python-env.sh makes.
+# test-python.sh: tests the Python package in devcloud and beside an nginx, in the environment that python-env.sh makes.
 #
 #   scripts/test-python.sh [arguments of unittest]
 set -eu
@@ -14,5 +14,5 @@ python=$(scripts/python-env.sh)
 
 export MTLSPOP_LIBRARY="$target/debug/libmtlspop.so" TSS2_LOG=all+none
 export PYTHONPATH="$PWD/bindings/python/src" PYTHONDONTWRITEBYTECODE=1
-exec "$target/debug/devcloud" run -- "$python" -X dev -m unittest discover \
+exec "$target/debug/devcloud" run -- tests/support/nginx.sh "$python" -X dev -m unittest discover \
     --start-directory bindings/python/tests "$@"

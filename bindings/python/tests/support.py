@@ -7,6 +7,7 @@ import sys
 import tempfile
 import unittest
 import urllib.request
+from unittest import mock
 
 from mtlspop import (
     Certificate,
@@ -61,6 +62,14 @@ def certificate():
     return Certificate.from_file(env("AZURE_CLIENT_CERTIFICATE_PATH"))
 
 
+def elsewhere():
+    """A certificate whose key does not leave its home."""
+    home = certificate()
+    return Certificate.with_signer(
+        home.chain_pem, lambda request: home.sign(request.algorithm, request.message)
+    )
+
+
 def client(credential=None, client_id=None, **settings):
     """Application A of devcloud, with its certificate unless another credential is given."""
     settings.setdefault("azure_region", "east us")
@@ -100,3 +109,10 @@ class Case(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         return os.path.realpath(directory.name)
+
+    def without_bundles(self):
+        """Hides the machine's own roots for requests, which do not know devcloud's."""
+        ours = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
+        patch = mock.patch.dict(os.environ, ours, clear=True)
+        patch.start()
+        self.addCleanup(patch.stop)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import mtlspop
 from mtlspop import PKCS12_LEGACY, Certificate
-from support import ME, SCOPES, Case, certificate, client, env, python, state
+from support import ME, SCOPES, Case, certificate, client, python, state
 
 
 def openssl(*arguments, data=None):

@@ -2,11 +2,22 @@
 
 import os
 import unittest
-from unittest import mock
 
 import mtlspop
-from mtlspop import Certificate
-from support import GRAPH, ME, SCOPES, Case, certificate, client, control, env, fault, identity, state
+from support import (
+    GRAPH,
+    ME,
+    SCOPES,
+    Case,
+    certificate,
+    client,
+    control,
+    elsewhere,
+    env,
+    fault,
+    identity,
+    state,
+)
 
 try:
     import azure.core.exceptions
@@ -29,14 +40,6 @@ def seen(operation="graph"):
     return [request for request in control("/requests") if request["operation"] == operation]
 
 
-def elsewhere():
-    """A certificate whose key does not leave its home."""
-    home = certificate()
-    return Certificate.with_signer(
-        home.chain_pem, lambda request: home.sign(request.algorithm, request.message)
-    )
-
-
 class Both:
     """What is asked of either client."""
 
@@ -49,11 +52,7 @@ class Both:
 
     def setUp(self):
         super().setUp()
-        # The machine's own roots for requests, which devcloud does not know of.
-        ours = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
-        patch = mock.patch.dict(os.environ, ours, clear=True)
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.without_bundles()
 
     def test_pop(self):
         """Is the API called over mTLS, with tokens of both kinds of app, over connections that are kept?"""

@@ -6,7 +6,7 @@ import unittest
 
 import mtlspop
 from mtlspop import _errors, _prototypes
-from support import GRAPH, SCOPES, Case, client, env, fault, identity, python
+from support import SCOPES, Case, client, env, fault, python
 
 
 class Errors(Case):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ._enums import ManagedIdentitySource, Strength
     from ._http import Headers, Response
     from ._settings import ClientSettings, Credential, IdentitySettings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import _callbacks
-from . import _prototypes as c
 from ._certificate import Certificate
 from ._library import flag, lib, milliseconds, number, octets, path, size, utf8, words
 

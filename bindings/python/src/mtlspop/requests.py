@@ -21,7 +21,7 @@ from ._errors import NetworkError, TimeoutError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any, Iterable, Optional, Union
+    from typing import Any, Iterable, Union
 
     from ._bound import Application, Tokens
 
