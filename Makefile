@@ -49,7 +49,7 @@ test: prerequisites ## what CI runs: format, lints, every test
 	cargo test --workspace --lib --bins --tests
 	@$(MAKE) --no-print-directory test-python
 
-test-python: ## test the Python package (PYTHON: which interpreter)
+test-python: prerequisites ## test the Python package (PYTHON: which interpreter)
 	scripts/test-python.sh
 
 wheel: ## build a wheel of the Python package, with the library inside, into target/wheels
@@ -59,7 +59,7 @@ test-cpp: prerequisites ## the tests of the C++ binding alone
 	cargo build --package mtlspop-tpm
 	cargo test --test cpp
 
-test-dotnet: ## test the .NET assembly under Mono
+test-dotnet: prerequisites ## test the .NET assembly under Mono
 	cargo test --test dotnet
 
 bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM
