@@ -1,8 +1,9 @@
-//! The .NET assembly under Mono, against devcloud: programs in C# as our users write them.
+//! The .NET assembly under Mono and, where it is here, .NET, against devcloud: programs in C# as our users write them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod how_to;
+mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,8 +15,9 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use devcloud::{Close, Cloud, Fault, Options, ReceivedRequest, Service};
+use runtimes::Runtime;
 use serde_json::{Value, json};
-use support::{compiler, hermetic, library_directory, report, root, run, succeed};
+use support::{compiler, library_directory, report, root, run, succeed};
 use tempfile::TempDir;
 
 #[path = "../../devcloud/tests/common/swtpm.rs"]
@@ -52,40 +54,23 @@ fn compile(target: &str, out: &Path, sources: &[PathBuf]) {
         command.arg(format!("-r:{}", out.with_file_name("mtlspop.dll").display()));
     }
     succeed(command.args(sources));
-}
-
-/// A program of that directory in the cloud's environment, with the cloud's certificates in PFX.
-fn mono(cloud: &Cloud, program: &Path) -> Command {
-    let home = cloud.state_dir().join("home");
-    fs::create_dir_all(&home).unwrap();
-    let files = cloud.files();
-    let mut command = hermetic("mono", 200);
-    command.arg("--debug").arg(program).envs(cloud.env()).env("HOME", &home);
-    command.env("LD_LIBRARY_PATH", library_directory()).env("TSS2_LOG", "all+none");
-    for (variable, pem) in [("SNI_PFX", files.sni()), ("FIC_PFX", files.fic_binding())] {
-        let pfx = pem.with_extension("pfx");
-        write_pfx(&pem, &pfx);
-        command.env(variable, pfx);
+    if target == "exe" {
+        runtimes::prepare(out);
     }
-    command
 }
 
-/// Certificates and key of a PEM file, in the only kind of PFX that Mono reads.
-fn write_pfx(pem: &Path, pfx: &Path) {
-    let export = ["pkcs12", "-export", "-legacy", "-passout", "pass:pfx", "-in"];
-    succeed(Command::new("openssl").args(export).arg(pem).arg("-out").arg(pfx));
-}
-
-/// Runs a test of bindings/dotnet/tests in a cloud; `check` looks at what that received.
+/// Runs a test of bindings/dotnet/tests on each runtime, in a cloud of its own; `check` looks at what that received.
 fn test(name: &str, check: impl Fn(&Cloud)) {
-    let cloud = Cloud::start(Options::default()).unwrap();
-    test_in(&cloud, name, &[]);
-    check(&cloud);
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        test_in(&cloud, runtime, name, &[]);
+        check(&cloud);
+    }
 }
 
 /// Runs a test in a cloud that has been prepared, with more in its environment.
-fn test_in(cloud: &Cloud, name: &str, environment: &[(&str, &str)]) {
-    let mut command = mono(cloud, &programs().join("tests.exe"));
+fn test_in(cloud: &Cloud, runtime: Runtime, name: &str, environment: &[(&str, &str)]) {
+    let mut command = runtime.command(cloud, &programs().join("tests.exe"));
     command.arg(name).envs(environment.iter().copied());
     succeed_printing(&mut command);
 }
@@ -132,23 +117,25 @@ fn crowd() {
 /// Does an exception have everything that the service said?
 #[test]
 fn fields_of_errors() {
-    let cloud = Cloud::start(Options::default()).unwrap();
-    let claims = r#"{"access_token":{}}"#;
-    let required = json!({
-        "error": "interaction_required", "error_description": "AADSTS50079: more", "suberror": "basic_action",
-        "claims": claims,
-    });
-    // The first request is judged as it is.
-    cloud.fault(Fault::set("token", json!({}))).unwrap();
-    cloud.fault(Fault { body: Some(required.to_string()), ..Fault::status("token", 400) }).unwrap();
-    cloud
-        .fault(Fault {
-            headers: [("retry-after".to_owned(), "7".to_owned())].into(),
-            ..Fault::status("token", 429)
-        })
-        .unwrap();
-    cloud.fault(Fault { close: Some(Close::BeforeResponse), times: 99, ..Fault::on("token") }).unwrap();
-    test_in(&cloud, "Fields", &[]);
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let claims = r#"{"access_token":{}}"#;
+        let required = json!({
+            "error": "interaction_required", "error_description": "AADSTS50079: more", "suberror": "basic_action",
+            "claims": claims,
+        });
+        // The first request is judged as it is.
+        cloud.fault(Fault::set("token", json!({}))).unwrap();
+        cloud.fault(Fault { body: Some(required.to_string()), ..Fault::status("token", 400) }).unwrap();
+        cloud
+            .fault(Fault {
+                headers: [("retry-after".to_owned(), "7".to_owned())].into(),
+                ..Fault::status("token", 429)
+            })
+            .unwrap();
+        cloud.fault(Fault { close: Some(Close::BeforeResponse), times: 99, ..Fault::on("token") }).unwrap();
+        test_in(&cloud, runtime, "Fields", &[]);
+    }
 }
 
 /// Is each mistake of a caller an exception in words?
@@ -160,11 +147,13 @@ fn mistakes() {
 /// Does a CancellationToken reach the library and the delegate, and end a call that waits for either?
 #[test]
 fn cancelled() {
-    let cloud = Cloud::start(Options::default()).unwrap();
-    cloud.fault(Fault { delay_ms: 60_000, times: 9, ..Fault::on("token") }).unwrap();
-    let begun = std::time::Instant::now();
-    test_in(&cloud, "Cancelled", &[]);
-    assert!(begun.elapsed().as_secs() < 50, "no call waited for the service");
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        cloud.fault(Fault { delay_ms: 60_000, times: 9, ..Fault::on("token") }).unwrap();
+        let begun = std::time::Instant::now();
+        test_in(&cloud, runtime, "Cancelled", &[]);
+        assert!(begun.elapsed().as_secs() < 50, "no call waited for the service");
+    }
 }
 
 /// Is what a delegate throws the inner exception of the call's, whether it throws at once or later?
@@ -173,10 +162,15 @@ fn thrown_by_delegates() {
     test("Thrown", |cloud| assert_eq!(cloud.counter("token"), 0));
 }
 
-/// Does a key that cannot be exported sign by the external signer?
+/// Does a key that cannot be exported sign by the external signer: for assertions, and under .NET for TLS, too?
 #[test]
 fn signer() {
-    test("Signer", |cloud| assert_eq!(cloud.counter("token"), 1));
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        test_in(&cloud, runtime, "Signer", &[]);
+        let bound = u64::from(runtime == Runtime::DotNet);
+        assert_eq!((cloud.counter("token"), cloud.counter("graph")), (1 + bound, bound));
+    }
 }
 
 /// Does the handler send what HttpClient was given, and nothing where the token is not the certificate's?
@@ -201,23 +195,27 @@ fn certificate_provider() {
 /// Is a key attested by a delegate where the request says so, and only there?
 #[test]
 fn attested() {
-    let cloud = Cloud::start(Options { require_attestation: true, ..Options::default() }).unwrap();
-    test_in(&cloud, "Attested", &[]);
-    assert_eq!(cloud.counter("attest"), 1);
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options { require_attestation: true, ..Options::default() }).unwrap();
+        test_in(&cloud, runtime, "Attested", &[]);
+        assert_eq!(cloud.counter("attest"), 1);
+    }
 }
 
 /// Is a token bound to a key in a TPM that vouches for it, and an API called with that key?
 #[test]
 fn tpm() {
-    let plugin = library_directory().join("libmtlspop_tpm.so");
-    assert!(plugin.exists(), "no {}: cargo test --package mtlspop-tpm --no-run", plugin.display());
-    let options = Options { require_tpm_attestation: true, ..Options::default() };
-    let (swtpm, cloud) = (Swtpm::start(), Cloud::start(options).unwrap());
-    test_in(&cloud, "Tpm", &[("TCTI", &swtpm.tcti())]);
-    assert_eq!((cloud.counter("attest_request"), cloud.counter("graph")), (1, 1));
+    for runtime in Runtime::all() {
+        let plugin = library_directory().join("libmtlspop_tpm.so");
+        assert!(plugin.exists(), "no {}: cargo test --package mtlspop-tpm --no-run", plugin.display());
+        let options = Options { require_tpm_attestation: true, ..Options::default() };
+        let (swtpm, cloud) = (Swtpm::start(), Cloud::start(options).unwrap());
+        test_in(&cloud, runtime, "Tpm", &[("TCTI", &swtpm.tcti())]);
+        assert_eq!((cloud.counter("attest_request"), cloud.counter("graph")), (1, 1));
+    }
 }
 
-/// Does memory stay as it is over 2,000 apps and tokens, made and disposed?
+/// Does memory stay as it is over 100,000 tokens and 1,000 apps, certificates and errors, made and disposed?
 #[test]
 fn cycles() {
     test("Cycles", |cloud| assert_eq!((cloud.counter("issuecredential"), cloud.counter("token")), (1, 1)));
@@ -238,71 +236,79 @@ fn rooted() {
 /// Is a library of another ABI refused with a sentence before anything is called?
 #[test]
 fn other_version() {
-    let cloud = Cloud::start(Options::default()).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    let source = "int mtlspop_abi_version(void) { return 1 << 16 | 9; }\n\
-                  const char *mtlspop_version(void) { return \"9.9.9\"; }\n";
-    fs::write(at("other.c"), source).unwrap();
-    let mut gcc = Command::new(compiler("c"));
-    gcc.args(["-shared", "-fPIC", "-o"]).arg(at("libmtlspop.so")).arg(at("other.c"));
-    succeed(&mut gcc);
-    test_in(&cloud, "OtherVersion", &[("LD_LIBRARY_PATH", directory.path().to_str().unwrap())]);
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let source = "int mtlspop_abi_version(void) { return 1 << 16 | 9; }\n\
+                      const char *mtlspop_version(void) { return \"9.9.9\"; }\n";
+        fs::write(at("other.c"), source).unwrap();
+        let mut gcc = Command::new(compiler("c"));
+        gcc.args(["-shared", "-fPIC", "-o"]).arg(at("libmtlspop.so")).arg(at("other.c"));
+        succeed(&mut gcc);
+        test_in(&cloud, runtime, "OtherVersion", &[("LD_LIBRARY_PATH", directory.path().to_str().unwrap())]);
+    }
 }
 
 /// Is the issuer of a certificate that comes alone sent where the user's store has it?
 #[test]
 fn issuer() {
-    let cloud = Cloud::start(Options::default()).unwrap();
-    let at = |name: &str| cloud.state_dir().join(name);
-    let chain = fs::read_to_string(cloud.files().sni_certificate()).unwrap();
-    let (leaf, intermediate) = chain.split_at(chain.rfind("-----BEGIN").unwrap());
-    fs::write(at("leaf.pem"), leaf.to_owned() + &fs::read_to_string(cloud.files().sni_key()).unwrap())
-        .unwrap();
-    fs::write(at("intermediate.pem"), intermediate).unwrap();
-    write_pfx(&at("leaf.pem"), &at("leaf.pfx"));
-    let (leaf, intermediate) = (at("leaf.pfx"), at("intermediate.pem"));
-    let environment =
-        [("LEAF_PFX", leaf.to_str().unwrap()), ("INTERMEDIATE", intermediate.to_str().unwrap())];
-    test_in(&cloud, "Issuer", &environment);
-    let certificates = |request: &ReceivedRequest| {
-        let assertion = request.form("client_assertion")?;
-        let header = URL_SAFE_NO_PAD.decode(assertion.split('.').next()?).unwrap();
-        serde_json::from_slice::<Value>(&header).unwrap()["x5c"].as_array().map(Vec::len)
-    };
-    let sent: Vec<_> = cloud.requests().iter().filter_map(certificates).collect();
-    assert_eq!(sent, [1, 2], "the certificate, then its issuer, too");
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let at = |name: &str| cloud.state_dir().join(name);
+        let chain = fs::read_to_string(cloud.files().sni_certificate()).unwrap();
+        let (leaf, intermediate) = chain.split_at(chain.rfind("-----BEGIN").unwrap());
+        fs::write(at("leaf.pem"), leaf.to_owned() + &fs::read_to_string(cloud.files().sni_key()).unwrap())
+            .unwrap();
+        fs::write(at("intermediate.pem"), intermediate).unwrap();
+        runtime.write_pfx(&at("leaf.pem"), &at("leaf.pfx"));
+        let (leaf, intermediate) = (at("leaf.pfx"), at("intermediate.pem"));
+        let environment =
+            [("LEAF_PFX", leaf.to_str().unwrap()), ("INTERMEDIATE", intermediate.to_str().unwrap())];
+        test_in(&cloud, runtime, "Issuer", &environment);
+        let certificates = |request: &ReceivedRequest| {
+            let assertion = request.form("client_assertion")?;
+            let header = URL_SAFE_NO_PAD.decode(assertion.split('.').next()?).unwrap();
+            serde_json::from_slice::<Value>(&header).unwrap()["x5c"].as_array().map(Vec::len)
+        };
+        let sent: Vec<_> = cloud.requests().iter().filter_map(certificates).collect();
+        assert_eq!(sent, [1, 2], "the certificate, then its issuer, too");
+    }
 }
 
 /// Does a key do that Mono's own PFX export writes wrong, as it does one in a hundred?
 #[test]
 fn short_integer() {
-    let cloud = Cloud::start(Options::default()).unwrap();
-    let at = |name: &str| cloud.state_dir().join(name);
-    let key = root().join("bindings/dotnet/tests/short-integer.pem");
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-new", "-subj", "/CN=short", "-days", "2", "-key"]).arg(&key);
-    let certificate = succeed(&mut openssl);
-    fs::write(at("short.pem"), certificate + &fs::read_to_string(key).unwrap()).unwrap();
-    write_pfx(&at("short.pem"), &at("short.pfx"));
-    test_in(&cloud, "ShortInteger", &[("SHORT_PFX", at("short.pfx").to_str().unwrap())]);
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let at = |name: &str| cloud.state_dir().join(name);
+        let key = root().join("bindings/dotnet/tests/short-integer.pem");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-new", "-subj", "/CN=short", "-days", "2", "-key"]).arg(&key);
+        let certificate = succeed(&mut openssl);
+        fs::write(at("short.pem"), certificate + &fs::read_to_string(key).unwrap()).unwrap();
+        runtime.write_pfx(&at("short.pem"), &at("short.pfx"));
+        test_in(&cloud, runtime, "ShortInteger", &[("SHORT_PFX", at("short.pfx").to_str().unwrap())]);
+    }
 }
 
 /// Does the sample of the README compile and run as it stands there?
 #[test]
 fn sample_of_the_readme() {
-    let readme = fs::read_to_string(root().join("bindings/dotnet/README.md")).unwrap();
-    let sample = readme.split("```csharp\n").nth(1).unwrap().split("```").next().unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    fs::write(at("Sample.cs"), sample).unwrap();
-    fs::copy(programs().join("mtlspop.dll"), at("mtlspop.dll")).unwrap();
-    // Ends at once, as tests/Program.cs does.
-    let main = "using System.Reflection; static class Exit { static void Main() { typeof(Program)
-        .GetMethod(\"Main\", BindingFlags.Static | BindingFlags.NonPublic).Invoke(null, null);
-        System.Environment.Exit(0); } }";
-    fs::write(at("Exit.cs"), main).unwrap();
-    compile("exe", &at("sample.exe"), &[at("Sample.cs"), at("Exit.cs"), "-main:Exit".into()]);
-    let cloud = Cloud::start(Options::default()).unwrap();
-    assert_eq!(succeed(&mut mono(&cloud, &at("sample.exe"))), "200\n");
+    for runtime in Runtime::all() {
+        let readme = fs::read_to_string(root().join("bindings/dotnet/README.md")).unwrap();
+        let sample = readme.split("```csharp\n").nth(1).unwrap().split("```").next().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("Sample.cs"), sample).unwrap();
+        fs::copy(programs().join("mtlspop.dll"), at("mtlspop.dll")).unwrap();
+        // Ends at once, as tests/Program.cs does.
+        let main = "using System.Reflection; static class Exit { static void Main() { typeof(Program)
+            .GetMethod(\"Main\", BindingFlags.Static | BindingFlags.NonPublic).Invoke(null, null);
+            System.Environment.Exit(0); } }";
+        fs::write(at("Exit.cs"), main).unwrap();
+        compile("exe", &at("sample.exe"), &[at("Sample.cs"), at("Exit.cs"), "-main:Exit".into()]);
+        let cloud = Cloud::start(Options::default()).unwrap();
+        assert_eq!(succeed(&mut runtime.command(&cloud, &at("sample.exe"))), "200\n");
+    }
 }

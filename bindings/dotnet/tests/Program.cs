@@ -11,6 +11,7 @@ internal static class Program
 {
     internal const string Resource = "https://graph.microsoft.com/";
     internal const string Api = "https://graph.microsoft.com/v1.0/me";
+    internal static readonly bool IsMono = Type.GetType("Mono.Runtime") != null;
     internal static readonly string[] Scopes = { "https://graph.microsoft.com/.default" };
 
     private static void Main(string[] arguments)
