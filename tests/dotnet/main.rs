@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use devcloud::{Close, Cloud, Fault, Options, ReceivedRequest, Service};
 use runtimes::Runtime;
 use serde_json::{Value, json};
-use support::{compiler, library_directory, report, root, run, succeed};
+use support::{beside_nginx, compiler, library_directory, report, root, run, succeed};
 use tempfile::TempDir;
 
 #[path = "../../devcloud/tests/common/swtpm.rs"]
@@ -184,6 +184,28 @@ fn handler() {
         assert_eq!(sent.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!((sent.method.as_str(), sent.body.as_str()), ("POST", "ü"));
     });
+}
+
+/// Does nginx see the certificate that a token is bound to: from .NET's own clients, and from our handler?
+#[test]
+fn nginx() {
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let mut command = runtime.command(&cloud, &programs().join("tests.exe"));
+        succeed_printing(&mut beside_nginx(command.arg("Nginx")));
+    }
+}
+
+/// Does a certificate with an EC key do under .NET?
+#[test]
+fn elliptic() {
+    for runtime in Runtime::all().into_iter().filter(|runtime| *runtime == Runtime::DotNet) {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let pfx = cloud.state_dir().join("ec.pfx");
+        runtime.write_pfx(&cloud.files().sni_ec(), &pfx);
+        test_in(&cloud, runtime, "Elliptic", &[("EC_PFX", pfx.to_str().unwrap())]);
+        assert_eq!(cloud.counter("graph"), 1);
+    }
 }
 
 /// Is a delegate asked for the certificate, once for each request that goes out?
