@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod how_to;
+mod package;
 mod runtimes;
 #[path = "../support/mod.rs"]
 mod support;
@@ -318,19 +319,26 @@ fn short_integer() {
 #[test]
 fn sample_of_the_readme() {
     for runtime in Runtime::all() {
-        let readme = fs::read_to_string(root().join("bindings/dotnet/README.md")).unwrap();
-        let sample = readme.split("```csharp\n").nth(1).unwrap().split("```").next().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        fs::write(at("Sample.cs"), sample).unwrap();
-        fs::copy(programs().join("mtlspop.dll"), at("mtlspop.dll")).unwrap();
-        // Ends at once, as tests/Program.cs does.
-        let main = "using System.Reflection; static class Exit { static void Main() { typeof(Program)
-            .GetMethod(\"Main\", BindingFlags.Static | BindingFlags.NonPublic).Invoke(null, null);
-            System.Environment.Exit(0); } }";
-        fs::write(at("Exit.cs"), main).unwrap();
-        compile("exe", &at("sample.exe"), &[at("Sample.cs"), at("Exit.cs"), "-main:Exit".into()]);
+        fs::copy(programs().join("mtlspop.dll"), directory.path().join("mtlspop.dll")).unwrap();
+        let sample = compile_sample(directory.path());
         let cloud = Cloud::start(Options::default()).unwrap();
-        assert_eq!(succeed(&mut runtime.command(&cloud, &at("sample.exe"))), "200\n");
+        assert_eq!(succeed(&mut runtime.command(&cloud, &sample)), "200\n");
     }
+}
+
+/// Compiles that sample in a directory that has the assembly.
+fn compile_sample(directory: &Path) -> PathBuf {
+    let readme = fs::read_to_string(root().join("bindings/dotnet/README.md")).unwrap();
+    let sample = readme.split("```csharp\n").nth(1).unwrap().split("```").next().unwrap();
+    fs::write(directory.join("Sample.cs"), sample).unwrap();
+    // Ends at once, as tests/Program.cs does.
+    let main = "using System.Reflection; static class Exit { static void Main() { typeof(Program)
+        .GetMethod(\"Main\", BindingFlags.Static | BindingFlags.NonPublic).Invoke(null, null);
+        System.Environment.Exit(0); } }";
+    fs::write(directory.join("Exit.cs"), main).unwrap();
+    let program = directory.join("sample.exe");
+    let sources = ["Sample.cs", "Exit.cs"].map(|name| directory.join(name));
+    compile("exe", &program, &[&sources[..], &["-main:Exit".into()]].concat());
+    program
 }
