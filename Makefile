@@ -59,7 +59,7 @@ test-cpp: prerequisites ## the tests of the C++ binding alone
 	cargo build --package mtlspop-tpm
 	cargo test --test cpp
 
-test-dotnet: prerequisites ## test the .NET assembly under Mono
+test-dotnet: prerequisites ## test the .NET assembly under Mono, and on .NET where it is
 	cargo test --test dotnet
 
 bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM

@@ -26,6 +26,14 @@ namespace Mtlspop
             return With(request => Native.mtlspop_token_request_set_mtls_proof_of_possession(request, 1));
         }
 
+        /// <summary>The same, with a floor for how well the key is kept.</summary>
+        public T WithMtlsProofOfPossession(PoPOptions options)
+        {
+            int strength = (int)(options ?? throw new ArgumentNullException(nameof(options))).MinStrength;
+            With(request => Native.mtlspop_token_request_set_min_strength(request, strength));
+            return WithMtlsProofOfPossession();
+        }
+
         /// <summary>Fetches a new token even where a cached one is still good.</summary>
         public T WithForceRefresh(bool forceRefresh)
         {
@@ -49,6 +57,39 @@ namespace Mtlspop
             return With(request => Native.mtlspop_token_request_set_correlation_id(request, id));
         }
 
+        /// <summary>Names a token that an API rejected, by its SHA-256 in hex: any other is served from the cache.</summary>
+        public T WithAccessTokenSha256ToRefresh(string hash)
+        {
+            byte[] sha256 = Interop.Utf8(hash);
+            return With(request =>
+                Native.mtlspop_token_request_set_access_token_hash_to_refresh(request, sha256));
+        }
+
+        /// <summary>Query parameters of the token request, and whether each keeps cached tokens apart.</summary>
+        public T WithExtraQueryParameters(
+            IDictionary<string, (string Value, bool IncludeInCacheKey)> extraQueryParameters)
+        {
+            foreach (var parameter in extraQueryParameters)
+            {
+                int inKey = parameter.Value.IncludeInCacheKey ? 1 : 0;
+                WithPair(parameter.Key, parameter.Value.Value, (request, name, value) =>
+                    Native.mtlspop_token_request_set_extra_query_parameter(request, name, value, inKey));
+            }
+            return (T)this;
+        }
+
+        /// <summary>Header fields of the token request.</summary>
+        public T WithExtraHttpHeaders(IDictionary<string, string> extraHttpHeaders)
+        {
+            return WithPairs(extraHttpHeaders, Native.mtlspop_token_request_set_extra_http_header);
+        }
+
+        /// <summary>Keeps cached tokens apart by a value of yours, which is not sent.</summary>
+        public T WithCachePartitionKey(string key, string value)
+        {
+            return WithPair(key, value, Native.mtlspop_token_request_set_cache_partition_key);
+        }
+
         /// <summary>Gives a token: from the cache where that has a good one, else from the service.</summary>
         public Task<AuthenticationResult> ExecuteAsync()
         {
@@ -66,6 +107,27 @@ namespace Mtlspop
         }
 
         internal abstract App App();
+
+        internal T WithPairs(IDictionary<string, string> pairs, Action<IntPtr, byte[], byte[]> set)
+        {
+            foreach (var pair in pairs)
+            {
+                WithPair(pair.Key, pair.Value, set);
+            }
+            return (T)this;
+        }
+
+        internal T WithText(string text, Action<IntPtr, byte[]> set)
+        {
+            byte[] bytes = Interop.Utf8(text);
+            return With(request => set(request, bytes));
+        }
+
+        private T WithPair(string name, string value, Action<IntPtr, byte[], byte[]> set)
+        {
+            (byte[] first, byte[] second) = (Interop.Utf8(name), Interop.Utf8(value));
+            return With(request => set(request, first, second));
+        }
 
         internal T With(Action<IntPtr> setting)
         {
@@ -97,6 +159,43 @@ namespace Mtlspop
         {
             byte[] tenant = Interop.Utf8(tenantId);
             return With(request => Native.mtlspop_token_request_set_tenant_id(request, tenant));
+        }
+
+        /// <summary>Asks another authority of the same kind and cloud.</summary>
+        public AcquireTokenForClientParameterBuilder WithAuthority(string authorityUri)
+        {
+            return WithText(authorityUri, Native.mtlspop_token_request_set_authority);
+        }
+
+        /// <summary>The workload below this app that the token is for.</summary>
+        public AcquireTokenForClientParameterBuilder WithFmiPath(string pathSuffix)
+        {
+            return WithText(pathSuffix, Native.mtlspop_token_request_set_fmi_path);
+        }
+
+        /// <summary>The workload that the assertion's delegate is told of.</summary>
+        public AcquireTokenForClientParameterBuilder WithFmiPathForClientAssertion(string fmiPath)
+        {
+            return WithText(fmiPath, Native.mtlspop_token_request_set_client_assertion_fmi_path);
+        }
+
+        /// <summary>Claims (JSON) that the client itself wants; they do not bypass the cache.</summary>
+        public AcquireTokenForClientParameterBuilder WithClaimsFromClient(string claimsJson)
+        {
+            return WithText(claimsJson, Native.mtlspop_token_request_set_claims_from_client);
+        }
+
+        /// <summary>Claims (JSON) for the assertion that the certificate signs.</summary>
+        public AcquireTokenForClientParameterBuilder WithExtraClientAssertionClaims(string claimsJson)
+        {
+            return WithText(claimsJson, Native.mtlspop_token_request_set_extra_client_assertion_claims);
+        }
+
+        /// <summary>Parameters of the token request's body.</summary>
+        public AcquireTokenForClientParameterBuilder WithExtraBodyParameters(
+            IDictionary<string, string> extraBodyParameters)
+        {
+            return WithPairs(extraBodyParameters, Native.mtlspop_token_request_set_extra_body_parameter);
         }
 
         internal override App App()

@@ -69,6 +69,24 @@ namespace Mtlspop
             });
         }
 
+        internal Task<ManagedIdentityCapabilities> CapabilitiesAsync(CancellationToken token)
+        {
+            return Call.RunAsync(_hasCallbacks, token, cancel =>
+            {
+                using (var app = _handle.Use())
+                {
+                    int status = Native.mtlspop_app_managed_identity_capabilities(
+                        app.Pointer, 0, cancel, out IntPtr found, out IntPtr error);
+                    Call.Check(status, error);
+                    using (var handle = new CapabilitiesHandle(found))
+                    using (var capabilities = handle.Use())
+                    {
+                        return new ManagedIdentityCapabilities(capabilities.Pointer);
+                    }
+                }
+            });
+        }
+
         /// <summary>
         /// The certificate of the last bound token: kept, for the next one mostly has the same.
         /// </summary>

@@ -39,6 +39,38 @@ namespace Mtlspop
             return With(options => Native.mtlspop_app_options_set_client_capabilities(options, capabilities));
         }
 
+        /// <summary>Query parameters of each token request, and whether each keeps cached tokens apart.</summary>
+        public T WithExtraQueryParameters(
+            IDictionary<string, (string Value, bool IncludeInCacheKey)> extraQueryParameters)
+        {
+            Required(extraQueryParameters, nameof(extraQueryParameters));
+            foreach (var parameter in extraQueryParameters)
+            {
+                byte[] name = Interop.Utf8(parameter.Key);
+                byte[] value = Interop.Utf8(parameter.Value.Value);
+                int inKey = parameter.Value.IncludeInCacheKey ? 1 : 0;
+                With(options =>
+                    Native.mtlspop_app_options_set_extra_query_parameter(options, name, value, inKey));
+            }
+            return (T)this;
+        }
+
+        /// <summary>"http://host:port", or "none"; without it the environment's HTTPS_PROXY counts.</summary>
+        public T WithProxy(string proxy)
+        {
+            Required(proxy, nameof(proxy));
+            byte[] text = Interop.Utf8(proxy);
+            return With(options => Native.mtlspop_app_options_set_proxy(options, text));
+        }
+
+        /// <summary>A PEM file with the roots to trust, instead of the system's.</summary>
+        public T WithTrustedRootsFile(string path)
+        {
+            Required(path, nameof(path));
+            byte[] text = Interop.Utf8(path);
+            return With(options => Native.mtlspop_app_options_set_trusted_roots_file(options, text));
+        }
+
         internal T With(Action<IntPtr> setting)
         {
             _settings.Add(setting);

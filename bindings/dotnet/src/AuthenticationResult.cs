@@ -62,6 +62,18 @@ namespace Mtlspop
         /// </summary>
         public X509Certificate2 BindingCertificate => _certificate.Value;
 
+        /// <summary>
+        /// What else the service said, by the name that it gave it: MSAL's AdditionalResponseParameters. JSON
+        /// where it is no text, null where it did not say it.
+        /// </summary>
+        public string AdditionalResponseParameter(string name)
+        {
+            using (var token = Handle.Use())
+            {
+                return Interop.Text(Native.mtlspop_token_response_parameter(token.Pointer, Interop.Utf8(name)));
+            }
+        }
+
         /// <summary>The value of the Authorization header. A secret.</summary>
         public string CreateAuthorizationHeader()
         {

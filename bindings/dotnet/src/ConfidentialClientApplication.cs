@@ -41,6 +41,13 @@ namespace Mtlspop
             return With(options => Native.mtlspop_app_options_set_authority(options, authority));
         }
 
+        /// <summary>Who issues tokens, of another kind: an OpenID provider, whose token endpoint is discovered.</summary>
+        public ConfidentialClientApplicationBuilder WithOidcAuthority(string authorityUri)
+        {
+            byte[] authority = Text(authorityUri, nameof(authorityUri));
+            return With(options => Native.mtlspop_app_options_set_oidc_authority(options, authority));
+        }
+
         /// <summary>The Azure region whose token service is asked; this host's where none is named.</summary>
         public ConfidentialClientApplicationBuilder WithAzureRegion(
             string azureRegion = ConfidentialClientApplication.AttemptRegionDiscovery)
@@ -139,6 +146,16 @@ namespace Mtlspop
                 {
                     Assertion = await clientAssertionAsyncDelegate(request).ConfigureAwait(false),
                 });
+        }
+
+        /// <summary>
+        /// A federated token in a file, as Kubernetes' workload identity has it; null: the one that
+        /// AZURE_FEDERATED_TOKEN_FILE names. Bearer only. Read for each network request.
+        /// </summary>
+        public ConfidentialClientApplicationBuilder WithFederatedTokenFile(string path = null)
+        {
+            byte[] file = Interop.Utf8(path);
+            return With(options => Native.mtlspop_app_options_set_federated_token_file(options, file));
         }
 
         /// <summary>Makes the app; sends nothing.</summary>

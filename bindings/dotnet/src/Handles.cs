@@ -84,6 +84,17 @@ namespace Mtlspop
         }
     }
 
+    internal sealed class CapabilitiesHandle : NativeHandle
+    {
+        internal CapabilitiesHandle(IntPtr handle) : base(handle) { }
+
+        protected override bool ReleaseHandle()
+        {
+            Native.mtlspop_capabilities_free(handle);
+            return true;
+        }
+    }
+
     internal sealed class CertificateHandle : NativeHandle
     {
         internal CertificateHandle(IntPtr handle) : base(handle) { }

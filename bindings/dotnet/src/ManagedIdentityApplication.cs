@@ -1,6 +1,7 @@
 // Managed identities: what this host's metadata service, or another service beside the program, vouches for.
 
 using System;
+using System.Threading;
 using System.Threading.Tasks;
 
 namespace Mtlspop
@@ -12,6 +13,10 @@ namespace Mtlspop
     {
         /// <summary>Asks for a token for a resource: "https://graph.microsoft.com/".</summary>
         AcquireTokenForManagedIdentityParameterBuilder AcquireTokenForManagedIdentity(string resource);
+
+        /// <summary>What this host can do, found out without acquiring anything.</summary>
+        Task<ManagedIdentityCapabilities> GetManagedIdentityCapabilitiesAsync(
+            CancellationToken cancellationToken = default);
     }
 
     /// <summary>Settings of a managed identity.</summary>
@@ -52,6 +57,27 @@ namespace Mtlspop
             _attestation = attestation;
             HasCallbacks = true;
             return this;
+        }
+
+        /// <summary>
+        /// Keeps binding certificates and their keys in a directory (an absolute path), encrypted under a secret,
+        /// for the next start and for other processes.
+        /// </summary>
+        public ManagedIdentityApplicationBuilder WithBindingStore(string directory, byte[] secret)
+        {
+            Required(directory, nameof(directory));
+            Required(secret, nameof(secret));
+            byte[] path = Interop.Utf8(directory);
+            return With(options => Native.mtlspop_app_options_set_binding_store(
+                options, path, secret, Interop.Length(secret)));
+        }
+
+        /// <summary>The same without encryption: whoever reads this user's files reads the keys.</summary>
+        public ManagedIdentityApplicationBuilder WithUnencryptedBindingStore(string directory)
+        {
+            Required(directory, nameof(directory));
+            byte[] path = Interop.Utf8(directory);
+            return With(options => Native.mtlspop_app_options_set_unencrypted_binding_store(options, path));
         }
 
         /// <summary>Makes the app; sends nothing.</summary>
@@ -103,6 +129,13 @@ namespace Mtlspop
                 throw new ArgumentNullException(nameof(resource));
             }
             return new AcquireTokenForManagedIdentityParameterBuilder(this, resource);
+        }
+
+        public Task<ManagedIdentityCapabilities> GetManagedIdentityCapabilitiesAsync(
+            CancellationToken cancellationToken = default)
+        {
+            App app = _attested == null ? Plain : Attested();
+            return app.CapabilitiesAsync(cancellationToken);
         }
 
         internal App Attested()

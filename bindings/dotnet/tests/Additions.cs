@@ -1,0 +1,130 @@
+// What apps and requests can be told besides, and what is told about a host and by the service.
+
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Text;
+using System.Threading.Tasks;
+using Mtlspop;
+using static Program;
+
+internal static class Additions
+{
+    private static async Task Parameters()
+    {
+        var query = new Dictionary<string, (string, bool)> { ["of_app"] = ("1", false), ["slice"] = ("a b", true) };
+        using (var app = Client()
+            .WithCertificate(Certificate("SNI_PFX"), sendX5C: true)
+            .WithExtraQueryParameters(query)
+            .Build())
+        using (var result = await app.AcquireTokenForClient(Scopes)
+            .WithExtraQueryParameters(new Dictionary<string, (string, bool)> { ["dc"] = ("x", false) })
+            .WithExtraHttpHeaders(new Dictionary<string, string> { ["x-demo"] = "header" })
+            .WithExtraBodyParameters(new Dictionary<string, string> { ["demo"] = "body" })
+            .WithExtraClientAssertionClaims("{\"demo\":2}")
+            .WithClaimsFromClient("{\"demo\":1}")
+            .WithFmiPath("some/workload")
+            .WithCachePartitionKey("tenant", "contoso")
+            .ExecuteAsync())
+        {
+            True(result.AdditionalResponseParameter("xms_devcloud") != null, "client_info is told");
+            Equal(null, result.AdditionalResponseParameter("nothing"), "what was not said");
+        }
+    }
+
+    private static async Task Oidc()
+    {
+        using (var app = ConfidentialClientApplicationBuilder.Create(Env("AZURE_CLIENT_ID"))
+            .WithOidcAuthority("https://idp.devcloud.test")
+            .WithClientSecret(Env("AZURE_CLIENT_SECRET"))
+            .Build())
+        using (var result = await app.AcquireTokenForClient(Scopes).ExecuteAsync())
+        {
+            Equal("https://idp.devcloud.test/oauth2/token", result.AuthenticationResultMetadata.TokenEndpoint,
+                "token endpoint");
+        }
+    }
+
+    private static async Task TokenFile()
+    {
+        foreach (string path in new[] { null, Env("AZURE_FEDERATED_TOKEN_FILE") })
+        {
+            using (var app = Client("FIC_CLIENT_ID").WithFederatedTokenFile(path).Build())
+            {
+                Equal("Bearer", (await app.AcquireTokenForClient(Scopes).ExecuteAsync()).TokenType, "token type");
+            }
+        }
+    }
+
+    /// <summary>The roots and the proxy are the app's own: those of the environment are wrong here.</summary>
+    private static async Task OwnNetwork()
+    {
+        using (var app = Client()
+            .WithClientSecret(Env("AZURE_CLIENT_SECRET"))
+            .WithProxy(Env("PROXY"))
+            .WithTrustedRootsFile(Env("ROOTS"))
+            .Build())
+        {
+            Equal("Bearer", (await app.AcquireTokenForClient(Scopes).ExecuteAsync()).TokenType, "token type");
+        }
+    }
+
+    private static async Task Capabilities()
+    {
+        using (var app = Identity())
+        {
+            ManagedIdentityCapabilities found = await app.GetManagedIdentityCapabilitiesAsync();
+            Equal(ManagedIdentitySource.Imds, found.Source, "source");
+            Equal(MtlsBindingStrength.Software, found.MaxSupportedBindingStrength, "strength");
+            True(found.IsMtlsPopSupportedByHost, "mtls_pop");
+            True(found.DetectionReason.Contains("IMDSv2") && found.ErrorReason == null, found.DetectionReason);
+
+            var hardware = new PoPOptions { MinStrength = MtlsBindingStrength.Hardware };
+            var error = await Throws<MsalException>(() => app.AcquireTokenForManagedIdentity(Resource)
+                .WithMtlsProofOfPossession(hardware).ExecuteAsync());
+            Equal("min_strength_not_met", error.ErrorCode, "error code");
+            var software = new PoPOptions { MinStrength = MtlsBindingStrength.Software };
+            var result = await app.AcquireTokenForManagedIdentity(Resource)
+                .WithMtlsProofOfPossession(software).ExecuteAsync();
+            Equal("mtls_pop", result.TokenType, "token type");
+        }
+    }
+
+    /// <summary>Run twice: the second process has the certificate of the first.</summary>
+    private static async Task Stored()
+    {
+        string directory = Env("STORE");
+        using (var app = ManagedIdentityApplicationBuilder.Create(ManagedIdentityId.SystemAssigned)
+            .WithBindingStore(directory, Encoding.UTF8.GetBytes("a secret of the test"))
+            .Build())
+        using (var result = await app
+            .AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession().ExecuteAsync())
+        {
+            True(Directory.GetFiles(directory).Length > 0, "something is stored");
+            foreach (string file in Directory.GetFiles(directory))
+            {
+                True(!File.ReadAllText(file).Contains("PRIVATE KEY-----"), "and no key in the clear");
+            }
+        }
+    }
+
+    /// <summary>A token that an API rejected is not served again; others are.</summary>
+    private static async Task Rejected()
+    {
+        using (var app = SniClient())
+        {
+            var first = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            string hash;
+            using (var sha = System.Security.Cryptography.SHA256.Create())
+            {
+                byte[] digest = sha.ComputeHash(Encoding.UTF8.GetBytes(first.AccessToken));
+                hash = BitConverter.ToString(digest).Replace("-", "").ToLowerInvariant();
+            }
+            foreach (TokenSource source in new[] { TokenSource.IdentityProvider, TokenSource.Cache })
+            {
+                var next = await app.AcquireTokenForClient(Scopes).WithAccessTokenSha256ToRefresh(hash).ExecuteAsync();
+                Equal(source, next.AuthenticationResultMetadata.TokenSource, "source");
+            }
+        }
+    }
+}
