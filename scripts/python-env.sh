@@ -1,7 +1,7 @@
 #!/bin/sh
 # python-env.sh: makes the environment for tests and wheels of the Python package, and prints its interpreter.
 #
-# PYTHON is what it is made with, python3 unless given: 3.10 to 3.14. It needs a way to pypi.org, or to a mirror that
+# PYTHON is what it is made with, python3 unless given: 3.11 to 3.14. It needs a way to pypi.org, or to a mirror that
 # PIP_INDEX_URL names. The package itself works with 3.9, too; requests no longer does.
 set -eu
 

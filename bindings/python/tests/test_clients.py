@@ -12,6 +12,7 @@ from support import (
     certificate,
     client,
     control,
+    counter,
     elsewhere,
     env,
     fault,
@@ -23,6 +24,10 @@ try:
     import azure.core.exceptions
     import httpx
     import requests
+    from azure.core import PipelineClient
+    from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+    from azure.core.pipeline.transport import RequestsTransport
+    from azure.core.rest import HttpRequest
 
     import mtlspop.azure
     import mtlspop.httpx
@@ -203,6 +208,15 @@ class Azure(Case):
             self.assertEqual((token.token, token.expires_on), (info.token, info.expires_on))
             self.assertEqual(info.token_type, "Bearer")
             self.assertIsInstance(info.expires_on, int)
+
+    def test_pipeline(self):
+        """Does azure-core's own pipeline call an API with it, as it does with credentials of azure-identity?"""
+        policy = BearerTokenCredentialPolicy(mtlspop.azure.Credential(client()), *SCOPES)
+        transport = RequestsTransport(connection_verify=env("SSL_CERT_FILE"))
+        with PipelineClient("https://graph.microsoft.com", policies=[policy], transport=transport) as graph:
+            for _ in range(2):
+                self.assertEqual(graph.send_request(HttpRequest("GET", ME)).status_code, 200)
+        self.assertEqual((counter("token"), counter("graph")), (1, 2))
 
     def test_options(self):
         """Do tenant and claims reach the token service?"""

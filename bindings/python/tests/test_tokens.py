@@ -144,6 +144,25 @@ class Client(Case):
         replaced = app.acquire_token_for_client(SCOPES, access_token_sha256_to_refresh=digest)
         self.assertNotEqual(replaced.access_token, forced.access_token)
 
+    def test_claims_challenge(self):
+        """Is a 401 that asks for claims read for the caller, and answered where send is told to?"""
+        challenged = "https://graph.microsoft.com/claims-challenge"
+        app = client()
+        for pop in (False, True):
+            result = app.acquire_token_for_client(SCOPES, mtls_proof_of_possession=pop)
+            response = app.send(result, "GET", challenged)
+            self.assertEqual(response.status, 401)
+            asked = json.loads(response.claims)
+            self.assertEqual(asked["access_token"]["acrs"], {"essential": True, "value": "c1"})
+            met = app.acquire_token_for_client(
+                SCOPES, claims_challenge=response.claims, mtls_proof_of_possession=pop
+            )
+            self.assertEqual(app.send(met, "GET", challenged).status, 200)
+            before = counter("token")
+            response = app.send(result, "GET", challenged, answer_claims_challenge=True)
+            self.assertEqual((response.status, response.claims), (200, None))
+            self.assertEqual(counter("token"), before + 1)
+
     def test_options(self):
         """Does each option of a request reach the token service?"""
         client().acquire_token_for_client(
