@@ -1,8 +1,10 @@
 """Are tokens acquired, with every kind of credential, and is everything told about them?"""
 
 import base64
+import copy
 import hashlib
 import json
+import pickle
 import unittest
 from datetime import datetime, timedelta, timezone
 
@@ -229,6 +231,17 @@ class Client(Case):
         self.assertTrue(result.access_token)
         self.assertRaises(mtlspop.InvalidHandleError, app.acquire_token_for_client, SCOPES)
         self.assertRaises(mtlspop.InvalidHandleError, app.send, result, "GET", ME)
+
+    def test_no_copies(self):
+        """Does nothing that is freed once get into a pickle or a deep copy, and is a shallow copy as good?"""
+        app = client()
+        result = app.acquire_token_for_client(SCOPES, mtls_proof_of_possession=True)
+        for thing in (app, result, result.binding_certificate, TokenCache(), mtlspop.Cancel()):
+            self.assertRaises(TypeError, copy.deepcopy, thing)
+            self.assertRaises(TypeError, pickle.dumps, thing)
+        again = copy.copy(result)
+        del result
+        self.assertEqual(app.send(again, "GET", ME).status, 200)
 
     def test_no_secret_in_repr(self):
         """Does a token that is printed by mistake keep its secret?"""

@@ -61,13 +61,17 @@ lib: Any = _Library(_load())
 
 
 def _own(kind: type, free: Callable[[Any], None]) -> None:
-    """Frees a handle with its Python object. So a call that is under way keeps what it uses."""
+    """Frees a handle with its Python object, which has no copies. So a call that is under way keeps what it uses."""
 
     def __del__(self: Any) -> None:
         if self:
             free(self)
 
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        raise TypeError(f"{kind.__name__} lives in the library: it cannot be pickled, nor copied with all that it holds")
+
     kind.__del__ = __del__  # type: ignore[attr-defined]
+    kind.__reduce_ex__ = __reduce_ex__  # type: ignore[method-assign,assignment]
 
 
 _types: Any
