@@ -32,6 +32,14 @@ namespace Mtlspop
                 Callbacks.Destroy));
         }
 
+        /// <summary>Who is told of each call's measurements. It must not use the app.</summary>
+        public T WithMetrics(Action<Metric> metrics)
+        {
+            Required(metrics, nameof(metrics));
+            return With(options => Native.mtlspop_app_options_set_metrics(
+                options, Callbacks.Metrics, Callbacks.Root(metrics), Callbacks.Destroy));
+        }
+
         /// <summary>What the app can handle: "cp1" for the claims challenges of APIs.</summary>
         public T WithClientCapabilities(IEnumerable<string> clientCapabilities)
         {

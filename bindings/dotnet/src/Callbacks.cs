@@ -14,7 +14,9 @@ namespace Mtlspop
         internal static readonly Native.AssertionCallback Assertion = OnAssertion;
         internal static readonly Native.AttestationCallback Attestation = OnAttestation;
         internal static readonly Native.SignCallback Sign = OnSign;
+        internal static readonly Native.StoreCallback Store = OnStore;
         internal static readonly Native.LogCallback Log = OnLog;
+        internal static readonly Native.MetricsCallback Metrics = OnMetric;
 
         /// <summary>The userdata for a target, which lives until Destroy.</summary>
         internal static IntPtr Root(object target)
@@ -94,6 +96,35 @@ namespace Mtlspop
             });
         }
 
+        /// <summary>Unlike the others it fails no call, so that there is nothing to keep for one.</summary>
+        private static int OnStore(IntPtr userdata, IntPtr operation)
+        {
+            try
+            {
+                var target = Target<ITokenCacheStore>(userdata);
+                string key = Interop.Text(Native.mtlspop_store_op_partition_key(operation));
+                if (Native.mtlspop_store_op_kind(operation) == Native.STORE_LOAD)
+                {
+                    byte[] found = Wait(target.LoadAsync(key, Call.CurrentToken));
+                    if (found != null)
+                    {
+                        Native.mtlspop_store_op_set_data(operation, found, Interop.Length(found));
+                    }
+                    return 0;
+                }
+                IntPtr data = Native.mtlspop_store_op_data(operation, out UIntPtr length);
+                DateTimeOffset expiry = Interop.Time(Native.mtlspop_store_op_expires_on(operation));
+                byte[] bytes = Interop.Bytes(data, length);
+                target.SaveAsync(key, bytes, expiry, Call.CurrentToken)?.GetAwaiter().GetResult();
+                return 0;
+            }
+            catch (Exception exception)
+            {
+                Native.mtlspop_store_op_set_error(operation, Line(exception));
+                return 1;
+            }
+        }
+
         private static void OnLog(IntPtr userdata, int level, IntPtr target, IntPtr message)
         {
             try
@@ -107,6 +138,18 @@ namespace Mtlspop
             }
         }
 
+        private static void OnMetric(IntPtr userdata, IntPtr metric)
+        {
+            try
+            {
+                Target<Action<Metric>>(userdata)(new Metric(metric));
+            }
+            catch (Exception)
+            {
+                // As above.
+            }
+        }
+
         private static int Answer(IntPtr operation, Action<IntPtr, byte[]> setError, Action body)
         {
             try
@@ -117,11 +160,15 @@ namespace Mtlspop
             catch (Exception exception)
             {
                 Call.Keep(exception);
-                string text = $"{exception.GetType().Name}: {exception.Message}";
-                string line = text.Replace('\0', ' ').Replace('\r', ' ').Replace('\n', ' ');
-                setError(operation, Interop.Utf8(line));
+                setError(operation, Line(exception));
                 return 1;
             }
+        }
+
+        private static byte[] Line(Exception exception)
+        {
+            string text = $"{exception.GetType().Name}: {exception.Message}";
+            return Interop.Utf8(text.Replace('\0', ' ').Replace('\r', ' ').Replace('\n', ' '));
         }
 
         private static T Wait<T>(Task<T> task)

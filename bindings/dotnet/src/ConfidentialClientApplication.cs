@@ -158,6 +158,14 @@ namespace Mtlspop
             return With(options => Native.mtlspop_app_options_set_federated_token_file(options, file));
         }
 
+        /// <summary>Keeps its tokens in a cache that other apps, and by its store other processes, have, too.</summary>
+        public ConfidentialClientApplicationBuilder WithTokenCache(TokenCache tokenCache)
+        {
+            Required(tokenCache, nameof(tokenCache));
+            HasCallbacks |= tokenCache.HasStore;
+            return With(tokenCache.Apply);
+        }
+
         /// <summary>Makes the app; sends nothing.</summary>
         public IConfidentialClientApplication Build()
         {

@@ -128,6 +128,17 @@ namespace Mtlspop
         }
     }
 
+    internal sealed class TokenCacheHandle : NativeHandle
+    {
+        internal TokenCacheHandle(IntPtr handle) : base(handle) { }
+
+        protected override bool ReleaseHandle()
+        {
+            Native.mtlspop_token_cache_free(handle);
+            return true;
+        }
+    }
+
     internal sealed class TokenHandle : NativeHandle
     {
         internal TokenHandle(IntPtr handle) : base(handle) { }

@@ -4,6 +4,7 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Text;
+using System.Threading;
 using System.Threading.Tasks;
 using Mtlspop;
 using static Program;
@@ -106,6 +107,86 @@ internal static class Additions
                 True(!File.ReadAllText(file).Contains("PRIVATE KEY-----"), "and no key in the clear");
             }
         }
+    }
+
+    /// <summary>Two caches with one store are two processes.</summary>
+    private static async Task TokenStore()
+    {
+        var store = new MemoryStore();
+        string first = null;
+        foreach (CacheLevel level in new[] { CacheLevel.None, CacheLevel.L2Cache })
+        {
+            using (var cache = new TokenCache(store, maxEntries: 10))
+            using (var app = Sharing(cache).Build())
+            {
+                var result = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+                Equal(level, result.AuthenticationResultMetadata.CacheLevel, "cache level");
+                Equal(first ?? result.AccessToken, result.AccessToken, "token");
+                first = result.AccessToken;
+                Equal(1L, cache.Entries, "entries");
+                Equal(1L, cache.Hits + cache.Misses, "calls");
+                True(cache.Bytes > 0 && cache.Evictions == 0, "bytes");
+            }
+        }
+        Equal(1, store.Saved.Count, "partitions");
+
+        store.Fails = true;
+        var lines = new List<string>();
+        using (var cache = new TokenCache(store))
+        using (var app = Sharing(cache).WithLogging((level, line, pii) => lines.Add(line)).Build())
+        {
+            Equal("Bearer", (await app.AcquireTokenForClient(Scopes).ExecuteAsync()).TokenType, "without a store");
+        }
+        True(lines.Exists(line => line.Contains("a store that fails")), string.Join("\n", lines));
+    }
+
+    private static ConfidentialClientApplicationBuilder Sharing(TokenCache cache)
+    {
+        return Client().WithClientSecret(Env("AZURE_CLIENT_SECRET")).WithTokenCache(cache);
+    }
+
+    private sealed class MemoryStore : ITokenCacheStore
+    {
+        internal readonly Dictionary<string, byte[]> Saved = new Dictionary<string, byte[]>();
+
+        internal bool Fails { private get; set; }
+
+        public async Task<byte[]> LoadAsync(string suggestedCacheKey, CancellationToken cancellationToken)
+        {
+            await Task.Yield();
+            if (Fails)
+            {
+                throw new Exception("a store that fails");
+            }
+            return Saved.TryGetValue(suggestedCacheKey, out byte[] found) ? found : null;
+        }
+
+        public Task SaveAsync(
+            string suggestedCacheKey, byte[] data, DateTimeOffset suggestedCacheExpiry, CancellationToken cancellationToken)
+        {
+            True(suggestedCacheExpiry > DateTimeOffset.UtcNow, "expiry");
+            Saved[suggestedCacheKey] = data;
+            return Task.CompletedTask;
+        }
+    }
+
+    private static async Task Metrics()
+    {
+        var metrics = new List<Metric>();
+        using (var app = Client()
+            .WithClientSecret(Env("AZURE_CLIENT_SECRET"))
+            .WithMetrics(metric =>
+            {
+                metrics.Add(metric);
+                throw new Exception("metrics that fail");
+            })
+            .Build())
+        {
+            await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+        }
+        True(metrics.Exists(metric => metric.Kind == MetricKind.Counter && metric.Value == 1), "a counter");
+        True(metrics.Exists(metric => metric.Kind == MetricKind.Histogram && metric.Unit == "ms"), "a histogram");
+        True(metrics.TrueForAll(metric => metric.Name.StartsWith("Msal") && metric.Tags.Count > 0), "names and tags");
     }
 
     /// <summary>A token that an API rejected is not served again; others are.</summary>
