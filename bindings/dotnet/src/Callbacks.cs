@@ -165,9 +165,11 @@ namespace Mtlspop
             }
         }
 
+        /// <summary>Goes into messages and logs: an exception of somebody else's may have a secret in its text.</summary>
         private static byte[] Line(Exception exception)
         {
-            string text = $"{exception.GetType().Name}: {exception.Message}";
+            string name = exception.GetType().Name;
+            string text = exception is MsalException ? $"{name}: {exception.Message}" : $"the delegate threw {name}";
             return Interop.Utf8(text.Replace('\0', ' ').Replace('\r', ' ').Replace('\n', ' '));
         }
 
