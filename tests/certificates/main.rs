@@ -1,0 +1,9 @@
+//! Certificates that OpenSSL wrote are read, and OpenSSL reads what is exported.
+
+#![allow(clippy::unwrap_used)]
+
+mod export;
+mod pem;
+mod pkcs12;
+mod signer;
+mod workshop;
