@@ -9,6 +9,7 @@ mod document;
 mod never;
 #[cfg(test)]
 mod raised;
+pub(crate) mod text;
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,6 +87,12 @@ struct Inner {
     transport: Option<TransportFailure>,
 }
 
+/// Of a message with all that stands around it, in characters: who forgets that a server's text in it may be
+/// long (`text::said`) gets it cut here.
+const LONGEST_MESSAGE: usize = 4000;
+/// Of codes and ids, which servers send too.
+const LONGEST_NAME: usize = 200;
+
 /// The crate's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -94,8 +101,8 @@ impl Error {
     pub fn new(kind: ErrorKind, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
-            code: one_line(code.into()),
-            message: one_line(message.into()),
+            code: text::cut(&code.into(), LONGEST_NAME),
+            message: text::cut(&message.into(), LONGEST_MESSAGE),
             http_status: None,
             aadsts: Vec::new(),
             sub_error: None,
@@ -180,7 +187,7 @@ impl Error {
     }
 
     pub(crate) fn with_sub_error(self, sub_error: Option<String>) -> Self {
-        self.change(|e| e.sub_error = sub_error)
+        self.change(|e| e.sub_error = sub_error.map(|name| text::cut(&name, LONGEST_NAME)))
     }
 
     /// Sets the correlation id, unless the server already told one.
@@ -188,7 +195,7 @@ impl Error {
         if self.0.correlation_id.is_some() {
             return self;
         }
-        self.change(|e| e.correlation_id = Some(id.to_owned()))
+        self.change(|e| e.correlation_id = Some(text::cut(id, LONGEST_NAME)))
     }
 
     pub(crate) fn with_claims(self, claims: Option<String>) -> Self {
@@ -214,7 +221,7 @@ impl Error {
 
     /// Puts what was being done in front of the message.
     pub(crate) fn context(self, what: &str) -> Self {
-        self.change(|e| e.message = format!("{what}: {}", e.message))
+        self.change(|e| e.message = text::cut(&format!("{what}: {}", e.message), LONGEST_MESSAGE))
     }
 
     /// Replaces the code string, for errors that MSAL reports under another name at this place.
@@ -249,27 +256,26 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// Server text may hold line breaks; an error message is one line.
-fn one_line(text: String) -> String {
-    if !text.contains(['\r', '\n', '\0']) {
-        return text;
-    }
-    text.split(['\r', '\n', '\0'])
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Does a message stay one line, whatever a server put into its description?
+    /// Is each text of an error one line of what can be seen, and not endless, whatever a server put into it?
     #[test]
-    fn message_is_one_line() {
-        let error = Error::new(ErrorKind::Rejected, "x", "AADSTS1: no.\r\nTrace ID: 2\r\n");
-        assert_eq!(error.message(), "AADSTS1: no. Trace ID: 2");
+    fn texts_are_clean() {
+        let nasty = "AADSTS1: \u{202e}no.\r\nTrace\u{2028}ID: 2\r\n";
+        let error = Error::new(ErrorKind::Rejected, nasty, nasty)
+            .context(nasty)
+            .with_sub_error(Some(nasty.to_owned()))
+            .with_correlation_id(nasty);
+        let clean = "AADSTS1: no. Trace ID: 2";
+        assert_eq!(error.message(), format!("{clean} : {clean}"));
+        for text in [Some(error.code()), error.sub_error(), error.correlation_id()] {
+            assert_eq!(text, Some(clean));
+        }
+        let long = "x".repeat(1_000_000);
+        let error = Error::new(ErrorKind::Rejected, &*long, &*long).context(&long);
+        assert!(error.message().len() < 4100 && error.code().len() < 300);
     }
 
     /// Does changing one clone leave the other alone (single flight hands out clones)?

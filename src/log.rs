@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::text::one_line;
+
 /// How important a line is. The numbers are MSAL's and part of the C ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
@@ -46,11 +48,12 @@ impl Logger {
         self.write(LogLevel::Error, target, message);
     }
 
+    /// A line stays one, whatever a server put into its words.
     fn write(&self, level: LogLevel, target: &str, message: impl FnOnce() -> String) {
         if let Some((max, sink)) = &self.0
             && level <= *max
         {
-            sink(level, target, &message());
+            sink(level, target, &one_line(message()));
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{Policy, Pool, Request, Response, retry_after, send_with_retry};
 use crate::key::{Evidence, PrivateKey, SignatureScheme, TpmKey};
 use crate::runtime::Call;
@@ -150,8 +150,6 @@ const BOOT_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
 const LARGEST_ANSWER: usize = 256 * 1024;
 /// What a TPM takes as qualifying data (TPM2B_DATA, with SHA-512 as its largest hash).
 const LONGEST_CHALLENGE: usize = 66;
-/// Of what a service says, in characters.
-const LONGEST_REASON: usize = 300;
 
 /// The service's report about `key`, a JWT.
 pub(super) fn attest(
@@ -272,7 +270,7 @@ fn refused(endpoint: &Url, response: &Response, call: &Call) -> Error {
     let said = said.unwrap_or_else(|_| String::from_utf8_lossy(&response.body).trim().to_owned());
     let said: String = match said.is_empty() {
         true => "it gives no reason".to_owned(),
-        false => said.chars().take(LONGEST_REASON).collect(),
+        false => text::said(&said),
     };
     let (host, status) = (endpoint.host_str().unwrap_or_default(), response.status);
     let kind = if status == 429 { ErrorKind::Throttled } else { ErrorKind::Rejected };

@@ -14,7 +14,7 @@ use super::ManagedIdentitySource;
 use super::expiry::seconds_left;
 use crate::clock::unix_seconds;
 use crate::env::Env;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{Client, Policy, Request, Response, local_endpoint, retry_after, send_with_retry};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -167,14 +167,14 @@ pub(super) fn said(body: &[u8]) -> (String, Option<Uuid>) {
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         return match text.trim().is_empty() {
             true => ("no further information".into(), None),
-            false => (text.chars().take(300).collect(), None),
+            false => (text::said(&text), None),
         };
     };
     let nested = json.get("error").filter(|error| error.is_object()).unwrap_or(&json);
     let parts = ["error", "code", "message", "error_description"];
     let found: Vec<&str> = parts.iter().filter_map(|name| nested.get(name)?.as_str()).collect();
     let id = nested.get("correlationId").and_then(|id| Uuid::parse_str(id.as_str()?).ok());
-    (if found.is_empty() { text.chars().take(300).collect() } else { found.join(": ") }, id)
+    (text::said(&if found.is_empty() { text.into_owned() } else { found.join(": ") }), id)
 }
 
 /// What is read of an answer of success.

@@ -10,7 +10,7 @@ use url::{Position, Url};
 
 use super::TokenType;
 use crate::error::aadsts::{LOOP_DETECTED, advice};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{Response, retry_after};
 use crate::secret::Secret;
 
@@ -187,7 +187,7 @@ impl Failure {
                 let host = endpoint.host_str().unwrap_or_default();
                 format!("{host} answered HTTP {status} without saying why ({code})")
             }
-            text => text.to_owned(),
+            said => text::said(said),
         };
         if let Some(advice) = advice(&self.error_codes) {
             message += &format!(" [{advice}]");
