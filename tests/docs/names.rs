@@ -137,7 +137,8 @@ fn text_under(directory: impl AsRef<Path>) -> String {
         if path.is_dir() {
             text += &text_under(path);
         } else {
-            text += &fs::read_to_string(path).unwrap();
+            // A reader's program may lie there, too.
+            text += &String::from_utf8_lossy(&fs::read(path).unwrap());
         }
     }
     text
