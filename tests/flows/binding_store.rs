@@ -254,6 +254,9 @@ fn what_a_store_must_be() {
     let app = App::new(options).unwrap();
     assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
     app.acquire_token(&bearer(GRAPH)).unwrap();
-    assert!(lines.lock().unwrap().iter().all(|line| line.contains("going on without")), "{lines:?}");
-    assert!(!lines.lock().unwrap().is_empty());
+    let mut lines = lines.lock().unwrap().clone();
+    // What the host that runs this may be told beside it.
+    lines.retain(|line| !line.contains("no /etc/machine-id"));
+    assert!(lines.iter().all(|line| line.contains("going on without")), "{lines:?}");
+    assert!(!lines.is_empty());
 }

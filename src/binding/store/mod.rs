@@ -321,7 +321,13 @@ fn may_come_back(error: &Error) -> bool {
 }
 
 fn this_host() -> Arc<[u8]> {
-    fs::read("/etc/machine-id").unwrap_or_default().into()
+    host(&fs::read("/etc/machine-id").unwrap_or_default()).into()
+}
+
+/// What tells a host from others, of its machine-id; an image that was not started yet has an empty one or a word.
+fn host(machine_id: &[u8]) -> &[u8] {
+    let id = machine_id.trim_ascii_end();
+    if id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit) { machine_id } else { b"" }
 }
 
 impl fmt::Debug for BindingStore {

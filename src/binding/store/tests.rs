@@ -60,11 +60,11 @@ impl Place {
     }
 
     fn plain(&self) -> BindingStore {
-        BindingStore::unencrypted(self.path())
+        on_a_host(BindingStore::unencrypted(self.path()))
     }
 
     fn encrypted(&self, secret: &str) -> BindingStore {
-        BindingStore::encrypted(self.path(), SecretBytes::new(secret))
+        on_a_host(BindingStore::encrypted(self.path(), SecretBytes::new(secret)))
     }
 
     fn log(&self) -> Logger {
@@ -93,6 +93,11 @@ impl Place {
     fn said(&self) -> String {
         std::mem::take(&mut *self.lines.lock().unwrap()).pop().unwrap_or_default()
     }
+}
+
+/// The store as a host has it that is known: the one that runs the tests may have no machine-id.
+fn on_a_host(store: BindingStore) -> BindingStore {
+    BindingStore { host: host(b"0123456789abcdef0123456789abcdef\n").into(), ..store }
 }
 
 const SECRET: &str = "a secret of more than 16 bytes";
@@ -306,11 +311,26 @@ fn what_is_not_safe_is_refused() {
     assert_eq!(fs::read(top.join("moved")).unwrap(), before);
 }
 
+/// Where the host has no machine-id, or that of an image that was not started yet: is it said when the app is
+/// made, and is what is stored found all the same?
+#[test]
+fn a_host_without_a_machine_id_is_a_warning() {
+    for machine_id in ["", "\n", "uninitialized\n", "0123456789abcdef"] {
+        let place = Place::new();
+        let store = BindingStore { host: host(machine_id.as_bytes()).into(), ..place.plain() };
+        store.check(&place.log()).unwrap();
+        assert!(place.said().contains("no /etc/machine-id"), "{machine_id:?}");
+        store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
+        assert!(place.load(&store).is_some() && place.load(&place.plain()).is_none(), "{machine_id:?}");
+    }
+}
+
 /// A directory that cannot be made: is that a line in the log for each step, and never an error or a panic?
 #[test]
 fn a_store_that_cannot_be_used_is_a_warning() {
     let place = Place::new();
-    let (store, log) = (BindingStore::unencrypted("/proc/no-directory/store"), place.log());
+    let store = on_a_host(BindingStore::unencrypted("/proc/no-directory/store"));
+    let log = place.log();
     store.check(&log).unwrap();
     store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
     store.name("n", IDENTITY, &log);
@@ -342,8 +362,8 @@ fn a_full_disk_costs_nothing() {
 #[test]
 #[ignore = "run by another test"]
 fn on_a_full_disk() {
-    let store =
-        BindingStore::unencrypted(std::env::var_os("MTLSPOP_TEST_STORE").expect("run by another test"));
+    let directory = std::env::var_os("MTLSPOP_TEST_STORE").expect("run by another test");
+    let store = on_a_host(BindingStore::unencrypted(directory));
     let sink = |_: LogLevel, _: &str, line: &str| {
         assert!(line.contains("cannot write"), "{line}");
         println!("could not write");
@@ -423,10 +443,10 @@ fn killed_writers_leave_whole_entries() {
 #[ignore = "run by another test"]
 fn writer() {
     let directory = std::env::var_os("MTLSPOP_TEST_STORE").expect("run by another test");
-    let store = match std::env::var("MTLSPOP_TEST_SECRET").unwrap_or_default() {
+    let store = on_a_host(match std::env::var("MTLSPOP_TEST_SECRET").unwrap_or_default() {
         secret if secret.is_empty() => BindingStore::unencrypted(directory),
         secret => BindingStore::encrypted(directory, SecretBytes::new(secret)),
-    };
+    });
     let key = rcgen::KeyPair::generate().unwrap();
     let (first, second) = (binding_of(&key, 7, "first"), binding_of(&key, 7, "second"));
     let call = Call::new(Arc::new(SystemClock), Cancel::new(), Logger::default(), "id".into(), None);
