@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help abi abi-release build install deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
+.PHONY: help abi abi-release build install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -14,6 +14,9 @@ build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 
 install: ## build and install library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
 	@scripts/install.sh
+
+uninstall: ## remove what `make install` put there, with the same PREFIX, LIBDIR and DESTDIR
+	@scripts/install.sh --remove
 
 deb: ## make Debian packages of library, development files and TPM plugin, into target/deb
 	@scripts/deb.sh
@@ -35,7 +38,7 @@ interop: ## write docs/MSAL_PYTHON.md from the table in tests/interop
 
 demo: ## run every example against devcloud
 	@scripts/prerequisites.sh demo
-	cargo build --package mtlspop --package devcloud
+	cargo build --package mtlspop --package devcloud --package mtlspop-examples
 	scripts/demo.sh
 
 demo-tpm: ## run the examples with keys in a (software) TPM
@@ -46,8 +49,8 @@ demo-tpm: ## run the examples with keys in a (software) TPM
 test: prerequisites ## what CI runs: format, lints, every test
 	cargo fmt --all --check || { echo 'cargo fmt --all writes the format'; exit 1; }
 	cargo clippy --workspace --all-targets -- $(DENY)
-	cargo test --workspace --lib --bins --tests
-	@$(MAKE) --no-print-directory test-python
+	@failed=; cargo test --workspace --lib --bins --tests --no-fail-fast || failed=1; \
+	scripts/test-python.sh || failed=1; [ -z "$$failed" ]
 
 test-python: prerequisites ## test the Python package (PYTHON: which interpreter)
 	scripts/test-python.sh
@@ -62,8 +65,9 @@ test-cpp: prerequisites ## the tests of the C++ binding alone
 test-dotnet: prerequisites ## test the .NET assembly under Mono, and on .NET where it is
 	cargo test --test dotnet
 
-bench: prerequisites ## measure what cached and cold tokens cost, and keys in a TPM
-	cargo build --release --package mtlspop-tpm
+bench: ## measure what cached and cold tokens cost, and keys in a TPM where swtpm and libtss2-dev are installed
+	@scripts/prerequisites.sh demo
+	@if pkg-config --exists tss2-esys; then cargo build --release --package mtlspop-tpm; fi
 	cargo bench --bench bench
 
 clean: ## remove everything that was built

@@ -1,6 +1,9 @@
 #!/bin/sh
 # install.sh: puts the library and its headers where programs look for them, with what pkg-config and CMake need.
 #
+#   scripts/install.sh            builds and installs it
+#   scripts/install.sh --remove   removes what that put there, with the same PREFIX, LIBDIR and DESTDIR
+#
 #   PREFIX    where it is to live, /usr/local unless given
 #   LIBDIR    for the library, PREFIX/lib unless given
 #   DESTDIR   put in front of every path, for those who make packages
@@ -21,6 +24,47 @@ libdir=${LIBDIR:-$prefix/lib}
 stage=${DESTDIR:-}
 case $prefix$libdir in /*) ;; *) fail "PREFIX and LIBDIR must be absolute: $prefix, $libdir" ;; esac
 
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+abi=$(sed -n 's/^pub const MTLSPOP_ABI_VERSION: i32 = \([0-9]*\);$/\1/p' src/ffi/version.rs)
+[ -n "$version" ] && [ -n "$abi" ] || fail 'the version was not found in Cargo.toml, or the ABI in src/ffi/version.rs'
+soname=libmtlspop.so.$((abi / 65536))
+real=$soname.$((abi % 65536))
+
+# The loader knows libraries by its cache. Who makes packages has his own way.
+tell_loader() {
+    [ -z "$stage" ] || return 0
+    PATH=$PATH:/usr/sbin:/sbin
+    command -v ldconfig >/dev/null || return 0
+    for directory in $(ldconfig -N -X -v 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p'); do
+        [ "$(readlink -f "$directory")" = "$(readlink -f "$libdir")" ] || continue
+        if [ "$(id -u)" -eq 0 ]; then
+            ldconfig
+        else
+            echo "install: run 'ldconfig' as root, so that the loader knows what is in $libdir"
+        fi
+        return 0
+    done
+    [ "$1" = removed ] || echo "install: the loader does not look into $libdir: link with -Wl,-rpath,$libdir or set LD_LIBRARY_PATH"
+}
+
+if [ "${1:-}" = --remove ]; then
+    lib=$stage$libdir
+    removed=
+    # Of an older one, too, that this one was installed over.
+    for file in "$lib/libmtlspop.so" "$lib/$soname" "$lib/$soname".[0-9]* "$lib/libmtlspop.a" "$lib/libmtlspop_tpm.so" \
+        "$lib/pkgconfig/mtlspop.pc" "$lib/cmake/mtlspop/mtlspopConfig.cmake" "$lib/cmake/mtlspop/mtlspopConfigVersion.cmake" \
+        "$stage$prefix/include/mtlspop.h" "$stage$prefix/include/mtlspop.hpp" "$stage$prefix/share/man/man3/mtlspop.3"; do
+        [ -e "$file" ] || [ -L "$file" ] || continue
+        rm "$file"
+        removed="$removed ${file##*/}"
+    done
+    [ ! -d "$lib/cmake/mtlspop" ] || rmdir "$lib/cmake/mtlspop" 2>/dev/null || :
+    [ -z "$removed" ] || tell_loader removed
+    echo "removed${removed:- nothing: there was none of it} below $stage$prefix"
+    exit
+fi
+[ $# -eq 0 ] || fail 'usage: scripts/install.sh [--remove]'
+
 # Where it was built is not to be read in it. Paths with spaces cannot be said to the compilers.
 home=${CARGO_HOME:-${HOME:-}/.cargo}
 case $home$PWD in
@@ -31,6 +75,16 @@ case $home$PWD in
         ;;
 esac
 
+plugin=${PLUGIN:-}
+if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
+    # Asked before anything is built, which takes minutes.
+    for part in tss2-sys tss2-esys tss2-tctildr tss2-mu; do
+        command -v pkg-config >/dev/null || fail 'TPM=1 needs pkg-config, to find tpm2-tss (Debian, Ubuntu: apt-get install pkg-config libtss2-dev)'
+        pkg-config --exists "$part >= 2.4.6" ||
+            fail "TPM=1 needs tpm2-tss 2.4.6 or later, and pkg-config does not find $part (Debian, Ubuntu: apt-get install libtss2-dev)"
+    done
+fi
+
 archive=${ARCHIVE:-}
 if [ -z "$archive" ]; then
     # Where the library looks for its plugin, where that is not beside it.
@@ -40,18 +94,11 @@ if [ -z "$archive" ]; then
 fi
 [ -e "$archive" ] || fail "there is no $archive"
 
-plugin=${PLUGIN:-}
 if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
     cargo build --package mtlspop-tpm --profile dist
     plugin=${CARGO_TARGET_DIR:-target}/dist/libmtlspop_tpm.so
 fi
 [ -z "$plugin" ] || [ -e "$plugin" ] || fail "there is no $plugin"
-
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
-abi=$(sed -n 's/^pub const MTLSPOP_ABI_VERSION: i32 = \([0-9]*\);$/\1/p' src/ffi/version.rs)
-[ -n "$version" ] && [ -n "$abi" ] || fail 'the version was not found in Cargo.toml, or the ABI in src/ffi/version.rs'
-soname=libmtlspop.so.$((abi / 65536))
-real=$soname.$((abi % 65536))
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -108,3 +155,4 @@ install -m 644 "$work/mtlspopConfig.cmake" "$work/mtlspopConfigVersion.cmake" "$
 install -m 644 docs/mtlspop.3 "$stage$prefix/share/man/man3/mtlspop.3"
 echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.3," \
     "mtlspop.pc and mtlspopConfig.cmake below $stage$prefix"
+tell_loader installed

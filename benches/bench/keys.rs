@@ -25,11 +25,18 @@ struct OpenSsl {
 
 pub(crate) fn homes(cloud: &Cloud) {
     let servers = [("TLS 1.3", OpenSsl::start("-tls1_3")), ("TLS 1.2", OpenSsl::start("-tls1_2"))];
-    let swtpm = Swtpm::start();
-    let tpm = TpmOptions::new().with_tcti(&swtpm.tcti());
+    let swtpm = match missing() {
+        Some(missing) => {
+            println!("key in the TPM: left out, there is no {missing}");
+            None
+        }
+        None => Some(Swtpm::start()),
+    };
+    let tpm = swtpm.as_ref().map(|swtpm| TpmOptions::new().with_tcti(&swtpm.tcti()));
     let mut medians = Vec::new();
-    for (name, tpm) in [("in memory", None), ("in the TPM", Some(tpm))] {
-        println!("key {name} (TPM: swtpm)");
+    let homes = [Some(("in memory", None)), tpm.map(|tpm| ("in the TPM (swtpm)", Some(tpm)))];
+    for (name, tpm) in homes.into_iter().flatten() {
+        println!("key {name}");
         let options = |roots: &str| {
             let options = AppOptions::managed_identity(ManagedIdentityId::SystemAssigned)
                 .with_env(Arc::new(environment(cloud)))
@@ -51,7 +58,24 @@ pub(crate) fn homes(cloud: &Cloud) {
             medians.push(cost[1]);
         }
     }
-    println!("  in the TPM over in memory: {:.1}x, {:.1}x", medians[2] / medians[0], medians[3] / medians[1]);
+    if let [memory13, memory12, tpm13, tpm12] = medians[..] {
+        println!("  in the TPM over in memory: {:.1}x, {:.1}x", tpm13 / memory13, tpm12 / memory12);
+    }
+}
+
+/// What a key in a TPM would need here.
+fn missing() -> Option<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let swtpm = std::env::split_paths(&path).any(|directory| directory.join("swtpm").exists());
+    let plugin =
+        std::env::current_exe().is_ok_and(|bench| bench.with_file_name("libmtlspop_tpm.so").exists());
+    match (swtpm, plugin) {
+        (true, true) => None,
+        (false, _) => Some("swtpm (Debian, Ubuntu: apt-get install swtpm)"),
+        (true, false) => {
+            Some("libmtlspop_tpm.so, which takes libtss2-dev (Debian, Ubuntu: apt-get install libtss2-dev)")
+        }
+    }
 }
 
 /// A new app has no connection and no TLS session yet.

@@ -1,7 +1,9 @@
 //! Is what `make install` puts into place found by pkg-config and CMake, linked both ways, and no more than the header?
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cloud;
@@ -242,4 +244,75 @@ fn staged() {
     let relative = run(&mut install(&[("PREFIX", Path::new("usr"))]));
     assert!(!relative.status.success());
     assert!(String::from_utf8_lossy(&relative.stderr).contains("must be absolute"));
+}
+
+/// Does `make uninstall` remove all that `make install` put there, and nothing else?
+#[test]
+fn removed_again() {
+    let place = tempfile::tempdir().unwrap();
+    let prefix = place.path().join("usr");
+    // What others have there, under names that are like ours.
+    for theirs in
+        ["lib/libmtlspop-other.so", "lib/libmtlspop.so.10", "lib/pkgconfig/other.pc", "include/mtlspop/x.h"]
+    {
+        fs::create_dir_all(prefix.join(theirs).parent().unwrap()).unwrap();
+        fs::write(prefix.join(theirs), "theirs").unwrap();
+    }
+    let before = files(&prefix);
+    let plugin = library_directory().join("libmtlspop_tpm.so");
+    succeed(&mut install(&[("PREFIX", &prefix), ("PLUGIN", &plugin)]));
+    // The file of an older version, which had the same SONAME.
+    fs::write(prefix.join("lib/libmtlspop.so.0.1"), "older").unwrap();
+    assert!(files(&prefix).len() > before.len() + 10);
+    for said in ["libmtlspop.so.0.1", "nothing"] {
+        let mut make = hermetic("make", 60);
+        make.arg("-C").arg(root()).arg("uninstall").arg(format!("PREFIX={}", prefix.display()));
+        let printed = succeed(&mut make);
+        assert!(printed.contains("removed ") && printed.contains(said), "{printed}");
+        assert_eq!(files(&prefix), before);
+    }
+    assert!(!prefix.join("lib/cmake/mtlspop").exists());
+}
+
+/// Every file below a directory, links among them.
+fn files(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() && !path.is_symlink() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path)),
+        }
+    }
+    found
+}
+
+/// Where the loader looks into the directory, is it told of the library, or is it said who must do that; where it
+/// does not, is that said; and does a package leave both to its own scripts?
+#[test]
+fn the_loader_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let (prefix, conf, log) = (place.path().join("usr"), place.path().join("conf"), place.path().join("log"));
+    // The real one, with another configuration; its cache is the host's, and is left alone.
+    let ldconfig = format!(
+        "#!/bin/sh\nPATH=/usr/sbin:/sbin:$PATH\n[ $# -gt 0 ] || exec touch {}\nexec ldconfig -f {} \"$@\"\n",
+        log.display(),
+        conf.display()
+    );
+    let bin = place.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("ldconfig"), ldconfig).unwrap();
+    fs::set_permissions(bin.join("ldconfig"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let run = |environment: &[(&str, &Path)]| succeed(install(environment).env("PATH", &path));
+
+    fs::write(&conf, "").unwrap();
+    let said = run(&[("PREFIX", &prefix)]);
+    assert!(said.contains("the loader does not look into") && !log.exists(), "{said}");
+    fs::write(&conf, format!("{}\n", prefix.join("lib").display())).unwrap();
+    let said = run(&[("PREFIX", &prefix), ("DESTDIR", &place.path().join("stage"))]);
+    assert!(!said.contains("loader") && !log.exists(), "{said}");
+    let said = run(&[("PREFIX", &prefix)]);
+    let root = succeed(hermetic("id", 10).arg("-u")).trim() == "0";
+    assert_eq!((log.exists(), said.contains("run 'ldconfig' as root")), (root, !root), "{said}");
 }

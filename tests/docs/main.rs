@@ -6,6 +6,7 @@
 mod support;
 
 mod demo;
+mod make;
 mod markdown;
 mod names;
 mod samples;
