@@ -1,7 +1,7 @@
 #!/bin/sh
 # demo.sh: runs every example against devcloud, checks what each one got, and prints one line per flow.
 #
-#   scripts/demo.sh                builds the examples, starts a devcloud and runs them in it
+#   scripts/demo.sh                builds the C examples, starts a devcloud and runs them in it
 #   scripts/demo.sh --run DIR BIN  runs the C examples in DIR and the Rust example BIN in the devcloud
 #                                  that the environment points to
 set -eu
@@ -16,14 +16,13 @@ if [ "${1:-}" != --run ]; then
     target=${CARGO_TARGET_DIR:-$PWD/target}
     case $target in /*) ;; *) target=$PWD/$target ;; esac
     export CARGO_TARGET_DIR="$target"
-    for needed in "$target/debug/libmtlspop.so" "$target/debug/devcloud"; do
+    rust=$target/debug/acquire_pop
+    for needed in "$target/debug/libmtlspop.so" "$target/debug/devcloud" "$rust"; do
         [ -e "$needed" ] || fail "$needed is missing: run 'make demo', which builds it first"
     done
-    echo "demo: building the examples" >&2
+    echo "demo: building the examples in C" >&2
     make --silent -C examples-c all libcurl
-    cargo build --quiet --example acquire_pop
-    exec "$target/debug/devcloud" run -- \
-        scripts/demo.sh --run "$target/examples-c" "$target/debug/examples/acquire_pop"
+    exec "$target/debug/devcloud" run -- scripts/demo.sh --run "$target/examples-c" "$rust"
 fi
 
 [ $# -eq 3 ] || fail "usage: scripts/demo.sh --run DIR BIN"

@@ -230,16 +230,17 @@ fn examples_with(target: &str) -> Command {
     command
 }
 
-/// The Rust example, which `cargo test --test docs` alone would not build.
+/// The Rust example, which `cargo test` would not build. Of the whole workspace, so that its features are those that
+/// everything else was built with.
 fn rust_example() -> PathBuf {
     let profile = library_directory().parent().unwrap().to_owned();
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["build", "--quiet", "--example", "acquire_pop", "--target-dir"])
+        .args(["build", "--quiet", "--workspace", "--bin", "acquire_pop", "--target-dir"])
         .arg(profile.parent().unwrap())
         .current_dir(root());
     succeed(&mut command);
-    profile.join("examples/acquire_pop")
+    profile.join("acquire_pop")
 }
 
 /// What scripts/demo.sh runs.
