@@ -9,7 +9,7 @@ use super::parameters::Parameters;
 use super::{Caches, Core, TokenRequest};
 use crate::attestation::{AttestationProvider, Attestor, Provider};
 use crate::authority::RegionDetails;
-use crate::binding::{Binding, BindingCache};
+use crate::binding::{Binding, BindingCache, REPLACEMENT_PAUSE};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::Imds;
@@ -223,7 +223,8 @@ impl ManagedIdentity {
                     Err(_) => return Err(given_up(call, claim, error)),
                 }
             }
-            if suspects.len() >= worth_replacing(&error, &binding, core.clock.now()) {
+            let worth = worth_replacing(&error, &binding, core.clock.now());
+            if suspects.len() >= worth {
                 // The service does not know the client: its name may mean another one by now.
                 let unknown = matches!(error.code(), "unauthorized_client" | "invalid_client");
                 if unknown && suspects.is_empty() && error.kind() != ErrorKind::Throttled && !renamed {
@@ -233,14 +234,18 @@ impl ManagedIdentity {
                         continue;
                     }
                 }
-                return Err(given_up(call, claim, error));
+                // An answer about something else is no verdict on the new one.
+                return Err(match worth {
+                    0 => given_up(call, claim, error),
+                    _ => rejected_too(call, claim, error),
+                });
             }
             if suspects.is_empty() {
                 claim = match certificates.claim_replacement() {
                     Claimed::Yours(claim) => Some(claim),
                     // All get the one that the other gets.
                     Claimed::Taken => None,
-                    Claimed::Paused => return Err(error),
+                    Claimed::Paused(left) => return Err(paused(error, left)),
                 };
             } else if call.sleep(BACK_OFF).is_err() {
                 call.note_cut_short();
@@ -252,7 +257,10 @@ impl ManagedIdentity {
             let next = match certificates.replace(&binding, call) {
                 Ok(next) => next,
                 Err(minting) => {
-                    let error = error.context(&format!("no other certificate either ({minting})"));
+                    let error = error
+                        .context(&format!("no other certificate either ({minting})"))
+                        .with_retryable(minting.is_retryable())
+                        .with_retry_after(minting.retry_after());
                     return Err(given_up(call, claim, error));
                 }
             };
@@ -365,16 +373,32 @@ const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.
 const BACK_OFF: Duration = Duration::from_secs(2);
 
-/// What a call ends with that could not go on: its own end, or else `error`. One that was cancelled or had
-/// too little time lets others try what it could not.
+/// What a call ends with that could not go on: its own end, or else `error`. It lets others try what it could not.
 fn given_up(call: &Call, claim: Option<Claim>, error: Error) -> Error {
-    let own = call.check().err();
-    if let Some(claim) = claim
-        && (own.is_some() || call.was_cut_short())
-    {
+    if let Some(claim) = claim {
         claim.done();
     }
-    own.unwrap_or(error)
+    call.check().err().unwrap_or(error)
+}
+
+/// What it ends with where others were rejected as well: with the claim a pause begins, unless the call itself
+/// had an end.
+fn rejected_too(call: &Call, claim: Option<Claim>, error: Error) -> Error {
+    match call.check() {
+        Ok(()) if !call.was_cut_short() => {
+            paused(error, Duration::from_secs(REPLACEMENT_PAUSE.unsigned_abs()))
+        }
+        _ => given_up(call, claim, error),
+    }
+}
+
+/// The service's word, for a caller who may try again when the pause is over.
+fn paused(error: Error, left: Duration) -> Error {
+    let left = left.max(error.retry_after().unwrap_or_default());
+    error
+        .context(&format!("no other certificate is tried for {} s", left.as_secs()))
+        .with_retry_after(Some(left))
+        .with_retryable(true)
 }
 
 /// Refuses additions that would make another request of it.

@@ -50,7 +50,7 @@ const RENEWAL_PAUSE: i64 = 30;
 /// Seconds between two questions to the host what a name means that has a meaning.
 const NAMING_PAUSE: i64 = 60;
 /// Seconds in which no other certificate is tried after new ones have been rejected as well.
-const REPLACEMENT_PAUSE: i64 = 60;
+pub(crate) const REPLACEMENT_PAUSE: i64 = 60;
 
 impl BindingCaches {
     pub(crate) fn new() -> Self {

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use url::Url;
 
-pub(crate) use cache::{BindingCache, BindingCaches};
+pub(crate) use cache::{BindingCache, BindingCaches, REPLACEMENT_PAUSE};
 pub use certificate::Certificate;
 pub use export::Pkcs12Format;
 pub(crate) use export::hex;

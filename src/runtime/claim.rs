@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use crate::clock::{Clock, unix_seconds};
 
@@ -24,8 +25,8 @@ pub(crate) enum Claimed {
     Yours(Claim),
     /// Somebody is at it.
     Taken,
-    /// Somebody tried a moment ago, and failed.
-    Paused,
+    /// Somebody tried a moment ago, and failed. The time until the next try.
+    Paused(Duration),
 }
 
 impl Claims {
@@ -34,7 +35,7 @@ impl Claims {
     pub(crate) fn claim(&self, clock: &Arc<dyn Clock>, pause: i64) -> Option<Claim> {
         match self.ask(clock, pause) {
             Claimed::Yours(claim) => Some(claim),
-            Claimed::Taken | Claimed::Paused => None,
+            Claimed::Taken | Claimed::Paused(_) => None,
         }
     }
 
@@ -47,7 +48,7 @@ impl Claims {
         }
         // Longer than any pause: the clock was set back meanwhile.
         if now < quiet_until && quiet_until - now <= pause {
-            return Claimed::Paused;
+            return Claimed::Paused(Duration::from_secs((quiet_until - now).unsigned_abs()));
         }
         let (relaxed, taken) = (Ordering::Relaxed, i64::MAX);
         match self.quiet_until.compare_exchange(quiet_until, taken, relaxed, relaxed) {
@@ -73,7 +74,7 @@ impl Drop for Claim {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant, SystemTime};
+    use std::time::{Instant, SystemTime};
 
     use super::*;
     use crate::clock::from_unix_seconds;
@@ -106,7 +107,7 @@ mod tests {
         assert!(claims.claim(&clock, 30).is_none(), "it is still being tried, however long that takes");
         drop(first);
         at(1029);
-        assert!(claims.clone().claim(&clock, 30).is_none());
+        assert!(matches!(claims.clone().ask(&clock, 30), Claimed::Paused(left) if left.as_secs() == 1));
         at(1030);
         claims.claim(&clock, 30).expect("the pause is over").done();
         drop(claims.claim(&clock, 30).expect("the work was done"));

@@ -136,3 +136,51 @@ fn the_impatient_pause_nobody() {
     world.cloud.fault(rejected(1)).unwrap();
     assert_ne!(assert_bound(&app.acquire_token(&forced()).unwrap()), first);
 }
+
+/// A certificate is rejected while IMDS is out of order, in either of its answers: is that what is told, beside the
+/// service's word, and is another one fetched by the next call as soon as IMDS is back (docs/adr/005)?
+#[test]
+fn an_outage_of_imds_is_no_verdict() {
+    for operation in ["metadata", "issuecredential"] {
+        let world = World::new();
+        let app = world.managed_identity(SYSTEM);
+        let first = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
+        let forced = pop(GRAPH).with_force_refresh(true);
+        world.cloud.fault(Fault { times: 4, ..Fault::status(operation, 503) }).unwrap();
+        world.cloud.fault(rejected(2)).unwrap();
+        let error = app.acquire_token(&forced).unwrap_err();
+        assert_eq!((error.code(), error.http_status()), ("invalid_client", Some(401)), "{error}");
+        assert!(error.message().contains("HTTP 503") && error.is_retryable(), "{error}");
+        assert_ne!(assert_bound(&app.acquire_token(&forced).unwrap()), first, "{operation}");
+        assert_eq!(world.cloud.counter(operation), 6, "the first, four in vain, the new one");
+    }
+}
+
+/// Others were rejected as well: do the call that finds that out, and each one in the minute after it, say when it
+/// is worth trying again; and does an answer about something else begin no such minute (docs/adr/005)?
+#[test]
+fn a_pause_tells_its_end() {
+    let world = World::new();
+    let app = world.managed_identity(SYSTEM);
+    world.cloud.fault(rejected(99)).unwrap();
+    for (passed, left) in [(0, 60), (20, 40), (20, 20)] {
+        world.advance(Duration::from_secs(passed));
+        let error = app.acquire_token(&pop(GRAPH)).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Rejected, "invalid_client"));
+        let told = error.retry_after().unwrap().as_secs();
+        assert!(error.is_retryable() && (1..=left).contains(&told), "{told} of {left}: {error}");
+        assert!(error.message().contains(&format!("no other certificate is tried for {told} s")), "{error}");
+        assert_eq!(world.cloud.counter("issuecredential"), 2);
+    }
+    world.cloud.clear_faults();
+    world.advance(Duration::from_secs(61));
+    let second = assert_bound(&app.acquire_token(&pop(GRAPH)).unwrap());
+
+    let forced = pop(GRAPH).with_force_refresh(true);
+    world.cloud.fault(rejected(1)).unwrap();
+    world.cloud.fault(Fault::status("token", 400)).unwrap();
+    let error = app.acquire_token(&forced).unwrap_err();
+    assert_eq!((error.code(), error.retry_after()), ("http_status_not_200", None), "{error}");
+    world.cloud.fault(rejected(1)).unwrap();
+    assert_ne!(assert_bound(&app.acquire_token(&forced).unwrap()), second);
+}
