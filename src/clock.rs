@@ -1,7 +1,10 @@
 //! Time, injected: the wall clock that rules are judged by, and waiting that can be cut short.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use once_cell::sync::Lazy;
 
 use crate::runtime::Cancel;
 
@@ -33,6 +36,12 @@ impl Clock for SystemClock {
     fn sleep(&self, duration: Duration, cancel: &Cancel) {
         cancel.wait(duration);
     }
+}
+
+/// The clock of the host, as all apps have it that are not given another one.
+pub(crate) fn system_clock() -> Arc<dyn Clock> {
+    static CLOCK: Lazy<Arc<dyn Clock>> = Lazy::new(|| Arc::new(SystemClock));
+    CLOCK.clone()
 }
 
 /// Seconds since 1970-01-01T00:00:00Z; negative before.

@@ -1,6 +1,7 @@
 //! Tokens for an app registration: credential, endpoint, request (confidential_client spec, 2 to 4).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use url::Url;
 
@@ -142,8 +143,11 @@ impl ConfidentialClient {
         let mtls = bound || self.settings.send_certificate_over_mtls;
         let mut endpoint = self.settings.resolver.resolve(&authority, mtls, &core.pool, call)?;
         let scope = request.scopes().join(" ");
-        let waits = |endpoint: &Endpoint| format!("{}.{}.{scope}.", self.settings.client_id, endpoint.url);
-        caches.tokens.throttle().check(&waits(&endpoint), core.clock.now())?;
+        let spared = |endpoint: &Endpoint| {
+            let tenant = authority.tenant().unwrap_or_default();
+            core.spared(&self.settings.client_id, tenant, endpoint.url.as_str(), &scope)
+        };
+        spared(&endpoint).check()?;
         let serialized = caches.tokens.store().is_some();
         let attempt = Attempt {
             client: self,
@@ -159,10 +163,10 @@ impl ConfidentialClient {
         if proof.certificate.is_some() && !mtls {
             // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
             endpoint = self.settings.resolver.resolve(&authority, true, &core.pool, call)?;
-            caches.tokens.throttle().check(&waits(&endpoint), core.clock.now())?;
+            spared(&endpoint).check()?;
         }
         let answer = attempt.ask(&endpoint, &proof).inspect_err(|error| {
-            caches.tokens.throttle().note(&waits(&endpoint), error, core.clock.now());
+            spared(&endpoint).note(error, Duration::ZERO);
             if error.code() == "invalid_client" {
                 self.assertions.clear();
             }

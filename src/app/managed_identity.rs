@@ -187,12 +187,12 @@ impl ManagedIdentity {
         call: &Call,
     ) -> Result<AccessToken> {
         let scope = format!("{}/.default", resource_of(request)?.trim_end_matches('/'));
-        let throttle = caches.tokens.throttle();
         let ask = |binding: &Binding| {
-            let waits = format!("{}.{}.{scope}.", binding.client_id, binding.endpoint);
-            throttle.check(&waits, core.clock.now())?;
+            let (client, tenant) = (&binding.client_id, &binding.tenant_id);
+            let spared = core.spared(client, tenant, binding.endpoint.as_str(), &scope);
+            spared.check()?;
             self.ask(core, binding, &scope, request, reason, call)
-                .inspect_err(|error| throttle.note(&waits, error, core.clock.now()))
+                .inspect_err(|error| spared.note(error, UNSAID))
         };
         let certificates = self.certificates(core, caches, imds);
         let mut binding = certificates.current(call)?;
@@ -368,6 +368,9 @@ impl ManagedIdentity {
     }
 }
 
+/// How long a token service is left alone that is overloaded or out of order and does not say for how long
+/// (section 7.4).
+const UNSAID: Duration = Duration::from_secs(60);
 /// Before the same certificate is tried on another connection, as long as the STS policy waits.
 const AFTER_RESET: Duration = Duration::from_secs(1);
 /// Before yet another certificate is tried.

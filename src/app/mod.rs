@@ -3,6 +3,7 @@
 mod binding_certificate;
 mod capabilities;
 mod confidential_client;
+mod host;
 mod managed_identity;
 mod measure;
 mod options;
@@ -15,11 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use once_cell::sync::Lazy;
 use uuid::Uuid;
 
 use crate::attestation::AttestationCache;
-use crate::authority::RegionMemory;
 use crate::binding::{BindingCaches, BindingStore};
 use crate::clock::{Clock, unix_seconds};
 use crate::error::Result;
@@ -34,6 +33,7 @@ use crate::token::{
 };
 
 use confidential_client::ConfidentialClient;
+use host::HOST;
 use managed_identity::ManagedIdentity;
 use measure::{Seen, Subject};
 pub use options::AppOptions;
@@ -69,11 +69,6 @@ struct Core {
 enum Identity {
     ManagedIdentity(Box<ManagedIdentity>),
     ConfidentialClient(Box<ConfidentialClient>),
-}
-
-struct Host {
-    managed_identity: Arc<PerProcess<Caches>>,
-    regions: Arc<PerProcess<RegionMemory>>,
 }
 
 struct Caches {
@@ -444,13 +439,6 @@ impl Caches {
         Arc::new(PerProcess::new(move || Self::new(tokens.clone())))
     }
 }
-
-/// Managed identity and region belong to the host, not to an app object: all apps of a process share
-/// them, as MSAL does. The one global of the library.
-static HOST: Lazy<Host> = Lazy::new(|| Host {
-    managed_identity: Caches::around(TokenCache::new()),
-    regions: Arc::new(PerProcess::new(RegionMemory::new)),
-});
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

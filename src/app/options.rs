@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Identity;
 use super::confidential_client::{ConfidentialClient, Settings};
+use super::host::HOST;
 use super::managed_identity::{Attestation, ManagedIdentity};
 use super::measure::extended;
 use super::parameters::Parameters;
-use super::{HOST, Identity};
 use crate::attestation::AttestationProvider;
 use crate::authority::{Authority, RegionSetting, Resolver};
 use crate::binding::BindingStore;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, system_clock};
 use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
 use crate::error::{Error, ErrorKind, Result};
@@ -118,7 +119,7 @@ impl AppOptions {
             misplaced_id: false,
             probe_timeout: None,
             transport: TransportOptions::default(),
-            clock: Arc::new(SystemClock),
+            clock: system_clock(),
             env: Arc::new(ProcessEnv),
             log: Logger::default(),
             metrics: Metrics::default(),
@@ -367,7 +368,7 @@ impl AppOptions {
                 let settings = Settings {
                     client_id,
                     authority,
-                    resolver: Resolver::new(region, discovery, HOST.regions.clone()),
+                    resolver: Resolver::new(region, discovery, HOST.regions.clone(), HOST.instances.clone()),
                     send_certificate_over_mtls: self.send_certificate_over_mtls,
                     parameters: self.parameters,
                 };

@@ -7,12 +7,12 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Pool, Request, Response};
+use crate::http::{Client, Pool, Request, Response, Shared};
 use crate::runtime::{Call, Memory};
 
 /// The name that is preferred on the network, by the host that was asked about; `None` where the host
-/// itself is to be used.
-pub(super) type Instances = Memory<Option<String>>;
+/// itself is to be used. A fact of the host that was asked about: neighbours share this.
+pub(crate) type Instances = Memory<Option<String>, Shared>;
 
 #[derive(Deserialize)]
 struct Discovered {
@@ -62,7 +62,8 @@ pub(super) fn preferred_network(
             Ok(None)
         }
     };
-    Ok(instances.get_or_assume(host, call, BUDGET, fetch, assume)?.0)
+    let key = (pool.neighbours(&call.clock), host.clone());
+    Ok(instances.get_or_assume(&key, call, BUDGET, fetch, assume)?.0)
 }
 
 fn ask(authority: &Authority, client: &Client, call: &Call) -> Result<Option<String>> {

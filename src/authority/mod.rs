@@ -12,6 +12,7 @@ mod tenant;
 mod webfinger;
 
 pub(crate) use detection::RegionMemory;
+pub(crate) use instance::Instances;
 pub(crate) use parse::Authority;
 pub use region::RegionOutcome;
 pub(crate) use region::{Region, RegionDetails, RegionSetting};

@@ -19,6 +19,7 @@ pub(crate) struct Resolver {
     instance_discovery: bool,
     known: PerProcess<Known>,
     regions: Arc<PerProcess<RegionMemory>>,
+    instances: Arc<PerProcess<Instances>>,
 }
 
 /// Where a request goes.
@@ -29,7 +30,6 @@ pub(crate) struct Endpoint {
 }
 
 struct Known {
-    instances: Instances,
     /// The AD FS hosts that were validated.
     federations: Memory<()>,
     /// By the authority of an OpenID provider.
@@ -37,13 +37,14 @@ struct Known {
 }
 
 impl Resolver {
-    /// `regions` is what the apps of this host share.
+    /// `regions` and `instances` are what the apps of this host share.
     pub(crate) fn new(
         region: RegionSetting,
         instance_discovery: bool,
         regions: Arc<PerProcess<RegionMemory>>,
+        instances: Arc<PerProcess<Instances>>,
     ) -> Self {
-        Self { region, instance_discovery, known: PerProcess::new(Known::new), regions }
+        Self { region, instance_discovery, known: PerProcess::new(Known::new), regions, instances }
     }
 
     /// Whether a request may not choose another host of its cloud.
@@ -85,7 +86,7 @@ impl Resolver {
         }
         let network = match authority.cloud() {
             None if self.instance_discovery => {
-                preferred_network(&self.known.get().instances, authority, pool, call)?
+                preferred_network(&self.instances.get(), authority, pool, call)?
             }
             _ => None,
         };
@@ -112,6 +113,6 @@ impl Resolver {
 
 impl Known {
     fn new() -> Self {
-        Self { instances: Memory::new(), federations: Memory::new(), token_endpoints: Memory::new() }
+        Self { federations: Memory::new(), token_endpoints: Memory::new() }
     }
 }

@@ -12,11 +12,13 @@ use once_cell::sync::OnceCell;
 use super::client::{Client, Schemes};
 use super::connector::{Connector, Tls};
 use super::failure::Presented;
+use super::neighbours::{Neighbours, Way, way};
 use super::pin::Thumbprint;
 use super::proxy::ProxySettings;
 use super::roots::Roots;
 use super::tls;
 use crate::binding::Certificate;
+use crate::clock::Clock;
 use crate::env::Env;
 use crate::error::Result;
 use crate::runtime::PerProcess;
@@ -45,6 +47,7 @@ pub(crate) struct Pool {
     /// Under which the clients hang on the certificates, until it goes.
     owner: Arc<u64>,
     proxy: Arc<ProxySettings>,
+    way: Way,
     connect_timeout: Duration,
     state: PerProcess<State>,
 }
@@ -71,6 +74,7 @@ impl Pool {
     /// Fails where the proxy, of the options or of the environment, cannot be used.
     pub(crate) fn new(options: TransportOptions, env: Arc<dyn Env>) -> Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let way = way(&options, &*env);
         let proxy = ProxySettings::new(options.proxy.as_ref().map(Secret::expose), &*env)?;
         let TransportOptions { roots_pem, roots_file, connect_timeout, .. } = options;
         let make = move || State {
@@ -83,9 +87,15 @@ impl Pool {
         Ok(Self {
             owner: Arc::new(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             proxy: Arc::new(proxy),
+            way,
             connect_timeout,
             state: PerProcess::new(make),
         })
+    }
+
+    /// With whom an app of these connections and this clock shares what services told it.
+    pub(crate) fn neighbours(&self, clock: &Arc<dyn Clock>) -> Neighbours {
+        Neighbours::new(self.way, clock)
     }
 
     /// For https servers that are not shown a certificate.

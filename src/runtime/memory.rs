@@ -1,6 +1,8 @@
 //! What was found out once by a request: remembered, and asked by one caller for all who wait.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,9 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Call, Flights};
 
 /// Answers by the name of what was asked about.
-pub(crate) struct Memory<V> {
-    known: Mutex<HashMap<String, Entry<V>>>,
-    flights: Flights<String, V>,
+pub(crate) struct Memory<V, K = String> {
+    known: Mutex<HashMap<K, Entry<V>>>,
+    flights: Flights<K, V>,
 }
 
 struct Entry<V> {
@@ -24,13 +26,17 @@ const ASSUMED_FOR: Duration = Duration::from_secs(300);
 /// Requests may name any number of authorities. Forgetting costs no more than asking again.
 const MAX_ENTRIES: usize = 1000;
 
-impl<V: Clone> Memory<V> {
+impl<V: Clone, K: Hash + Eq + Clone> Memory<V, K> {
     pub(crate) fn new() -> Self {
         Self { known: Mutex::default(), flights: Flights::new() }
     }
 
     /// What is known about `key`, else what `fetch` finds out. A failure is not remembered.
-    pub(crate) fn get(&self, key: &str, call: &Call, fetch: impl FnOnce() -> Result<V>) -> Result<V> {
+    pub(crate) fn get<Q>(&self, key: &Q, call: &Call, fetch: impl FnOnce() -> Result<V>) -> Result<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let (value, _) = self.recall_or(key, call, || Ok((fetch()?, None)))?;
         Ok(value)
     }
@@ -39,14 +45,18 @@ impl<V: Clone> Memory<V> {
     /// where it fails, what `assume` says is believed for a while. Tells whether this caller asked.
     ///
     /// That a caller was cancelled, or had less time than `limit`, is no failure for the others.
-    pub(crate) fn get_or_assume(
+    pub(crate) fn get_or_assume<Q>(
         &self,
-        key: &str,
+        key: &Q,
         call: &Call,
         limit: Duration,
         fetch: impl FnOnce(&Call) -> Result<V>,
         assume: impl Fn(Error) -> Result<V>,
-    ) -> Result<(V, bool)> {
+    ) -> Result<(V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let outcome = self.recall_or(key, call, || {
             let hurried = call.remaining().is_some_and(|left| left < limit);
             let step = call.limited(limit);
@@ -68,12 +78,16 @@ impl<V: Clone> Memory<V> {
 
     /// What is known about `key`, else what `fetch` finds out, and for how long that is good: `None` for
     /// ever. Tells whether this caller asked.
-    pub(crate) fn recall_or(
+    pub(crate) fn recall_or<Q>(
         &self,
-        key: &str,
+        key: &Q,
         call: &Call,
         fetch: impl FnOnce() -> Result<(V, Option<Duration>)>,
-    ) -> Result<(V, bool)> {
+    ) -> Result<(V, bool)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let now = || call.clock.monotonic();
         let recall =
             || self.lock().get(key).filter(|entry| entry.is_good(now())).map(|entry| entry.value.clone());
@@ -92,7 +106,7 @@ impl<V: Clone> Memory<V> {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry<V>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,6 +15,6 @@ pub use cancel::Cancel;
 pub(crate) use cancel::Registration;
 pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
-pub(crate) use fork::{Current, PerProcess};
+pub(crate) use fork::PerProcess;
 pub(crate) use memory::Memory;
 pub(crate) use wait::{Promise, Wait};

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::shard::{Cached, Shard};
 use super::{AccessToken, CacheKey, Freshness, TokenStore};
-use crate::http::Throttle;
-use crate::runtime::{Current, PerProcess};
+use crate::runtime::PerProcess;
 
 /// Where tokens are kept. Cheap to clone: clones are one cache.
 ///
@@ -22,8 +21,6 @@ pub struct TokenCache(Arc<Inner>);
 struct Inner {
     settings: Settings,
     shards: PerProcess<Shards>,
-    /// Who shares tokens also shares what the services asked for.
-    throttle: PerProcess<Throttle>,
 }
 
 #[derive(Clone)]
@@ -108,11 +105,7 @@ impl TokenCache {
     fn from_settings(settings: Settings) -> Self {
         let (max_entries, max_bytes) = (settings.max_entries, settings.max_bytes);
         let shards = PerProcess::new(move || Shards::new(max_entries, max_bytes));
-        Self(Arc::new(Inner { settings, shards, throttle: PerProcess::new(Throttle::default) }))
-    }
-
-    pub(crate) fn throttle(&self) -> Current<Throttle> {
-        self.0.throttle.get()
+        Self(Arc::new(Inner { settings, shards }))
     }
 
     pub(crate) fn store(&self) -> Option<&Arc<dyn TokenStore>> {

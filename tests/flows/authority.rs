@@ -1,5 +1,6 @@
 //! Authorities of every kind: who is asked what before the token request, and where that goes.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use devcloud::{Close, Fault, ReceivedRequest, Service, directory};
 use mtlspop::{App, AppOptions, Cancel, Credential, Error, ErrorKind, Secret, Token, TokenRequest};
 use serde_json::json;
 
-use crate::support::{GRAPH_SCOPE, World, assert_bound, authority, bearer, pop, wait_for};
+use crate::support::{GRAPH_SCOPE, TestClock, World, assert_bound, authority, bearer, pop, wait_for};
 
 const OIDC: &str = "https://idp.devcloud.test";
 const ADFS: &str = "https://adfs.devcloud.test/adfs";
@@ -63,7 +64,8 @@ fn kinds_of_authority() {
     }
 }
 
-/// Instance discovery of an unknown host (section 1.3): the request, the preferred name, and once per app.
+/// Instance discovery of an unknown host (section 1.3): the request, the preferred name, and once per process, but
+/// for an app that trusts other roots or has another clock?
 #[test]
 fn unknown_host() {
     let world = World::new();
@@ -89,7 +91,18 @@ fn unknown_host() {
     app.acquire_token(&request()).unwrap();
     world.advance(Duration::from_secs(100_000));
     app.acquire_token(&request()).unwrap();
+    let other = ask(at(&world, "sts.devcloud.test"), &pop(GRAPH_SCOPE)).unwrap_err();
+    assert_eq!(other.code(), "mtls_pop_not_supported_for_environment", "asked of nobody");
+    assert_eq!(host(&ask(at(&world, "sts.devcloud.test"), &request()).unwrap()), "login.devcloud.test");
     assert_eq!(world.cloud.counter("instance_discovery"), 1);
+
+    let roots = std::fs::read(&world.env()["SSL_CERT_FILE"]).unwrap();
+    ask(at(&world, "sts.devcloud.test").with_trusted_roots_pem(roots), &request()).unwrap();
+    assert_eq!(world.cloud.counter("instance_discovery"), 2);
+    let clock = TestClock::default();
+    clock.advance(Duration::from_secs(100_000));
+    ask(at(&world, "sts.devcloud.test").with_clock(Arc::new(clock)), &request()).unwrap();
+    assert_eq!(world.cloud.counter("instance_discovery"), 3);
 }
 
 /// The rows of unknown hosts in the endpoint table (section 1.7), each asked about once.
@@ -177,8 +190,8 @@ fn discovery_out_of_order() {
     }
 }
 
-/// Do callers who want different tokens at once cause one discovery, and does one who gives up leave no
-/// trace (section 1.3, cancellation)?
+/// Do callers who want different tokens at once, of two apps, cause one discovery, and does one who gives up leave
+/// no trace (section 1.3, cancellation)?
 #[test]
 fn discovery_once_for_all() {
     let world = World::new();
@@ -193,10 +206,11 @@ fn discovery_once_for_all() {
         assert_eq!(waiting.join().unwrap().kind(), ErrorKind::Cancelled);
     });
     world.cloud.reset();
+    let another = App::new(at(&world, "sts.devcloud.test")).unwrap();
     thread::scope(|scope| {
         for number in 0..8 {
             let request = bearer(GRAPH_SCOPE).with_claims(&json!({ "number": number }).to_string());
-            let app = &app;
+            let app = [&app, &another][number % 2];
             scope.spawn(move || {
                 assert_eq!(host(&app.acquire_token(&request).unwrap()), "login.devcloud.test")
             });
