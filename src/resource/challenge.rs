@@ -1,19 +1,12 @@
 //! What an API that answers 401 wants of a token: the claims in `WWW-Authenticate` (RFC 9110, section 11).
 
 use base64::Engine as _;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http_auth::parser::ChallengeParser;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::parameters::Parameters;
 use crate::http::Response;
 use crate::log::Logger;
 use crate::token::parse_claims;
-
-/// APIs write base64 in both alphabets, with padding and without.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The claims, a JSON object, that a 401 asks for, whatever the scheme of the challenge. A challenge that
 /// cannot be read is no error: the caller gets the response as it is.
@@ -22,30 +15,21 @@ pub(super) fn claims(response: &Response, log: &Logger) -> Option<String> {
         return None;
     }
     let values = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
-    for (_, value) in values {
-        // After a syntax error the parser ends: the challenges that were complete before it count.
-        for challenge in ChallengeParser::new(value) {
-            let Ok(challenge) = challenge else {
-                log.warn("resource", || "a WWW-Authenticate header cannot be read".to_owned());
-                break;
-            };
-            let claims = challenge.params.iter().filter(|(name, _)| name.eq_ignore_ascii_case("claims"));
-            for (_, encoded) in claims {
-                match decode(&encoded.to_unescaped()) {
-                    Some(claims) => return Some(claims),
-                    None => log.warn("resource", || {
-                        "the claims in a WWW-Authenticate header are not a JSON object in base64".to_owned()
-                    }),
-                }
-            }
-        }
+    let parameters = values.flat_map(|(_, value)| Parameters::new(value));
+    let mut claims = parameters.filter(|(name, _)| name.eq_ignore_ascii_case("claims")).peekable();
+    let asked = claims.peek().is_some();
+    let found = claims.find_map(|(_, encoded)| decode(&encoded));
+    if asked && found.is_none() {
+        log.warn("resource", || {
+            "the claims in a WWW-Authenticate header are not a JSON object in base64".to_owned()
+        });
     }
-    None
+    found
 }
 
 fn decode(text: &str) -> Option<String> {
-    let json = BASE64.decode(text.replace('+', "-").replace('/', "_")).ok()?;
-    let json = String::from_utf8(json).ok()?;
+    let base64 = text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(base64).ok()?).ok()?;
     parse_claims(&json).is_ok().then_some(json)
 }
 
@@ -75,6 +59,24 @@ mod tests {
             &[r#"Bearer claims="e30", PoP nonce="n", =;"#],
             &[r#"Bearer claims="W10=", PoP claims="e30=""#],
             &[r#"Bearer error="\"claims\"", claims="e3\0=""#],
+            // Graph, with continuous access evaluation.
+            &[
+                r#"Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000", error="insufficient_claims", claims="e30=""#,
+            ],
+            // As Dataverse, Storage and AD FS write theirs: no quotes, no commas.
+            &["Bearer authorization_uri=https://login.x/t/authorize, resource_id=https://y/, claims=e30="],
+            &[
+                r#"Bearer claims="e30", authorization_uri=https://login.x/t/authorize, resource_id=https://y/"#,
+            ],
+            &[r#"Bearer authorization_uri=https://login.x/t/authorize resource_id=https://y claims="e30""#],
+            &[
+                r#"Bearer authorization_uri=https://login.x?claims=e30; error=insufficient_claims; claims=e30=="#,
+            ],
+            &["NTLM", "Negotiate TlRMTVNTUAABAAAAB4IIogAAAAA=, Bearer error=insufficient_claims claims=e30="],
+            &["Bearer error_description=\"gesch\u{fc}tzt \u{fffd}\", claims=\"e30=\""],
+            &[r#"Bearer realm="never closed, error="insufficient_claims", claims="e30=""#],
+            &[r#"Bearer realm="never closed, claims="e30=""#],
+            &[r#"Bearer error="insufficient_claims, claims=e30="#],
         ];
         for values in rows {
             assert_eq!(claims_of(401, values).as_deref(), Some("{}"), "{values:?}");
@@ -108,6 +110,9 @@ mod tests {
             &[r#"Bearer claims="e30"#],
             &[r#"Bearer claims="{}""#],
             &[r#"Bearer realm="claims=e30""#],
+            &[r#"Bearer realm="x, claims=e30", error="y""#],
+            &[r#"Bearer realm="x, claims=\"e30\"", error="y""#],
+            &["Bearer authorization_uri=https://login.x?claims=e30, error=y"],
             &["claims=e30"],
         ];
         for values in rows {

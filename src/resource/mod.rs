@@ -2,6 +2,7 @@
 
 mod challenge;
 mod client;
+mod parameters;
 
 pub(crate) use client::send;
 pub use client::{HttpRequest, HttpResponse};

@@ -123,17 +123,36 @@ fn no_challenge() {
     assert_eq!(world.cloud.counter("token"), 1);
 }
 
-/// Is the challenge found among others, of whatever scheme?
+/// Is the challenge found among others, of whatever scheme, and beside parameters that break the grammar, as
+/// Dataverse (no quotes), Storage (no commas) and others write theirs?
 #[test]
 fn several_challenges() {
     let world = World::new();
     let app = world.sni();
     let token = app.acquire_token(&pop(GRAPH_SCOPE)).unwrap();
-    let header = r#"Bearer realm="a, b", authorization_uri="https://login.microsoftonline.com/common", PoP nonce="n", mtls_pop error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ""#;
-    challenge(&world, 1, header);
-    let plain = HttpRequest::new("GET", "https://graph.microsoft.com/v1.0/me");
-    assert_eq!(app.send_answering_claims(&token, &pop(GRAPH_SCOPE), &plain).unwrap().status(), 200);
-    assert_eq!(world.last_token_request().form("claims").as_deref(), Some(r#"{"access_token":{}}"#));
+    let claims = "eyJhY2Nlc3NfdG9rZW4iOnt9fQ";
+    let headers = [
+        format!(
+            r#"Bearer realm="a, b", authorization_uri="https://login.microsoftonline.com/common", PoP nonce="n", mtls_pop error="insufficient_claims", claims="{claims}""#
+        ),
+        format!(
+            "Bearer authorization_uri=https://login.microsoftonline.com/t/oauth2/authorize, claims={claims}=="
+        ),
+        format!(r#"Bearer claims="{claims}==", authorization_uri=https://x/y, resource_id=https://z/"#),
+        format!(
+            "Bearer authorization_uri=https://x/y resource_id=https://z error=insufficient_claims claims={claims}"
+        ),
+        format!(r#"Negotiate TlRMTVNTUAAB==; Bearer realm="never closed; error="x"; claims="{claims}""#),
+    ];
+    for header in headers {
+        challenge(&world, 1, &header);
+        let plain = HttpRequest::new("GET", "https://graph.microsoft.com/v1.0/me");
+        let response = app.send_answering_claims(&token, &pop(GRAPH_SCOPE), &plain).unwrap();
+        assert_eq!(response.status(), 200, "{header}");
+        let sent = world.last_token_request().form("claims");
+        assert_eq!(sent.as_deref(), Some(r#"{"access_token":{}}"#), "{header}");
+    }
+    assert_eq!(world.cloud.counter("token"), 6);
 }
 
 /// That no token with such claims can be had is an error that says so, and names what the service said.
