@@ -21,7 +21,7 @@ use super::exchange::Exchange;
 use super::failure::{self, Peer, Presented};
 use super::proxy::ProxySettings;
 use super::roots::Roots;
-use super::socket::Socket;
+use super::socket::{Arrived, Socket};
 use super::{tls, tunnel};
 use crate::error::Result;
 
@@ -141,22 +141,8 @@ impl Transport for Connection {
     /// bytes that are waiting mean the end only where they are more than that.
     fn is_open(&mut self) -> bool {
         let open = match &mut self.stream {
-            Stream::Plain(socket) => socket.without_blocking(|socket| Ok(socket.is_quiet())),
-            Stream::Tls(stream) => {
-                let connection = &mut stream.conn;
-                stream.sock.without_blocking(|socket| {
-                    while !socket.is_quiet() {
-                        if connection.read_tls(socket)? == 0 {
-                            return Ok(false);
-                        }
-                        let state = connection.process_new_packets().map_err(io::Error::other)?;
-                        if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
-                            return Ok(false);
-                        }
-                    }
-                    Ok(true)
-                })
-            }
+            Stream::Plain(socket) => Ok(socket.peek().is_nothing()),
+            Stream::Tls(stream) => only_tickets(&mut stream.conn, stream.sock.peek()),
         };
         open.unwrap_or(false)
     }
@@ -191,6 +177,19 @@ impl Stream {
         }
         error.into()
     }
+}
+
+fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> io::Result<bool> {
+    while !arrived.is_nothing() {
+        if connection.read_tls(&mut arrived)? == 0 {
+            return Ok(false);
+        }
+        let state = connection.process_new_packets().map_err(io::Error::other)?;
+        if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn deadline(timeout: NextTimeout) -> Instant {
