@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
@@ -13,8 +13,8 @@ use super::connector::Connector;
 use super::exchange::Exchange;
 use super::failure::{self, Peer, Presented};
 use super::message::{Request, Response};
-use crate::error::{Error, ErrorKind, Result, TransportFailure};
-use crate::runtime::Call;
+use crate::error::{Error, Result, TransportFailure};
+use crate::runtime::{Call, Limit};
 
 /// Idle connections kept for one host, and so how many dead ones a request may have to go through.
 const MAX_IDLE_PER_HOST: usize = 8;
@@ -100,11 +100,14 @@ impl Client {
     /// A server may close an idle connection in the moment in which we send on it. That is nobody's
     /// failure, so the request goes out again, on another connection.
     fn send_on_live_connection(&self, request: &Request<'_>, call: &Call, peer: &Peer) -> Result<Response> {
+        let (left, limit) = call.bounded_by(Limit::request(request.attempt_timeout));
+        let started = Instant::now();
         let mut dead = 0;
         loop {
-            let limit = call.bounded(request.attempt_timeout);
-            let exchange = Exchange::enter(&call.cancel, limit);
-            let outcome = self.attempt(request, limit, peer);
+            // It is one attempt, however many connections it takes.
+            let left = left.saturating_sub(started.elapsed());
+            let exchange = Exchange::enter(&call.cancel, left, limit);
+            let outcome = self.attempt(request, left, limit, peer);
             if call.cancel.is_cancelled() {
                 return Err(call.cancelled());
             }
@@ -112,9 +115,6 @@ impl Client {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if error.kind() == ErrorKind::Timeout && call.remaining().is_some_and(|left| left.is_zero()) {
-                return Err(call.timed_out());
-            }
             let stale = exchange.was_stale() && error.transport() == Some(TransportFailure::Reset);
             if !stale || !request.repeatable || dead == MAX_IDLE_PER_HOST {
                 return Err(error);
@@ -123,14 +123,14 @@ impl Client {
         }
     }
 
-    fn attempt(&self, request: &Request<'_>, limit: Duration, peer: &Peer) -> Result<Response> {
+    fn attempt(&self, request: &Request<'_>, left: Duration, limit: Limit, peer: &Peer) -> Result<Response> {
         let head = head(request)?;
         let sent = match body(request) {
-            Some(body) => self.run(head.map(|()| body), limit),
-            None => self.run(head, limit),
+            Some(body) => self.run(head.map(|()| body), left),
+            None => self.run(head, left),
         };
-        let response = sent.map_err(|error| failure::ureq(error, peer))?;
-        receive(response, request.max_response_bytes, peer)
+        let response = sent.map_err(|error| failure::ureq(error, peer, limit))?;
+        receive(response, request.max_response_bytes, peer, limit)
     }
 
     fn run(
@@ -182,23 +182,28 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>> {
     Ok(head)
 }
 
-fn receive(mut response: http::Response<ureq::Body>, limit: usize, peer: &Peer) -> Result<Response> {
+fn receive(
+    mut response: http::Response<ureq::Body>,
+    max: usize,
+    peer: &Peer,
+    limit: Limit,
+) -> Result<Response> {
     let status = response.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers =
         response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
 
     let announced = response.body().content_length().unwrap_or(0);
-    if announced > limit as u64 {
-        return Err(failure::too_large(limit, peer));
+    if announced > max as u64 {
+        return Err(failure::too_large(max, peer));
     }
     // Long enough from the start, so that no copy of a token is left behind by growing.
     let mut body = Zeroizing::new(Vec::with_capacity(announced.min(FIRST_BUFFER) as usize));
-    let beyond = (limit as u64).saturating_add(1);
+    let beyond = (max as u64).saturating_add(1);
     let mut reader = response.body_mut().as_reader().take(beyond);
-    reader.read_to_end(&mut body).map_err(|error| failure::ureq(error.into(), peer))?;
-    if body.len() > limit {
-        return Err(failure::too_large(limit, peer));
+    reader.read_to_end(&mut body).map_err(|error| failure::ureq(error.into(), peer, limit))?;
+    if body.len() > max {
+        return Err(failure::too_large(max, peer));
     }
     Ok(Response { status, headers, body })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -24,6 +25,7 @@ use super::roots::Roots;
 use super::socket::{Arrived, Socket};
 use super::{tls, tunnel};
 use crate::error::Result;
+use crate::runtime::Limit;
 
 /// An upper limit where ureq has none; it always has one, as every request is given a time.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
@@ -47,15 +49,16 @@ impl Connector {
         ureq::Agent::with_parts(config, self, LateResolver)
     }
 
-    fn open(&self, uri: &Uri, deadline: Instant) -> Result<Stream> {
+    /// `limit` is the name of what ends at the `deadline`.
+    fn open(&self, uri: &Uri, deadline: Instant, limit: Limit) -> Result<Stream> {
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let peer = Peer::Server { host: host.to_owned(), presented: self.presented.clone() };
 
         let socket = match self.proxy.route(host, port) {
-            Some(proxy) => tunnel::open(proxy, host, port, deadline)?,
-            None => Socket::open(host, port, deadline).map_err(|error| failure::open(error, &peer))?,
+            Some(proxy) => tunnel::open(proxy, host, port, deadline, limit)?,
+            None => Socket::open(host, port, deadline).map_err(|error| failure::open(error, &peer, limit))?,
         };
         if !is_tls {
             return Ok(Stream::Plain(socket));
@@ -65,7 +68,7 @@ impl Connector {
             Tls::OnDemand(roots) => Arc::new(tls::client_config(roots.store()?, None)?),
         };
         let stream =
-            tls::handshake(config, host, socket).map_err(|error| failure::handshake(error, &peer))?;
+            tls::handshake(config, host, socket).map_err(|error| failure::handshake(error, &peer, limit))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 }
@@ -74,8 +77,14 @@ impl transport::Connector for Connector {
     type Out = Connection;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
+        let own = Exchange::current().map(|exchange| exchange.limit());
+        let limit = match (details.timeout.reason, details.config.timeouts().connect, own) {
+            (Timeout::Connect, Some(connect), _) => Limit::connect(connect),
+            (_, _, Some(own)) => own,
+            _ => Limit::request(FOREVER),
+        };
         let stream = self
-            .open(details.uri, deadline(details.timeout))
+            .open(details.uri, deadline(details.timeout), limit)
             .map_err(|error| ureq::Error::Other(Box::new(error)))?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());

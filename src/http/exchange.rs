@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::runtime::{Cancel, Registration, Wait};
+use crate::runtime::{Cancel, Limit, Registration, Wait};
 
 /// One attempt to send one request.
 pub(super) struct Exchange {
     cancel: Cancel,
     wait: Wait,
+    limit: Limit,
     /// Its address tells this exchange from every other one that a connection may remember.
     identity: Arc<()>,
     hooks: RefCell<Vec<Registration>>,
@@ -34,10 +35,12 @@ thread_local! {
 }
 
 impl Exchange {
-    pub(super) fn enter(cancel: &Cancel, limit: Duration) -> Entered {
+    /// `left` is what is left of `limit`.
+    pub(super) fn enter(cancel: &Cancel, left: Duration, limit: Limit) -> Entered {
         let exchange = Rc::new(Self {
             cancel: cancel.clone(),
-            wait: Wait::new(cancel, Some(limit)),
+            wait: Wait::new(cancel, Some(left)).named(Some(limit)),
+            limit,
             identity: Arc::default(),
             hooks: RefCell::default(),
             opened: Cell::default(),
@@ -70,6 +73,11 @@ impl Exchange {
     /// How long a key may take to sign the handshake.
     pub(super) fn wait(&self) -> Wait {
         self.wait.clone()
+    }
+
+    /// What ends it, where nothing else does before.
+    pub(super) fn limit(&self) -> Limit {
+        self.limit
     }
 
     /// A connection was opened for this exchange, rather than taken from the pool.

@@ -12,6 +12,7 @@ use super::socket::OpenError;
 use crate::binding::Certificate;
 use crate::clock::date_text;
 use crate::error::{Error, ErrorKind, TransportFailure};
+use crate::runtime::Limit;
 
 /// Who was spoken to.
 pub(super) enum Peer {
@@ -35,35 +36,46 @@ impl Presented {
     }
 }
 
-/// There is no connection to `peer`.
-pub(super) fn open(error: OpenError, peer: &Peer) -> Error {
-    let (error, failure, what) = match error {
-        OpenError::Resolve(error) => (error, TransportFailure::Dns, "its name cannot be resolved"),
-        OpenError::Connect(error) => (error, TransportFailure::Connect, "it cannot be reached"),
+/// There is no connection to `peer`. `limit` is what ended the wait for it, where that is why.
+pub(super) fn open(error: OpenError, peer: &Peer, limit: Limit) -> Error {
+    let (error, failure, what, not_within) = match error {
+        OpenError::Resolve(error) => (
+            error,
+            TransportFailure::Dns,
+            "its name cannot be resolved",
+            format!("the name of the {peer} was not resolved"),
+        ),
+        OpenError::Connect(error) => {
+            (error, TransportFailure::Connect, "it cannot be reached", format!("no connection to the {peer}"))
+        }
     };
     let (failure, code, advice) = match peer {
         Peer::Server { .. } => (failure, "network_error", ""),
         Peer::Proxy(_) => (TransportFailure::Proxy, "proxy_error", "; check the proxy option or HTTPS_PROXY"),
     };
     if error.kind() == TimedOut {
-        return timeout(format!("no connection to the {peer} within the time limit{advice}"))
-            .with_transport(failure);
+        return timeout(&not_within, limit, advice).with_transport(failure);
     }
     network(code, format!("no connection to the {peer}: {what} ({error}){advice}"), failure)
 }
 
 /// The connection to a proxy failed before there was a tunnel.
-pub(super) fn proxy_io(error: io::Error, peer: &Peer) -> Error {
+pub(super) fn proxy_io(error: io::Error, peer: &Peer, limit: Limit) -> Error {
     if error.kind() == TimedOut {
-        return timeout(format!("the {peer} did not answer in time")).with_transport(TransportFailure::Proxy);
+        let what = format!("the {peer} did not open a tunnel");
+        return timeout(&what, limit, "").with_transport(TransportFailure::Proxy);
     }
     network("proxy_error", format!("the {peer} closed the connection ({error})"), TransportFailure::Proxy)
 }
 
 /// The TLS handshake with a server failed. Where our certificate was not even asked for yet, the loss
 /// of the connection says nothing about it.
-pub(super) fn handshake(error: io::Error, peer: &Peer) -> Error {
-    let failed = io(error, peer);
+pub(super) fn handshake(error: io::Error, peer: &Peer, limit: Limit) -> Error {
+    if error.kind() == TimedOut {
+        let what = format!("the {peer} did not complete the TLS handshake");
+        return timeout(&what, limit, "").with_transport(TransportFailure::Connect);
+    }
+    let failed = io(error, peer, limit);
     let presented = Exchange::current().is_some_and(|exchange| exchange.has_presented());
     match failed.transport() {
         Some(TransportFailure::Reset) if !presented => failed.with_transport(TransportFailure::Connect),
@@ -72,7 +84,7 @@ pub(super) fn handshake(error: io::Error, peer: &Peer) -> Error {
 }
 
 /// A connection to a server failed, in the handshake or later.
-pub(super) fn io(error: io::Error, peer: &Peer) -> Error {
+pub(super) fn io(error: io::Error, peer: &Peer, limit: Limit) -> Error {
     if let Some(inner) = error.get_ref() {
         if let Some(error) = inner.downcast_ref::<Error>() {
             return error.clone();
@@ -82,21 +94,21 @@ pub(super) fn io(error: io::Error, peer: &Peer) -> Error {
         }
     }
     if error.kind() == TimedOut {
-        return timeout(format!("the {peer} did not answer in time"));
+        return unanswered(peer, limit);
     }
     let message = format!("the connection to the {peer} was lost before the answer was complete ({error})");
     network("network_error", message, TransportFailure::Reset)
 }
 
 /// What `ureq` reports, once the errors of our own connector are taken out.
-pub(super) fn ureq(error: ureq::Error, peer: &Peer) -> Error {
+pub(super) fn ureq(error: ureq::Error, peer: &Peer, limit: Limit) -> Error {
     match error {
-        ureq::Error::Io(error) => io(error, peer),
+        ureq::Error::Io(error) => io(error, peer, limit),
         ureq::Error::Other(error) => match error.downcast::<Error>() {
             Ok(error) => *error,
             Err(error) => Error::internal(format!("unexpected failure of the transport: {error}")),
         },
-        ureq::Error::Timeout(_) => timeout(format!("the {peer} did not answer in time")),
+        ureq::Error::Timeout(_) => unanswered(peer, limit),
         ureq::Error::Protocol(error) => invalid(format!("the {peer} broke the rules of HTTP ({error})")),
         ureq::Error::LargeResponseHeader(..) => invalid(format!("the {peer} sent too many headers")),
         ureq::Error::RequireHttpsOnly(_) => Error::argument(format!("the {peer} must be asked over https")),
@@ -200,7 +212,12 @@ fn network(code: &str, message: String, failure: TransportFailure) -> Error {
     Error::new(ErrorKind::Network, code, message).with_transport(failure).with_retryable(true)
 }
 
-fn timeout(message: String) -> Error {
+fn unanswered(peer: &Peer, limit: Limit) -> Error {
+    timeout(&format!("the {peer} did not answer"), limit, "")
+}
+
+fn timeout(what: &str, limit: Limit, advice: &str) -> Error {
+    let message = format!("{what} within {limit}{advice}");
     Error::new(ErrorKind::Timeout, "request_timeout", message).with_retryable(true)
 }
 

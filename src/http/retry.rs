@@ -26,9 +26,6 @@ pub(crate) enum Policy {
 struct Rule {
     /// Statuses after which it is worth another try.
     statuses: fn(u16) -> bool,
-    /// Whether a server that is too slow is asked again, and one that does not take the connection.
-    timeouts: bool,
-    connect_timeouts: bool,
     max: u32,
     wait: Wait,
     retry_after: RetryAfter,
@@ -61,17 +58,12 @@ impl Policy {
         match self {
             Self::Sts => Rule {
                 statuses: |status| status >= 500,
-                timeouts: true,
-                connect_timeouts: true,
                 max: 1,
                 wait: Wait::Constant(Duration::from_secs(1)),
                 retry_after: RetryAfter::Stops,
             },
             Self::Imds => Rule {
                 statuses: |status| matches!(status, 404 | 408 | 410 | 429 | 500..=599),
-                timeouts: true,
-                // Where nobody takes the connection there is no IMDS, and the caller wants to know.
-                connect_timeouts: false,
                 max: 3,
                 wait: Wait::Imds,
                 retry_after: RetryAfter::Ignored,
@@ -86,8 +78,6 @@ impl Policy {
             },
             Self::ManagedIdentity => Rule {
                 statuses: |status| matches!(status, 404 | 408 | 429 | 500 | 503 | 504),
-                timeouts: true,
-                connect_timeouts: true,
                 max: 3,
                 wait: Wait::Constant(Duration::from_secs(1)),
                 retry_after: RetryAfter::Prolongs,
@@ -157,11 +147,9 @@ impl Rule {
                     && retry_after(response, call.clock.now()).is_some();
                 (self.statuses)(response.status) && !stopped
             }
-            Err(error) if error.kind() == ErrorKind::Timeout => match error.transport() {
-                None => self.timeouts,
-                Some(_) => self.connect_timeouts,
-            },
-            Err(_) => false,
+            // A server that is too slow is asked again. Not one that does not take the connection: the time
+            // for that was all there is for it.
+            Err(error) => error.kind() == ErrorKind::Timeout && error.transport().is_none(),
         }
     }
 

@@ -8,18 +8,20 @@ use super::failure::{self, Peer};
 use super::proxy::Proxy;
 use super::socket::Socket;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
+use crate::runtime::Limit;
 
 /// More than this is not the head of an answer to CONNECT.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// Connects to `proxy` and has it connect to `host`, which is not looked up here.
-pub(super) fn open(proxy: &Proxy, host: &str, port: u16, deadline: Instant) -> Result<Socket> {
+pub(super) fn open(proxy: &Proxy, host: &str, port: u16, deadline: Instant, limit: Limit) -> Result<Socket> {
     let peer = Peer::Proxy(proxy.address());
-    let mut socket =
-        Socket::open(proxy.host(), proxy.port(), deadline).map_err(|error| failure::open(error, &peer))?;
+    let mut socket = Socket::open(proxy.host(), proxy.port(), deadline)
+        .map_err(|error| failure::open(error, &peer, limit))?;
     // An IPv6 address literal needs its brackets back.
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let head = exchange(&mut socket, proxy, &target).map_err(|error| failure::proxy_io(error, &peer))?;
+    let head =
+        exchange(&mut socket, proxy, &target).map_err(|error| failure::proxy_io(error, &peer, limit))?;
     match status(&head) {
         Some(200..=299) => Ok(socket),
         Some(407) => Err(refused(&format!(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
-use crate::runtime::{Cancel, Wait};
+use crate::runtime::{Cancel, Limit, Wait};
 
 /// Passed down through every room that waits or talks to the network.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Call {
     /// Lower-case hyphenated UUID, sent as `client-request-id`.
     pub(crate) correlation_id: String,
     started: Instant,
-    deadline: Option<Instant>,
+    deadline: Option<(Instant, Limit)>,
     cut_short: Arc<AtomicBool>,
     spent: Arc<Spent>,
 }
@@ -63,7 +63,8 @@ impl Call {
         timeout: Option<Duration>,
     ) -> Self {
         let started = clock.monotonic();
-        let deadline = timeout.and_then(|timeout| started.checked_add(timeout));
+        let deadline =
+            timeout.and_then(|timeout| Some((started.checked_add(timeout)?, Limit::call(timeout))));
         let (cut_short, spent) = Default::default();
         Self { clock, cancel, log, correlation_id, started, deadline, cut_short, spent }
     }
@@ -79,11 +80,8 @@ impl Call {
 
     /// The same call with `limit` from now on, where it does not have less time anyway.
     pub(crate) fn limited(&self, limit: Duration) -> Self {
-        let end = self.clock.monotonic().checked_add(limit);
-        let deadline = match (self.deadline, end) {
-            (Some(deadline), Some(end)) => Some(deadline.min(end)),
-            (deadline, end) => deadline.or(end),
-        };
+        let end = self.clock.monotonic().checked_add(limit).map(|end| (end, Limit::step(limit)));
+        let deadline = [self.deadline, end].into_iter().flatten().min_by_key(|(end, _)| *end);
         Self { deadline, cut_short: Arc::default(), ..self.clone() }
     }
 
@@ -99,17 +97,25 @@ impl Call {
 
     /// The time left, `None` without a deadline.
     pub(crate) fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(|end| end.saturating_duration_since(self.clock.monotonic()))
+        self.deadline.map(|(end, _)| end.saturating_duration_since(self.clock.monotonic()))
     }
 
     /// The same for who knows nothing of calls.
     pub(crate) fn wait(&self) -> Wait {
-        Wait::new(&self.cancel, self.remaining())
+        Wait::new(&self.cancel, self.remaining()).named(self.deadline.map(|(_, limit)| limit))
     }
 
     /// `limit`, or less where the call's own time is shorter.
     pub(crate) fn bounded(&self, limit: Duration) -> Duration {
         self.remaining().map_or(limit, |left| left.min(limit))
+    }
+
+    /// The same with the name of the one that is shorter.
+    pub(crate) fn bounded_by(&self, limit: Limit) -> (Duration, Limit) {
+        match (self.remaining(), self.deadline) {
+            (Some(left), Some((_, own))) if left < limit.length() => (left, own),
+            _ => (limit.length(), limit),
+        }
     }
 
     /// An error where the call was cancelled or its time is over.
@@ -139,7 +145,11 @@ impl Call {
     }
 
     pub(crate) fn timed_out(&self) -> Error {
-        Error::new(ErrorKind::Timeout, "request_timeout", "the time given for this call is over")
+        let over = match self.deadline {
+            Some((_, limit)) => format!("{limit} is over"),
+            None => "the time is over".to_owned(),
+        };
+        Error::new(ErrorKind::Timeout, "request_timeout", over)
             .with_correlation_id(&self.correlation_id)
             .with_retryable(true)
     }

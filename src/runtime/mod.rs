@@ -6,6 +6,7 @@ mod cancel;
 mod claim;
 mod flight;
 mod fork;
+mod limit;
 mod memory;
 mod wait;
 
@@ -16,5 +17,6 @@ pub(crate) use cancel::Registration;
 pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
 pub(crate) use fork::PerProcess;
+pub(crate) use limit::Limit;
 pub(crate) use memory::Memory;
 pub(crate) use wait::{Promise, Wait};

@@ -4,13 +4,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::Cancel;
+use crate::runtime::{Cancel, Limit};
 
 /// What is left of a call where nothing else of it matters. The default waits as long as it takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wait {
     cancel: Cancel,
     until: Option<Instant>,
+    /// What the end is called in a message.
+    limit: Option<Limit>,
 }
 
 /// Where the answer is left.
@@ -32,14 +34,22 @@ impl Wait {
     /// `left` from now on; `None` for no limit.
     pub(crate) fn new(cancel: &Cancel, left: Option<Duration>) -> Self {
         let until = left.and_then(|left| Instant::now().checked_add(left));
-        Self { cancel: cancel.clone(), until }
+        Self { cancel: cancel.clone(), until, limit: None }
+    }
+
+    /// The same with a name for its end.
+    pub(crate) fn named(self, limit: Option<Limit>) -> Self {
+        Self { limit, ..self }
     }
 
     /// The same with `limit` from now on, where it has no less.
     pub(crate) fn limited(&self, limit: Duration) -> Self {
-        let end = Instant::now().checked_add(limit);
-        let until = [self.until, end].into_iter().flatten().min();
-        Self { cancel: self.cancel.clone(), until }
+        match Instant::now().checked_add(limit) {
+            Some(end) if self.until.is_none_or(|until| end < until) => {
+                Self { until: Some(end), limit: Some(Limit::step(limit)), ..self.clone() }
+            }
+            _ => self.clone(),
+        }
     }
 
     /// Lets `ask` take the promise to somebody, and waits until it is kept. `whom` is in the error where
@@ -67,7 +77,10 @@ impl Wait {
             let given_up = if self.cancel.is_cancelled() {
                 Some(Error::new(ErrorKind::Cancelled, "operation_cancelled", "the call was cancelled"))
             } else if left.is_some_and(|left| left.is_zero()) {
-                let message = format!("{whom} did not answer in time");
+                let message = match self.limit {
+                    Some(limit) => format!("{whom} did not answer within {limit}"),
+                    None => format!("{whom} did not answer in time"),
+                };
                 Some(Error::new(ErrorKind::Timeout, "request_timeout", message).with_retryable(true))
             } else {
                 None

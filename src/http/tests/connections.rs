@@ -163,36 +163,14 @@ fn a_late_cancellation_does_not_hit_the_next_call() {
     assert_eq!(server.connections(), 1);
 }
 
-/// Is the call's time told apart from the request's, and the connect timeout from both?
-#[test]
-fn time_limits() {
-    let server = Server::plain(|_| Answer::Hang);
-    let short = Duration::from_millis(50);
-    let client = pool(&Ca::new("ca")).direct().unwrap();
-    let url = server.url("/");
-    let error = client.send(&Request::get(&url), &call_with(&Cancel::new(), Some(short))).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.message().contains("time given for this call"), "{error}");
-    // Long enough to get a connection on a busy machine: the silence after it is what is asked about.
-    let limit = Duration::from_secs(1);
-    let error = client.send(&Request::get(&url).attempt_timeout(limit), &call()).unwrap_err();
-    assert_eq!((error.kind(), error.transport()), (ErrorKind::Timeout, None));
-    assert!(error.message().contains("localhost did not answer in time"), "{error}");
-
-    let full = FullListener::new();
-    let client = pool_with(&Ca::new("ca"), |options| options.connect_timeout = short, &[]).direct().unwrap();
-    let error = get(&client, &full.url).unwrap_err();
-    assert_eq!((error.kind(), error.transport()), (ErrorKind::Timeout, Some(TransportFailure::Connect)));
-}
-
 /// A listener whose queue is full: the kernel drops further attempts to connect.
-struct FullListener {
-    url: Url,
+pub(super) struct FullListener {
+    pub(super) url: Url,
     _sockets: Vec<socket2::Socket>,
 }
 
 impl FullListener {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let listener = new();
         let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connections;
+mod limits;
 mod messages;
 mod pins;
 mod proxies;
@@ -26,7 +27,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey};
 use crate::log::Logger;
-use crate::runtime::{Call, Cancel, Wait};
+use crate::runtime::{self, Call, Cancel, Wait};
 use crate::secret::SecretBytes;
 
 /// An authority that issues certificates for `localhost` and for clients.

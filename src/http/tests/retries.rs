@@ -9,17 +9,17 @@ use super::*;
 
 /// Time passes only by sleeping.
 #[derive(Debug)]
-struct ManualClock {
+pub(super) struct ManualClock {
     start: Instant,
     slept: Mutex<Vec<Duration>>,
 }
 
 impl ManualClock {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { start: Instant::now(), slept: Mutex::default() })
     }
 
-    fn passed(&self) -> Duration {
+    pub(super) fn passed(&self) -> Duration {
         self.slept.lock().unwrap().iter().sum()
     }
 }

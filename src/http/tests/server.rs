@@ -42,6 +42,8 @@ pub(super) enum Answer {
     Send(String),
     SendAndClose(String),
     SendAndReset(String),
+    /// And then nothing more, as with `Hang`.
+    SendAndHang(String),
     Reset,
     /// Nothing, until the other side gives up.
     Hang,
@@ -206,6 +208,11 @@ fn converse(
             Answer::SendAndReset(text) => {
                 stream.write_all(text.as_bytes())?;
                 socket2::SockRef::from(handle).set_linger(Some(Duration::ZERO))?;
+                return Ok(());
+            }
+            Answer::SendAndHang(text) => {
+                stream.write_all(text.as_bytes())?;
+                let _ = stream.read(&mut [0]);
                 return Ok(());
             }
             Answer::Reset => {
