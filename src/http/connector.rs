@@ -65,7 +65,7 @@ impl Connector {
         }
         let config = match &self.tls {
             Tls::Ready(config) => config.clone(),
-            Tls::OnDemand(roots) => Arc::new(tls::client_config(roots.store()?, None)?),
+            Tls::OnDemand(roots) => Arc::new(tls::client_config(roots.trusted()?, None)?),
         };
         let stream =
             tls::handshake(config, host, socket).map_err(|error| failure::handshake(error, &peer, limit))?;

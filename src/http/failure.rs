@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind::*};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::{AlertDescription, CertificateError, OtherError};
+use rustls::{AlertDescription, OtherError};
 
 use super::exchange::Exchange;
 use super::socket::OpenError;
+use super::words;
 use crate::binding::Certificate;
 use crate::clock::date_text;
 use crate::error::{Error, ErrorKind, TransportFailure};
@@ -134,7 +135,9 @@ fn tls(error: &rustls::Error, peer: &Peer) -> Error {
         Peer::Proxy(_) => None,
     };
     match (error, presented) {
-        (rustls::Error::InvalidCertificate(reason), _) => server_certificate(reason, peer),
+        (rustls::Error::InvalidCertificate(reason), _) => {
+            server_tls(format!("the certificate of the {peer} {}", words::certificate(reason)))
+        }
         (rustls::Error::AlertReceived(alert), Some(presented)) if is_about_our_certificate(*alert) => {
             client_certificate(*alert, presented, peer)
         }
@@ -142,66 +145,48 @@ fn tls(error: &rustls::Error, peer: &Peer) -> Error {
             "the {peer} requires a client certificate and this request has none; use a credential with a \
              certificate"
         )),
-        (rustls::Error::AlertReceived(alert), _) => {
-            server_tls(format!("the {peer} refused the TLS connection with the alert {alert:?}"))
-        }
+        (rustls::Error::AlertReceived(AlertDescription::HandshakeFailure), None) => server_tls(format!(
+            "TLS with the {peer} failed: {}; or it requires a client certificate, which this request does not have",
+            words::handshake(error)
+        )),
         (rustls::Error::Other(OtherError(inner)), _) => match inner.downcast_ref::<Error>() {
-            // What our private key said when it was asked to sign.
+            // What our private key said when it was asked to sign, or whoever looked for our roots.
             Some(error) => error.clone(),
-            None => server_tls(format!("TLS with the {peer} failed: {inner}")),
+            None => server_tls(format!("TLS with the {peer} failed: {}", words::handshake(error))),
         },
-        (error, _) => server_tls(format!("TLS with the {peer} failed: {error}")),
+        (error, _) => server_tls(format!("TLS with the {peer} failed: {}", words::handshake(error))),
     }
 }
 
-/// With a certificate presented, servers say these when they do not like it. `HandshakeFailure` and
-/// `DecryptError` have other causes too, but none that is left once the server's side was agreed.
+/// With a certificate presented, servers say these when they do not like it. The last two have other causes
+/// too, but none that is left once the server's side was agreed and our certificate sent.
 fn is_about_our_certificate(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
+    match alert {
         AlertDescription::NoCertificate
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRequired
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-            | AlertDescription::DecryptError
-            | AlertDescription::HandshakeFailure
-    )
+        | AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateRequired
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => true,
+        AlertDescription::DecryptError | AlertDescription::HandshakeFailure => {
+            Exchange::current().is_some_and(|exchange| exchange.has_presented())
+        }
+        _ => false,
+    }
 }
 
 fn client_certificate(alert: AlertDescription, presented: &Presented, peer: &Peer) -> Error {
     let message = format!(
-        "the {peer} did not accept our certificate (TLS alert {alert:?}; x5t#S256 {}, valid until {})",
+        "the {peer} did not accept our certificate (TLS alert {}; x5t#S256 {}, valid until {})",
+        words::alert(alert),
         presented.x5t_s256,
         date_text(presented.not_after),
     );
     Error::new(ErrorKind::Network, "client_certificate_rejected", message)
         .with_transport(TransportFailure::ClientCertificate)
-}
-
-fn server_certificate(reason: &CertificateError, peer: &Peer) -> Error {
-    let words = match reason {
-        CertificateError::UnknownIssuer => {
-            "is issued by an authority that is not trusted here; add that authority with SSL_CERT_FILE or the \
-             trusted roots option"
-                .to_owned()
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "has expired; check the clock of this machine".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "is not valid yet; check the clock of this machine".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "is for another name; check the host name, and that no proxy answers in its place".to_owned()
-        }
-        other => format!("was not accepted ({other})"),
-    };
-    server_tls(format!("the certificate of the {peer} {words}"))
 }
 
 fn server_tls(message: String) -> Error {

@@ -19,6 +19,8 @@ mod socket;
 mod throttle;
 mod tls;
 mod tunnel;
+mod verify;
+mod words;
 
 #[cfg(test)]
 mod tests;

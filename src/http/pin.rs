@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, OtherError, SignatureScheme};
 
-use crate::error::{Error, Result};
+use super::roots::Trusted;
+use super::verify::Verifier;
+use crate::error::Result;
 
 /// The SHA-1 of a certificate. It is what Azure writes down; nothing else here relies on SHA-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +42,16 @@ pub(super) struct Pinned {
     leaf: Thumbprint,
     provider: Arc<CryptoProvider>,
     /// Or why there are none: nobody needs them to meet the one certificate.
-    roots: Result<Arc<WebPkiServerVerifier>>,
+    roots: Result<Verifier>,
 }
 
 impl Pinned {
     pub(super) fn new(
         leaf: Thumbprint,
-        roots: Result<Arc<RootCertStore>>,
+        trusted: Result<Arc<Trusted>>,
         provider: Arc<CryptoProvider>,
     ) -> Self {
-        let roots = roots.and_then(|roots| {
-            WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
-                .build()
-                .map_err(|error| Error::internal(format!("TLS cannot be set up: {error}")))
-        });
+        let roots = trusted.and_then(|trusted| Verifier::new(trusted, provider.clone()));
         Self { leaf, provider, roots }
     }
 }

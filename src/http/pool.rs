@@ -116,7 +116,7 @@ impl Pool {
     pub(crate) fn pinned(&self, leaf: Thumbprint) -> Result<Arc<Client>> {
         let state = self.state.get();
         // Read from disk, once: not with the lock.
-        let roots = state.roots.store();
+        let roots = state.roots.trusted();
         let mut pinned = state.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, client)) = &*pinned
             && *known == leaf
@@ -156,7 +156,7 @@ impl Pool {
     fn https_client(&self, roots: &Roots, certificate: Option<&Certificate>) -> Result<Client> {
         let connector = Connector {
             proxy: self.proxy.clone(),
-            tls: Tls::Ready(Arc::new(tls::client_config(roots.store()?, certificate)?)),
+            tls: Tls::Ready(Arc::new(tls::client_config(roots.trusted()?, certificate)?)),
             presented: certificate.map(|certificate| Arc::new(Presented::new(certificate))),
         };
         Ok(Client::new(connector, Schemes::HttpsOnly, self.connect_timeout))

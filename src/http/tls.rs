@@ -7,13 +7,13 @@ use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, OtherError, RootCertStore, StreamOwned, WantsVerifier,
-};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, OtherError, StreamOwned, WantsVerifier};
 
 use super::exchange::Exchange;
 use super::pin::{Pinned, Thumbprint};
+use super::roots::Trusted;
 use super::socket::Socket;
+use super::verify::Verifier;
 use crate::binding::Certificate;
 use crate::error::{Error, Result};
 use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme};
@@ -21,10 +21,12 @@ use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme};
 /// A configuration of its own for each certificate: it holds the TLS sessions, and a session that is
 /// resumed speaks for the certificate of the handshake it began with.
 pub(super) fn client_config(
-    roots: Arc<RootCertStore>,
+    trusted: Arc<Trusted>,
     certificate: Option<&Certificate>,
 ) -> Result<ClientConfig> {
-    let builder = builder(provider())?.with_root_certificates(roots);
+    let provider = provider();
+    let verifier = Verifier::new(trusted, provider.clone())?;
+    let builder = builder(provider)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let Some(certificate) = certificate else {
         return Ok(builder.with_no_client_auth());
     };
@@ -35,9 +37,9 @@ pub(super) fn client_config(
 }
 
 /// For a server that shows the certificate of this thumbprint, or one that the roots vouch for.
-pub(super) fn pinned_config(leaf: Thumbprint, roots: Result<Arc<RootCertStore>>) -> Result<ClientConfig> {
+pub(super) fn pinned_config(leaf: Thumbprint, trusted: Result<Arc<Trusted>>) -> Result<ClientConfig> {
     let provider = provider();
-    let verifier = Pinned::new(leaf, roots, provider.clone());
+    let verifier = Pinned::new(leaf, trusted, provider.clone());
     let builder = builder(provider)?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     Ok(builder.with_no_client_auth())
 }

@@ -4,11 +4,14 @@
 mod connections;
 mod limits;
 mod messages;
+mod openssl;
 mod pins;
 mod proxies;
+mod refusals;
 mod retries;
 mod server;
 mod tls;
+mod words;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
