@@ -18,7 +18,7 @@
 //! | `http` | connections, TLS, proxies, retries |
 //! | `binding` | certificates with their private keys |
 //! | `key` | where private keys live |
-//! | `runtime`, `error`, `secret`, `clock`, `env`, `log`, `metrics` | what every room needs |
+//! | `runtime`, `error`, `secret`, `clock`, `env`, `log`, `metrics`, `pem` | what every room needs |
 
 mod app;
 mod attestation;
@@ -34,6 +34,7 @@ mod key;
 mod log;
 mod managed_identity;
 mod metrics;
+mod pem;
 mod resource;
 mod runtime;
 mod secret;

@@ -82,7 +82,7 @@ const ROOMS: [&[&str]; 10] = [
     &["http"],
     &["binding"],
     &["key"],
-    &["runtime", "error", "secret", "clock", "env", "log", "metrics"],
+    &["runtime", "error", "secret", "clock", "env", "log", "metrics", "pem"],
 ];
 
 fn functions(source: &str) -> Vec<Function> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod export;
+mod found;
 mod pem;
 mod pkcs12;
 mod signer;

@@ -1,17 +1,15 @@
-//! Reading PEM: certificates and private keys, in any order, with anything else between them.
+//! Certificates and private keys in PEM, in any order.
 
 use der::Decode;
 use pkcs8::pkcs5::pbes2::Kdf;
 use pkcs8::pkcs5::{self, EncryptionScheme};
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
-use x509_parser::error::PEMError;
-use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
-use zeroize::Zeroizing;
 
-use super::{Parts, locked, malformed};
+use super::{Parts, locked, malformed, parse};
 use crate::error::{Error, Result};
 use crate::key::SoftwareKey;
+use crate::pem::{Block, blocks};
 use crate::secret::Secret;
 
 /// What a file may ask of us before its password is known to be right. OpenSSL writes 2048 rounds,
@@ -25,81 +23,58 @@ pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) ->
     if text.is_empty() {
         return Err(malformed("it is empty"));
     }
-    if has_encrypted_header(text) {
+    let blocks = blocks(text).map_err(malformed)?;
+    let mut ec_parameters = None;
+    for block in &blocks {
+        if block.is_key() {
+            let key = read_key(block, ec_parameters, password);
+            parts.keys.push(key.map_err(|error| error.context(&format!("line {}", block.line)))?);
+        } else if block.label == "EC PARAMETERS" {
+            ec_parameters = Some(block.contents.as_slice());
+        } else if let Some(der) = read_certificate(block)? {
+            parts.certificates.push(der);
+        }
+    }
+    if blocks.is_empty() { Err(not_pem(text)) } else { Ok(()) }
+}
+
+/// The certificates in `text`, where a private key is a mistake: it is held by somebody else.
+pub(super) fn read_certificates(text: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let blocks = blocks(text).map_err(malformed)?;
+    if blocks.iter().any(Block::is_key) {
+        return Err(Error::argument(
+            "there is a private key in it, while a signer is to hold the key: give the certificate and its \
+             issuers only, or load it together with its key and without a signer",
+        ));
+    }
+    blocks.iter().filter_map(|block| read_certificate(block).transpose()).collect()
+}
+
+fn read_certificate(block: &Block) -> Result<Option<Vec<u8>>> {
+    let Some(der) = block.certificate().map_err(malformed)? else { return Ok(None) };
+    parse(der).map_err(|error| error.context(&format!("line {}", block.line)))?;
+    Ok(Some(der.to_vec()))
+}
+
+fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: Option<&Secret>) -> Result<SoftwareKey> {
+    if block.encrypted {
         return Err(locked(
             "the private key is encrypted in a way that is not supported (\"Proc-Type: \
              4,ENCRYPTED\"), convert it with: openssl pkcs8 -topk8 -in KEY.pem -out NEW-KEY.pem",
         ));
     }
-    let mut ec_parameters = None;
-    let mut empty = true;
-    for block in blocks(text) {
-        let (label, contents) = block?;
-        empty = false;
-        match label.as_str() {
-            label if is_certificate(label) => parts.certificates.push(contents.to_vec()),
-            "PRIVATE KEY" => parts.keys.push(SoftwareKey::from_pkcs8_der(&contents)?),
-            "RSA PRIVATE KEY" => parts.keys.push(SoftwareKey::from_pkcs1_der(&contents)?),
-            "EC PARAMETERS" => ec_parameters = Some(contents),
-            "EC PRIVATE KEY" => {
-                let parameters = ec_parameters.as_ref().map(|der| der.as_slice());
-                parts.keys.push(SoftwareKey::from_sec1_der(&contents, parameters)?);
-            }
-            "ENCRYPTED PRIVATE KEY" => {
-                let pkcs8 = decrypt(&contents, password)?;
-                parts.keys.push(SoftwareKey::from_pkcs8_der(pkcs8.as_bytes())?);
-            }
-            // "DSA PRIVATE KEY", "OPENSSH PRIVATE KEY" and the like.
-            other if is_key(other) => {
-                return Err(locked(format!(
-                    "a key of the kind \"{other}\" is not supported, use RSA or EC \
-                     P-256/P-384/P-521 in PKCS#8"
-                )));
-            }
-            _ => {}
+    match block.label.as_str() {
+        "PRIVATE KEY" => SoftwareKey::from_pkcs8_der(&block.contents),
+        "RSA PRIVATE KEY" => SoftwareKey::from_pkcs1_der(&block.contents),
+        "EC PRIVATE KEY" => SoftwareKey::from_sec1_der(&block.contents, ec_parameters),
+        "ENCRYPTED PRIVATE KEY" => {
+            SoftwareKey::from_pkcs8_der(decrypt(&block.contents, password)?.as_bytes())
         }
+        // "DSA PRIVATE KEY", "OPENSSH PRIVATE KEY" and the like.
+        other => Err(locked(format!(
+            "a key of the kind \"{other}\" is not supported, use RSA or EC P-256/P-384/P-521 in PKCS#8"
+        ))),
     }
-    if empty { Err(not_pem(text)) } else { Ok(()) }
-}
-
-/// The certificates in `text`, where a private key is a mistake: it is held by somebody else.
-pub(super) fn read_certificates(text: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let misplaced = || {
-        Error::argument(
-            "there is a private key in it, while a signer is to hold the key: give the certificate and its \
-             issuers only, or load it together with its key and without a signer",
-        )
-    };
-    if has_encrypted_header(text) {
-        return Err(misplaced());
-    }
-    let mut certificates = Vec::new();
-    for block in blocks(text) {
-        let (label, contents) = block?;
-        match label.as_str() {
-            label if is_certificate(label) => certificates.push(contents.to_vec()),
-            label if is_key(label) => return Err(misplaced()),
-            _ => {}
-        }
-    }
-    Ok(certificates)
-}
-
-/// Label and contents of each block.
-fn blocks(text: &[u8]) -> impl Iterator<Item = Result<(String, Zeroizing<Vec<u8>>)>> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    Pem::iter_from_buffer(text).map(|block| {
-        let Pem { label, contents } = block.map_err(broken)?;
-        Ok((label, Zeroizing::new(contents)))
-    })
-}
-
-fn is_certificate(label: &str) -> bool {
-    matches!(label, "CERTIFICATE" | "X509 CERTIFICATE")
-}
-
-fn is_key(label: &str) -> bool {
-    label.ends_with("PRIVATE KEY")
 }
 
 fn decrypt(der: &[u8], password: Option<&Secret>) -> Result<SecretDocument> {
@@ -138,19 +113,6 @@ fn unsupported_encryption(reason: &str) -> Error {
         "the encryption of the private key is not supported ({reason}), convert it with: openssl \
          pkcs8 -in KEY.pem -topk8 -v2 aes256 -out NEW-KEY.pem"
     ))
-}
-
-/// OpenSSL's own encryption of before PKCS#8: headers inside the block.
-fn has_encrypted_header(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"Proc-Type: 4,ENCRYPTED"))
-}
-
-fn broken(error: PEMError) -> Error {
-    malformed(match error {
-        PEMError::Base64DecodeError => "the base64 of a PEM block is malformed",
-        PEMError::IncompletePEM => "a PEM block has no END line, the text was cut off",
-        _ => "a PEM block is malformed",
-    })
 }
 
 fn not_pem(text: &[u8]) -> Error {
