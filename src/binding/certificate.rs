@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::clock::from_unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyAlgorithm, PrivateKey};
+use crate::key::{KeyAlgorithm, PrivateKey, usual_public_key};
 use crate::runtime::{PerProcess, Wait};
 
 /// A certificate, the chain that came with it, and its private key. Cheap to clone; never changes.
@@ -50,7 +50,7 @@ impl Certificate {
         if !rest.is_empty() {
             return Err(invalid("there are bytes after the end of the certificate"));
         }
-        if parsed.public_key().raw != key.public_key_der() {
+        if *usual_public_key(parsed.public_key().raw) != *key.public_key_der() {
             return Err(invalid("the private key does not belong to the certificate"));
         }
         let sha256 = fixed(digest(&SHA256, leaf).as_ref());

@@ -10,7 +10,7 @@ use pkcs8::SubjectPublicKeyInfoRef;
 
 use super::software::{algorithm_of, rejected};
 use crate::error::{Error, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable};
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable, usual_public_key};
 use crate::runtime::Wait;
 use crate::secret::SecretBytes;
 
@@ -45,6 +45,7 @@ pub(crate) struct CallbackKey {
 impl CallbackKey {
     /// `public_key` is the SubjectPublicKeyInfo of a certificate, DER.
     pub(crate) fn new(public_key: &[u8], signer: Arc<dyn Signer>) -> Result<Self> {
+        let public_key = &*usual_public_key(public_key);
         let info = SubjectPublicKeyInfoRef::try_from(public_key)
             .map_err(|_| unusable("the public key of the certificate is malformed"))?;
         let algorithm = algorithm_of(&info.algorithm)?;

@@ -2,6 +2,7 @@
 
 mod callback;
 mod home;
+mod public;
 mod scheme;
 mod software;
 mod strength;
@@ -16,6 +17,7 @@ use crate::secret::SecretBytes;
 pub(crate) use callback::CallbackKey;
 pub use callback::{SignRequest, Signer};
 pub(crate) use home::{KeyHome, StoredKey};
+pub(crate) use public::usual_public_key;
 pub(crate) use scheme::{KeyAlgorithm, SignatureScheme};
 pub(crate) use software::SoftwareKey;
 pub use strength::MtlsBindingStrength;

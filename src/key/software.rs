@@ -17,7 +17,7 @@ use der::{Decode, Encode, Tag, Tagged};
 use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
 
 use crate::error::{Error, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable};
+use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable, usual_public_key};
 use crate::runtime::{PerProcess, Wait};
 use crate::secret::SecretBytes;
 
@@ -60,7 +60,13 @@ impl SoftwareKey {
     pub(crate) fn from_pkcs8_der(pkcs8: &[u8]) -> Result<Self> {
         let info = PrivateKeyInfoRef::try_from(pkcs8)
             .map_err(|_| unusable("the private key is malformed: it is not PKCS#8"))?;
-        Self::new(algorithm_of(&info.algorithm)?, pkcs8)
+        match algorithm_of(&info.algorithm)? {
+            // Some leave out the NULL, and the library below insists on it.
+            KeyAlgorithm::Rsa if info.algorithm.parameters.is_none() => {
+                Self::from_pkcs1_der(info.private_key.as_bytes())
+            }
+            algorithm => Self::new(algorithm, pkcs8),
+        }
     }
 
     /// A PKCS#1 `RSAPrivateKey`: "BEGIN RSA PRIVATE KEY" in PEM.
@@ -155,7 +161,8 @@ impl Pair {
             Self::Ec(pair) => pair.public_key().as_der(),
         };
         let der = der.map_err(|_| unusable("the public key could not be encoded"))?;
-        Ok(der.as_ref().to_vec())
+        // One that was read with a compressed point is written with one.
+        Ok(usual_public_key(der.as_ref()).into_owned())
     }
 
     fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>> {

@@ -15,7 +15,9 @@ use zeroize::Zeroizing;
 use crate::binding::Certificate;
 use crate::env::ProcessEnv;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{CallbackKey, PrivateKey, Signer, SoftwareKey, TpmKey, TpmOptions};
+use crate::key::{
+    CallbackKey, PrivateKey, Signer, SoftwareKey, TpmKey, TpmOptions, usual_public_key,
+};
 use crate::runtime::Wait;
 use crate::secret::Secret;
 
@@ -113,7 +115,7 @@ impl Parts {
         // A renewed certificate may keep the key of its predecessor: take the one that lasts longer.
         let leaf = certificates
             .iter()
-            .filter(|certificate| certificate.public_key().raw == key.public_key_der())
+            .filter(|certificate| *usual_public_key(certificate.public_key().raw) == *key.public_key_der())
             .max_by_key(|certificate| certificate.validity().not_after.timestamp())
             .ok_or_else(|| malformed("the private key does not belong to any certificate given"))?;
         with_issuers(leaf, &certificates, Arc::new(key))
