@@ -365,6 +365,9 @@ impl AppOptions {
                 let region = RegionSetting::resolve(self.azure_region.as_deref(), self.env.as_ref())?;
                 let discovery = self.instance_discovery.unwrap_or(true);
                 let credential = self.credential.map(|c| c.resolved(self.env.as_ref())).transpose()?;
+                if let Some(certificate) = credential.as_ref().and_then(Credential::static_certificate) {
+                    certificate.log_notes(&self.log);
+                }
                 let settings = Settings {
                     client_id,
                     authority,

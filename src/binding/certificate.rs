@@ -14,6 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::clock::from_unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyAlgorithm, PrivateKey, usual_public_key};
+use crate::log::Logger;
 use crate::runtime::{PerProcess, Wait};
 
 /// A certificate, the chain that came with it, and its private key. Cheap to clone; never changes.
@@ -34,6 +35,8 @@ struct Inner {
     not_before: SystemTime,
     not_after: SystemTime,
     attachments: PerProcess<Attachments>,
+    /// What there is to say about how it was loaded.
+    notes: Vec<String>,
 }
 
 /// Per owner; `PerProcess` because what hangs here is connections.
@@ -63,9 +66,25 @@ impl Certificate {
             not_after: from_unix_seconds(parsed.validity().not_after.timestamp()),
             key,
             attachments: PerProcess::new(Attachments::default),
+            notes: Vec::new(),
             chain,
         };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// With what is to be said about it where there is a log.
+    pub(crate) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.notes = notes;
+        }
+        self
+    }
+
+    /// Loading has no log; who uses the certificate has one.
+    pub(crate) fn log_notes(&self, log: &Logger) {
+        for note in &self.0.notes {
+            log.info("binding", || note.clone());
+        }
     }
 
     /// The certificate itself, DER.

@@ -156,6 +156,7 @@ impl Credential {
             }
             Self::CertificateProvider { provider, send_x5c } => {
                 let certificate = assertion::ask_for_certificate(provider.as_ref(), ask, call)?;
+                certificate.log_notes(&call.log);
                 prove_with(&certificate, *send_x5c, ask, signed, call)
             }
             Self::Secret(secret) => Ok(Proof { client_secret: Some(secret.clone()), ..Proof::default() }),
@@ -167,7 +168,10 @@ impl Credential {
                 let signed = assertion::ask_provider(provider.as_ref(), ask, call)?;
                 let kind = if signed.certificate.is_some() { JWT_POP } else { JWT_BEARER };
                 match &signed.certificate {
-                    Some(certificate) => require_valid(certificate, call.clock.now())?,
+                    Some(certificate) => {
+                        certificate.log_notes(&call.log);
+                        require_valid(certificate, call.clock.now())?;
+                    }
                     None if ask.token_type == TokenType::MtlsPop => {
                         return Err(no_certificate(
                             "the assertion callback returned no binding certificate, and mtls_pop needs one",

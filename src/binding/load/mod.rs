@@ -1,23 +1,24 @@
 //! Making a [`Certificate`] from what people have: PEM text, PKCS#12 data, files of either.
 
+mod chain;
+mod name;
 mod pem;
 mod pkcs12;
+mod signature;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::binding::Certificate;
+use crate::clock::{Clock, SystemClock};
 use crate::env::ProcessEnv;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{
-    CallbackKey, PrivateKey, Signer, SoftwareKey, TpmKey, TpmOptions, usual_public_key,
-};
+use crate::key::{CallbackKey, PrivateKey, Signer, SoftwareKey, TpmKey, TpmOptions, usual_public_key};
 use crate::runtime::Wait;
 use crate::secret::Secret;
 
@@ -112,11 +113,12 @@ impl Parts {
             return Err(malformed("there is no certificate in it"));
         }
         let key = only_key(self.keys)?;
-        // A renewed certificate may keep the key of its predecessor: take the one that lasts longer.
+        // A renewed certificate may keep the key of its predecessor.
+        let now = SystemClock.now();
         let leaf = certificates
             .iter()
             .filter(|certificate| *usual_public_key(certificate.public_key().raw) == *key.public_key_der())
-            .max_by_key(|certificate| certificate.validity().not_after.timestamp())
+            .max_by_key(|certificate| chain::usefulness(certificate, now))
             .ok_or_else(|| malformed("the private key does not belong to any certificate given"))?;
         with_issuers(leaf, &certificates, Arc::new(key))
     }
@@ -140,8 +142,9 @@ fn with_issuers(
     pool: &[X509Certificate<'_>],
     key: Arc<dyn PrivateKey>,
 ) -> Result<Certificate> {
-    let chain = chain_from(leaf, pool);
-    Certificate::new(chain.iter().map(|one| one.as_raw().to_vec()).collect(), key)
+    let chosen = chain::choose(leaf, pool, SystemClock.now())?;
+    let chain = chosen.chain.iter().map(|one| one.as_raw().to_vec()).collect();
+    Ok(Certificate::new(chain, key)?.with_notes(chosen.notes))
 }
 
 /// The one key there is. The same key twice is fine: one file may be named as both.
@@ -155,41 +158,6 @@ fn only_key(keys: Vec<SoftwareKey>) -> Result<SoftwareKey> {
         return Err(malformed("there are several private keys, give only that of the certificate"));
     }
     Ok(key)
-}
-
-/// `leaf` and its issuers, as far as they are in `pool`.
-fn chain_from<'a>(
-    leaf: &'a X509Certificate<'a>,
-    pool: &'a [X509Certificate<'a>],
-) -> Vec<&'a X509Certificate<'a>> {
-    let mut chain = vec![leaf];
-    let mut last = leaf;
-    while last.issuer().as_raw() != last.subject().as_raw() {
-        let issuer = pool
-            .iter()
-            .filter(|candidate| candidate.subject().as_raw() == last.issuer().as_raw())
-            .filter(|candidate| chain.iter().all(|used| used.as_raw() != candidate.as_raw()))
-            .max_by_key(|candidate| key_identifiers_agree(last, candidate));
-        match issuer {
-            Some(issuer) => chain.push(issuer),
-            None => break,
-        }
-        last = chain[chain.len() - 1];
-    }
-    chain
-}
-
-/// Tells apart the issuers of one name and several keys.
-fn key_identifiers_agree(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
-    let wanted = certificate.extensions().iter().find_map(|e| match e.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
-        _ => None,
-    });
-    let found = issuer.extensions().iter().find_map(|e| match e.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id),
-        _ => None,
-    });
-    wanted.is_some() && wanted == found
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>> {
