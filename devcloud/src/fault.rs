@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 21] = [
+pub const OPERATIONS: [&str; 22] = [
     "imds_token",
     "metadata",
     "issuecredential",
@@ -29,6 +29,7 @@ pub const OPERATIONS: [&str; 21] = [
     "oidc",
     "connect",
     "tls_client_certificate",
+    "tls_certificate_request",
 ];
 
 /// One misbehaviour, for the next `times` requests of an operation.

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::exchange::{Answer, Connection, base64};
-use crate::hosts::Service;
+use crate::hosts::{ClientCertificate, Service};
 use crate::record::ReceivedRequest;
 use crate::serve::{self, AnswerBody};
 use crate::tls::Tls;
@@ -107,7 +107,12 @@ fn judge(
 }
 
 async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, stream: Upgraded) {
-    let acceptor = tls.acceptor(service.client_certificate());
+    let asks = match service.client_certificate() {
+        ClientCertificate::NotRequested => ClientCertificate::NotRequested,
+        _ if world.faults.take("tls_certificate_request").is_some() => ClientCertificate::NotRequested,
+        asks => asks,
+    };
+    let acceptor = tls.acceptor(asks);
     let stream = match acceptor.accept(TokioIo::new(stream)).await {
         Ok(stream) => stream,
         Err(error) => {
