@@ -85,6 +85,7 @@ struct Inner {
     retry_after: Option<Duration>,
     retryable: bool,
     transport: Option<TransportFailure>,
+    never_asked: bool,
 }
 
 /// Of a message with all that stands around it, in characters: who forgets that a server's text in it may be
@@ -111,6 +112,7 @@ impl Error {
             retry_after: None,
             retryable: false,
             transport: None,
+            never_asked: false,
         }))
     }
 
@@ -178,6 +180,12 @@ impl Error {
         self.0.transport
     }
 
+    /// Whether the server refused what came without our certificate, for which it had not asked: another
+    /// certificate would not help.
+    pub(crate) fn never_asked(&self) -> bool {
+        self.0.never_asked
+    }
+
     pub(crate) fn with_http_status(self, status: u16) -> Self {
         self.change(|e| e.http_status = Some(status))
     }
@@ -212,6 +220,29 @@ impl Error {
 
     pub(crate) fn with_transport(self, failure: TransportFailure) -> Self {
         self.change(|e| e.transport = Some(failure))
+    }
+
+    /// Adds that the request came without our certificate, as the server did not ask for it.
+    pub(crate) fn with_never_asked(self, tls_version: &str) -> Self {
+        self.change(|e| {
+            e.never_asked = true;
+            let message = e.message.trim_end_matches('.');
+            e.message = format!(
+                "{message}; the server never asked for our certificate in the TLS handshake ({tls_version}), so \
+                 that the request came without it"
+            );
+        })
+    }
+
+    /// Adds that the server asks for our certificate when it is too late.
+    pub(crate) fn with_asked_late(self) -> Self {
+        self.change(|e| {
+            let message = e.message.trim_end_matches('.');
+            e.message = format!(
+                "{message}; it asks for the certificate after the request, by TLS 1.2 renegotiation, which this \
+                 library cannot do: export the certificate and use a client that can"
+            );
+        })
     }
 
     /// What the caller can do about it has changed.

@@ -48,6 +48,7 @@ pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};
+pub use http::TlsVersion;
 pub use key::{MtlsBindingStrength, SignRequest, Signer, TpmAuthFn, TpmOptions};
 pub use log::{LogFn, LogLevel, Logger};
 pub use managed_identity::{ManagedIdentityCapabilities, ManagedIdentityId, ManagedIdentitySource};

@@ -307,6 +307,8 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
     match error.transport() {
         // Who asks for fewer requests is not sent more of them.
         _ if error.kind() == ErrorKind::Throttled => 0,
+        // Nor would it see another one.
+        _ if error.never_asked() => 0,
         _ if error.code() == KEY_LOST => 1,
         Some(TransportFailure::ClientCertificate) => 1,
         Some(TransportFailure::Reset) => usize::from(age >= ABOVE_SUSPICION),

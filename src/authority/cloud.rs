@@ -1,5 +1,7 @@
 //! The Entra clouds whose hosts are known without asking (confidential_client spec, section 1.2).
 
+use url::Url;
+
 /// One cloud: the names it answers to and the one to use on the network.
 pub(crate) struct Cloud {
     /// Every host name of the cloud's token service.
@@ -36,6 +38,11 @@ const CLOUDS: &[Cloud] = &[
     Cloud { aliases: &["login.sovcloud-identity.de"], preferred_network: "login.sovcloud-identity.de" },
     Cloud { aliases: &["login.sovcloud-identity.sg"], preferred_network: "login.sovcloud-identity.sg" },
 ];
+
+/// Whether this is an mTLS endpoint of some cloud's token service, with a region or without one.
+pub(crate) fn is_mtls_host(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host.split('.').take(2).any(|label| label == "mtlsauth"))
+}
 
 impl Cloud {
     /// The cloud that `host` (lower case) belongs to.

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn answer(body: String) -> Response {
-        Response { status: 200, headers: Vec::new(), body: body.into_bytes().into() }
+        Response { status: 200, headers: Vec::new(), body: body.into_bytes().into(), tls: None }
     }
 
     /// Does a location become a region only if nothing but `[a-z0-9]` is left of it (section 1.5)?

@@ -114,7 +114,10 @@ mod tests {
     use super::*;
 
     fn read_json(status: u16, body: &serde_json::Value) -> Result<Option<String>> {
-        read(&Response { status, headers: Vec::new(), body: body.to_string().into_bytes().into() }, "login.x")
+        read(
+            &Response { status, headers: Vec::new(), body: body.to_string().into_bytes().into(), tls: None },
+            "login.x",
+        )
     }
 
     /// Does the preferred name come from the entry of the host, and must it be a host name (section 1.3)?

@@ -11,6 +11,7 @@ mod resolver;
 mod tenant;
 mod webfinger;
 
+pub(crate) use cloud::is_mtls_host;
 pub(crate) use detection::RegionMemory;
 pub(crate) use instance::Instances;
 pub(crate) use parse::Authority;

@@ -113,7 +113,8 @@ mod tests {
     }
 
     fn read_json(status: u16, body: &serde_json::Value) -> Result<Url> {
-        let response = Response { status, headers: Vec::new(), body: body.to_string().into_bytes().into() };
+        let response =
+            Response { status, headers: Vec::new(), body: body.to_string().into_bytes().into(), tls: None };
         read(&oidc("https://idp.example/t"), &response, SystemTime::now())
     }
 

@@ -79,7 +79,8 @@ mod tests {
         ];
         for (status, body, expected) in rows {
             let text = body.to_string();
-            let response = Response { status, headers: Vec::new(), body: text.clone().into_bytes().into() };
+            let response =
+                Response { status, headers: Vec::new(), body: text.clone().into_bytes().into(), tls: None };
             assert_eq!(vouches(&response, "https://fs.x"), expected, "{status} {text}");
         }
     }

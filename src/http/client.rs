@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 
 use super::USER_AGENT;
 use super::connector::Connector;
-use super::exchange::Exchange;
+use super::exchange::{Entered, Exchange};
 use super::failure::{self, Peer, Presented};
 use super::message::{Request, Response};
+use super::older::Older;
 use crate::error::{Error, Result, TransportFailure};
 use crate::runtime::{Call, Limit};
 
@@ -73,6 +74,11 @@ impl Client {
         Self { agent: connector.into_agent(config), presented }
     }
 
+    /// Whether it has a certificate for servers that ask for one.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.presented.is_some()
+    }
+
     /// Sends `request` and reads the whole answer. Every status is an answer, redirects included.
     ///
     /// Fails as soon as the call is cancelled, and when its time, or the request's, is over.
@@ -106,20 +112,62 @@ impl Client {
         loop {
             // It is one attempt, however many connections it takes.
             let left = left.saturating_sub(started.elapsed());
-            let exchange = Exchange::enter(&call.cancel, left, limit);
+            let exchange = Exchange::enter(call, left, limit, request);
             let outcome = self.attempt(request, left, limit, peer);
+            self.report(request, &exchange, call, peer);
             if call.cancel.is_cancelled() {
                 return Err(call.cancelled());
             }
             let error = match outcome {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok(Response { tls: exchange.tls(), ..response }),
                 Err(error) => error,
             };
-            let stale = exchange.was_stale() && error.transport() == Some(TransportFailure::Reset);
+            let stale = exchange.was_stale() && is_reset(&error);
             if !stale || !request.repeatable || dead == MAX_IDLE_PER_HOST {
-                return Err(error);
+                return Err(match exchange.tls().filter(|_| self.needs_certificate(request)) {
+                    Some(_) if exchange.was_asked_late() => error.with_asked_late(),
+                    Some(tls) if is_hung_up(&error) => tls.blamed_for(error),
+                    _ => error,
+                });
             }
             dead += 1;
+        }
+    }
+
+    fn needs_certificate(&self, request: &Request<'_>) -> bool {
+        request.needs_certificate && self.presented.is_some()
+    }
+
+    /// A server that wants nothing of our certificate, though the request means nothing without it, is
+    /// worth a line for each connection.
+    fn report(&self, request: &Request<'_>, exchange: &Entered, call: &Call, peer: &Peer) {
+        let id = &call.correlation_id;
+        match exchange.older() {
+            Some(Older::Only) => call.log.info("http", || {
+                format!("the {peer} did not ask for our certificate in TLS 1.3: for an hour it is spoken to in TLS 1.2 [{id}]")
+            }),
+            Some(Older::Never) => call.log.info("http", || {
+                format!("the {peer} did not ask for our certificate in TLS 1.3, and refuses TLS 1.2 [{id}]")
+            }),
+            None => {}
+        }
+        if exchange.was_asked_late() {
+            call.log.warn("http", || {
+                format!("the {peer} wants to renegotiate TLS after the request, which is declined [{id}]")
+            });
+        }
+        if let Some(tls) = exchange.tls().filter(|_| exchange.has_opened() && self.needs_certificate(request))
+        {
+            let (version, asked) = (tls.version.as_str(), tls.certificate_requested);
+            if asked {
+                call.log.verbose("http", || {
+                    format!("the {peer} has asked for our certificate ({version}) [{id}]")
+                });
+            } else {
+                call.log.warn("http", || {
+                    format!("the {peer} never asked for our certificate ({version}) [{id}]")
+                });
+            }
         }
     }
 
@@ -145,6 +193,15 @@ impl Client {
     pub(super) fn close(&self) {
         self.agent.clone().shutdown();
     }
+}
+
+fn is_reset(error: &Error) -> bool {
+    error.transport() == Some(TransportFailure::Reset)
+}
+
+/// Whether the server has ended the connection, with a word or without.
+fn is_hung_up(error: &Error) -> bool {
+    matches!(error.transport(), Some(TransportFailure::Reset | TransportFailure::ServerTls))
 }
 
 /// Methods that are made for a body get one, if empty: some servers insist on a `Content-Length`.
@@ -205,5 +262,5 @@ fn receive(
     if body.len() > max {
         return Err(failure::too_large(max, peer));
     }
-    Ok(Response { status, headers, body })
+    Ok(Response { status, headers, body, tls: None })
 }

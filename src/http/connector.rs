@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::ClientConnection;
 use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -20,10 +20,14 @@ use ureq::unversioned::transport::{
 
 use super::exchange::Exchange;
 use super::failure::{self, Peer, Presented};
+use super::message::{TlsDetails, TlsVersion};
+use super::older::{Older, OlderServers};
 use super::proxy::ProxySettings;
 use super::roots::Roots;
+use super::sessions::Resume;
 use super::socket::{Arrived, Socket};
-use super::{tls, tunnel};
+use super::tls::{self, Secured, TlsClient, Versions};
+use super::tunnel;
 use crate::error::Result;
 use crate::runtime::Limit;
 
@@ -35,11 +39,12 @@ pub(super) struct Connector {
     pub(super) proxy: Arc<ProxySettings>,
     pub(super) tls: Tls,
     pub(super) presented: Option<Arc<Presented>>,
+    pub(super) older: Arc<OlderServers>,
 }
 
-/// The TLS configuration of a client.
+/// The TLS of a client.
 pub(super) enum Tls {
-    Ready(Arc<ClientConfig>),
+    Ready(Arc<TlsClient>),
     /// For a client that seldom needs one: made when the first connection wants it.
     OnDemand(Arc<Roots>),
 }
@@ -55,22 +60,65 @@ impl Connector {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
         let peer = Peer::Server { host: host.to_owned(), presented: self.presented.clone() };
-
-        let socket = match self.proxy.route(host, port) {
-            Some(proxy) => tunnel::open(proxy, host, port, deadline, limit)?,
-            None => Socket::open(host, port, deadline).map_err(|error| failure::open(error, &peer, limit))?,
-        };
+        let target = Target { host, port, deadline, limit, peer };
         if !is_tls {
-            return Ok(Stream::Plain(socket));
+            return Ok(Stream::Plain(self.reach(&target)?));
         }
-        let config = match &self.tls {
-            Tls::Ready(config) => config.clone(),
-            Tls::OnDemand(roots) => Arc::new(tls::client_config(roots.trusted()?, None)?),
+        let tls = match &self.tls {
+            Tls::Ready(tls) => tls.clone(),
+            Tls::OnDemand(roots) => Arc::new(TlsClient::new(roots.trusted()?, None)?),
         };
-        let stream =
-            tls::handshake(config, host, socket).map_err(|error| failure::handshake(error, &peer, limit))?;
-        Ok(Stream::Tls(Box::new(stream)))
+        let exchange = Exchange::current().filter(|exchange| exchange.needs_certificate());
+        match exchange.filter(|_| self.presented.is_some()) {
+            Some(exchange) => self.secure_certified(&tls, &target, &exchange),
+            None => {
+                let secured = tls.handshake(Versions::All, Resume::Any, host, self.reach(&target)?);
+                Ok(secured.map_err(|error| failure::handshake(error, &target.peer, limit))?.into())
+            }
+        }
     }
+
+    /// For a request that means nothing without our certificate. A server that does not ask for it in TLS
+    /// 1.3 may do so in TLS 1.2: then it is connected to once more, in the same time, and the first
+    /// connection never carries a request.
+    fn secure_certified(&self, tls: &TlsClient, target: &Target<'_>, exchange: &Exchange) -> Result<Stream> {
+        let Target { host, port, peer, limit, .. } = target;
+        let failed = |error| failure::handshake(error, peer, *limit);
+        let known = self.older.get(host, *port, exchange.now());
+        let versions = if known == Some(Older::Only) { Versions::Tls12 } else { Versions::All };
+        let first = tls.handshake(versions, Resume::Asked, host, self.reach(target)?).map_err(failed)?;
+        let asked = first.details.certificate_requested || first.details.version == TlsVersion::Tls12;
+        if asked || known.is_some() {
+            return Ok(Stream::certified(first));
+        }
+        let (stream, older) = match tls.handshake(Versions::Tls12, Resume::Asked, host, self.reach(target)?) {
+            Ok(second) => (second, Older::Only),
+            // Asked or not, the certificate was no reason to refuse.
+            Err(error) if tls::is_refusal(&error) && !exchange.was_asked() => (first, Older::Never),
+            Err(error) => return Err(failed(error)),
+        };
+        self.older.learn(host, *port, older, exchange.now());
+        exchange.note_older(older);
+        Ok(Stream::certified(stream))
+    }
+
+    fn reach(&self, target: &Target<'_>) -> Result<Socket> {
+        let Target { host, port, deadline, limit, peer } = target;
+        match self.proxy.route(host, *port) {
+            Some(proxy) => tunnel::open(proxy, host, *port, *deadline, *limit),
+            None => Socket::open(host, *port, *deadline).map_err(|error| failure::open(error, peer, *limit)),
+        }
+    }
+}
+
+/// What a connection is to lead to.
+struct Target<'a> {
+    host: &'a str,
+    port: u16,
+    deadline: Instant,
+    /// The name of what ends at the deadline.
+    limit: Limit,
+    peer: Peer,
 }
 
 impl transport::Connector for Connector {
@@ -111,7 +159,13 @@ pub(super) struct Connection {
 
 enum Stream {
     Plain(Socket),
-    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+    Tls(Box<TlsStream>),
+}
+
+struct TlsStream {
+    secured: Secured,
+    /// Opened for a request that needs our certificate: no other connection would be better for one.
+    certified: bool,
 }
 
 impl Transport for Connection {
@@ -124,7 +178,12 @@ impl Transport for Connection {
         let output = &self.buffers.output()[..amount];
         let written = match &mut self.stream {
             Stream::Plain(socket) => socket.write_all(output),
-            Stream::Tls(stream) => stream.write_all(output),
+            Stream::Tls(tls) => {
+                if let Some(exchange) = Exchange::current() {
+                    exchange.note_tls(tls.secured.details);
+                }
+                tls.secured.stream.write_all(output)
+            }
         };
         written.map_err(|error| self.stream.ended(error, timeout))
     }
@@ -134,7 +193,7 @@ impl Transport for Connection {
         let input = self.buffers.input_append_buf();
         let read = match &mut self.stream {
             Stream::Plain(socket) => socket.read(input),
-            Stream::Tls(stream) => stream.read(input),
+            Stream::Tls(tls) => tls.secured.read(input),
         };
         let amount = read.map_err(|error| self.stream.ended(error, timeout))?;
         self.buffers.input_appended(amount);
@@ -151,7 +210,12 @@ impl Transport for Connection {
     fn is_open(&mut self) -> bool {
         let open = match &mut self.stream {
             Stream::Plain(socket) => Ok(socket.peek().is_nothing()),
-            Stream::Tls(stream) => only_tickets(&mut stream.conn, stream.sock.peek()),
+            // One without our certificate is not for who needs it.
+            Stream::Tls(tls) if !tls.suits() => Ok(false),
+            Stream::Tls(tls) => {
+                let stream = &mut tls.secured.stream;
+                only_tickets(&mut stream.conn, stream.sock.peek())
+            }
         };
         open.unwrap_or(false)
     }
@@ -161,11 +225,32 @@ impl Transport for Connection {
     }
 }
 
+impl TlsStream {
+    /// Whether the present exchange may use it.
+    fn suits(&self) -> bool {
+        let TlsDetails { version, certificate_requested } = self.secured.details;
+        self.certified
+            || certificate_requested
+            || version == TlsVersion::Tls12
+            || !Exchange::current().is_some_and(|exchange| exchange.needs_certificate())
+    }
+}
+
+impl From<Secured> for Stream {
+    fn from(secured: Secured) -> Self {
+        Self::Tls(Box::new(TlsStream { secured, certified: false }))
+    }
+}
+
 impl Stream {
+    fn certified(secured: Secured) -> Self {
+        Self::Tls(Box::new(TlsStream { secured, certified: true }))
+    }
+
     fn socket(&mut self) -> &mut Socket {
         match self {
             Self::Plain(socket) => socket,
-            Self::Tls(stream) => &mut stream.sock,
+            Self::Tls(tls) => &mut tls.secured.stream.sock,
         }
     }
 
@@ -176,7 +261,10 @@ impl Stream {
         }
         let error = match self {
             Self::Plain(_) => error,
-            Self::Tls(stream) => tls::last_words(&mut stream.conn, &mut stream.sock, error),
+            Self::Tls(tls) => {
+                let stream = &mut tls.secured.stream;
+                tls::last_words(&mut stream.conn, &mut stream.sock, error)
+            }
         };
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
         if matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted) {

@@ -6,21 +6,30 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::runtime::{Cancel, Limit, Registration, Wait};
+use super::message::{Request, TlsDetails};
+use super::older::Older;
+use crate::clock::Clock;
+use crate::runtime::{Call, Cancel, Limit, Registration, Wait};
 
 /// One attempt to send one request.
 pub(super) struct Exchange {
+    clock: Arc<dyn Clock>,
     cancel: Cancel,
     wait: Wait,
     limit: Limit,
+    needs_certificate: bool,
     /// Its address tells this exchange from every other one that a connection may remember.
     identity: Arc<()>,
     hooks: RefCell<Vec<Registration>>,
     opened: Cell<bool>,
-    presented: Cell<bool>,
+    /// Of the handshake that is under way.
+    asked: Cell<bool>,
     received: Cell<bool>,
+    tls: Cell<Option<TlsDetails>>,
+    asked_late: Cell<bool>,
+    older: Cell<Option<Older>>,
 }
 
 /// Makes an exchange the current one until dropped. A signing callback may send a request of its
@@ -36,16 +45,21 @@ thread_local! {
 
 impl Exchange {
     /// `left` is what is left of `limit`.
-    pub(super) fn enter(cancel: &Cancel, left: Duration, limit: Limit) -> Entered {
+    pub(super) fn enter(call: &Call, left: Duration, limit: Limit, request: &Request<'_>) -> Entered {
         let exchange = Rc::new(Self {
-            cancel: cancel.clone(),
-            wait: Wait::new(cancel, Some(left)).named(Some(limit)),
+            clock: call.clock.clone(),
+            cancel: call.cancel.clone(),
+            wait: Wait::new(&call.cancel, Some(left)).named(Some(limit)),
             limit,
+            needs_certificate: request.needs_certificate,
             identity: Arc::default(),
             hooks: RefCell::default(),
             opened: Cell::default(),
-            presented: Cell::default(),
+            asked: Cell::default(),
             received: Cell::default(),
+            tls: Cell::default(),
+            asked_late: Cell::default(),
+            older: Cell::default(),
         });
         let outer = CURRENT.replace(Some(exchange.clone()));
         Entered { exchange, outer }
@@ -80,18 +94,59 @@ impl Exchange {
         self.limit
     }
 
+    pub(super) fn now(&self) -> Instant {
+        self.clock.monotonic()
+    }
+
+    /// Whether its request means nothing to the server without our certificate.
+    pub(super) fn needs_certificate(&self) -> bool {
+        self.needs_certificate
+    }
+
     /// A connection was opened for this exchange, rather than taken from the pool.
     pub(super) fn note_opened(&self) {
         self.opened.set(true);
     }
 
-    /// Our certificate went into the handshake of a new connection.
-    pub(super) fn note_presented(&self) {
-        self.presented.set(true);
+    /// A handshake begins.
+    pub(super) fn note_handshake(&self) {
+        self.asked.set(false);
     }
 
-    pub(super) fn has_presented(&self) -> bool {
-        self.presented.get()
+    /// The server asks for a certificate in the handshake, and gets ours where we have one.
+    pub(super) fn note_asked(&self) {
+        self.asked.set(true);
+    }
+
+    /// Whether the server asked in the handshake that is under way, or has just ended.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.get()
+    }
+
+    /// The request goes over this connection.
+    pub(super) fn note_tls(&self, tls: TlsDetails) {
+        self.tls.set(Some(tls));
+    }
+
+    /// The server has the request, and wants to renegotiate: to ask for the certificate.
+    pub(super) fn note_asked_late(&self) {
+        self.asked_late.set(true);
+    }
+
+    /// Whether the server has asked over the connection on which the request went, in its handshake, in that of
+    /// the session which it resumed, or too late.
+    pub(super) fn was_asked_before(&self) -> bool {
+        self.asked_late.get() || self.tls.get().is_some_and(|tls| tls.certificate_requested)
+    }
+
+    /// Whether an alert about a certificate can mean ours.
+    pub(super) fn may_know_us(&self) -> bool {
+        self.tls.get().is_none() || self.was_asked_before()
+    }
+
+    /// The server did not ask for our certificate in TLS 1.3.
+    pub(super) fn note_older(&self, older: Older) {
+        self.older.set(Some(older));
     }
 
     /// Some part of the answer has arrived.
@@ -105,6 +160,25 @@ impl Entered {
     /// server had closed it in the same moment.
     pub(super) fn was_stale(&self) -> bool {
         !self.exchange.opened.get() && !self.exchange.received.get()
+    }
+
+    /// Whether a connection was opened for it.
+    pub(super) fn has_opened(&self) -> bool {
+        self.exchange.opened.get()
+    }
+
+    /// The TLS of the connection over which the request went, where it went out.
+    pub(super) fn tls(&self) -> Option<TlsDetails> {
+        self.exchange.tls.get()
+    }
+
+    pub(super) fn was_asked_late(&self) -> bool {
+        self.exchange.asked_late.get()
+    }
+
+    /// What was found out about a server that did not ask for our certificate in TLS 1.3.
+    pub(super) fn older(&self) -> Option<Older> {
+        self.exchange.older.get()
     }
 }
 

@@ -77,9 +77,9 @@ pub(super) fn handshake(error: io::Error, peer: &Peer, limit: Limit) -> Error {
         return timeout(&what, limit, "").with_transport(TransportFailure::Connect);
     }
     let failed = io(error, peer, limit);
-    let presented = Exchange::current().is_some_and(|exchange| exchange.has_presented());
+    let asked = Exchange::current().is_some_and(|exchange| exchange.was_asked());
     match failed.transport() {
-        Some(TransportFailure::Reset) if !presented => failed.with_transport(TransportFailure::Connect),
+        Some(TransportFailure::Reset) if !asked => failed.with_transport(TransportFailure::Connect),
         _ => failed,
     }
 }
@@ -159,8 +159,10 @@ fn tls(error: &rustls::Error, peer: &Peer) -> Error {
 }
 
 /// With a certificate presented, servers say these when they do not like it. The last two have other causes
-/// too, but none that is left once the server's side was agreed and our certificate sent.
+/// too, but none that is left once the server's side was agreed and our certificate sent. Who has read a request
+/// without having asked for the certificate does not mean it.
 fn is_about_our_certificate(alert: AlertDescription) -> bool {
+    let exchange = Exchange::current();
     match alert {
         AlertDescription::NoCertificate
         | AlertDescription::BadCertificate
@@ -170,9 +172,9 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
         | AlertDescription::CertificateUnknown
         | AlertDescription::CertificateRequired
         | AlertDescription::UnknownCA
-        | AlertDescription::AccessDenied => true,
+        | AlertDescription::AccessDenied => exchange.is_none_or(|exchange| exchange.may_know_us()),
         AlertDescription::DecryptError | AlertDescription::HandshakeFailure => {
-            Exchange::current().is_some_and(|exchange| exchange.has_presented())
+            exchange.is_some_and(|exchange| exchange.was_asked() || exchange.was_asked_before())
         }
         _ => false,
     }

@@ -26,6 +26,7 @@ pub(crate) struct Request<'a> {
     pub(super) max_response_bytes: usize,
     pub(super) attempt_timeout: Duration,
     pub(super) repeatable: bool,
+    pub(super) needs_certificate: bool,
 }
 
 /// The answer, whatever its status. `Debug` shows no body and no header value.
@@ -34,6 +35,34 @@ pub(crate) struct Response {
     /// In the order in which the names first appeared; the values of one name in their order.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Zeroizing<Vec<u8>>,
+    /// `None` over plain http.
+    pub(crate) tls: Option<TlsDetails>,
+}
+
+/// What is known of the TLS connection of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TlsDetails {
+    pub(crate) version: TlsVersion,
+    /// Whether the server asked for a client certificate in the handshake; where the connection resumed a
+    /// session, in the handshake that one began with.
+    pub(crate) certificate_requested: bool,
+}
+
+impl TlsDetails {
+    /// `error`, which says that a certificate was missing or that of this connection is not known, with the
+    /// reason where the server never asked for one.
+    pub(crate) fn blamed_for(self, error: Error) -> Error {
+        if self.certificate_requested { error } else { error.with_never_asked(self.version.as_str()) }
+    }
+}
+
+/// The version of TLS that was spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
 }
 
 impl<'a> Request<'a> {
@@ -54,6 +83,7 @@ impl<'a> Request<'a> {
             body: None,
             max_response_bytes: MAX_RESPONSE_BYTES,
             attempt_timeout: ATTEMPT_TIMEOUT,
+            needs_certificate: false,
         }
     }
 
@@ -101,6 +131,23 @@ impl<'a> Request<'a> {
     pub(crate) fn repeatable(mut self, repeatable: bool) -> Self {
         self.repeatable = repeatable;
         self
+    }
+
+    /// Whether it means nothing to the server without the certificate of its client. Where the server does
+    /// not ask for one in TLS 1.3, it is then sent with TLS 1.2.
+    pub(crate) fn needs_certificate(mut self, needs: bool) -> Self {
+        self.needs_certificate = needs;
+        self
+    }
+}
+
+impl TlsVersion {
+    /// As OpenSSL and .NET's logs have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
     }
 }
 

@@ -13,10 +13,11 @@ use super::client::{Client, Schemes};
 use super::connector::{Connector, Tls};
 use super::failure::Presented;
 use super::neighbours::{Neighbours, Way, way};
+use super::older::OlderServers;
 use super::pin::Thumbprint;
 use super::proxy::ProxySettings;
 use super::roots::Roots;
-use super::tls;
+use super::tls::TlsClient;
 use crate::binding::Certificate;
 use crate::clock::Clock;
 use crate::env::Env;
@@ -55,6 +56,7 @@ pub(crate) struct Pool {
 /// Connections, TLS sessions and their locks: a child process starts with none of them.
 struct State {
     roots: Arc<Roots>,
+    older: Arc<OlderServers>,
     plain: OnceCell<Arc<Client>>,
     direct: OnceCell<Arc<Client>>,
     /// The one that was asked for last: a host has one such server.
@@ -79,6 +81,7 @@ impl Pool {
         let TransportOptions { roots_pem, roots_file, connect_timeout, .. } = options;
         let make = move || State {
             roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone())),
+            older: Arc::new(OlderServers::new()),
             plain: OnceCell::new(),
             direct: OnceCell::new(),
             pinned: Mutex::default(),
@@ -101,14 +104,14 @@ impl Pool {
     /// For https servers that are not shown a certificate.
     pub(crate) fn plain(&self) -> Result<Arc<Client>> {
         let state = self.state.get();
-        let make = || self.https_client(&state.roots, None).map(Arc::new);
+        let make = || self.https_client(&state, None).map(Arc::new);
         state.plain.get_or_try_init(make).cloned()
     }
 
     /// For IMDS and the endpoints of this machine: never through a proxy, and plain http is allowed.
     pub(crate) fn direct(&self) -> Result<Arc<Client>> {
         let state = self.state.get();
-        let make = || self.local_client(Tls::OnDemand(state.roots.clone()));
+        let make = || self.local_client(&state, Tls::OnDemand(state.roots.clone()));
         Ok(state.direct.get_or_init(make).clone())
     }
 
@@ -125,8 +128,7 @@ impl Pool {
         }
         // Roots that could not be loaded may be there the next time.
         let lasting = roots.is_ok();
-        let config = tls::pinned_config(leaf, roots)?;
-        let client = self.local_client(Tls::Ready(Arc::new(config)));
+        let client = self.local_client(&state, Tls::Ready(Arc::new(TlsClient::pinned(leaf, roots)?)));
         if lasting {
             *pinned = Some((leaf, client.clone()));
         }
@@ -141,23 +143,24 @@ impl Pool {
             if let Some(present) = certified.clients.get(certificate.sha256()).and_then(Weak::upgrade) {
                 return Ok(present);
             }
-            let made = Arc::new(self.https_client(&state.roots, Some(certificate))?);
+            let made = Arc::new(self.https_client(&state, Some(certificate))?);
             certified.insert(*certificate.sha256(), Arc::downgrade(&made));
             Ok(made)
         })
     }
 
-    fn local_client(&self, tls: Tls) -> Arc<Client> {
-        let connector = Connector { proxy: Arc::default(), tls, presented: None };
+    fn local_client(&self, state: &State, tls: Tls) -> Arc<Client> {
+        let connector = Connector { proxy: Arc::default(), tls, presented: None, older: state.older.clone() };
         let timeout = self.connect_timeout.min(LOCAL_CONNECT_TIMEOUT);
         Arc::new(Client::new(connector, Schemes::HttpAndHttps, timeout))
     }
 
-    fn https_client(&self, roots: &Roots, certificate: Option<&Certificate>) -> Result<Client> {
+    fn https_client(&self, state: &State, certificate: Option<&Certificate>) -> Result<Client> {
         let connector = Connector {
             proxy: self.proxy.clone(),
-            tls: Tls::Ready(Arc::new(tls::client_config(roots.trusted()?, certificate)?)),
+            tls: Tls::Ready(Arc::new(TlsClient::new(state.roots.trusted()?, certificate)?)),
             presented: certificate.map(|certificate| Arc::new(Presented::new(certificate))),
+            older: state.older.clone(),
         };
         Ok(Client::new(connector, Schemes::HttpsOnly, self.connect_timeout))
     }

@@ -42,7 +42,7 @@ mod tests {
     fn claims_of(status: u16, values: &[&str]) -> Option<String> {
         let header = |value: &&str| ("Www-Authenticate".to_owned(), (*value).to_owned());
         let headers = values.iter().map(header).collect();
-        claims(&Response { status, headers, body: Zeroizing::default() }, &Logger::default())
+        claims(&Response { status, headers, body: Zeroizing::default(), tls: None }, &Logger::default())
     }
 
     /// Is a challenge found wherever it stands: any scheme, any header, any place in the header?

@@ -8,7 +8,7 @@ use url::Url;
 use super::challenge;
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Pool, Request, Response, method};
+use crate::http::{Pool, Request, Response, TlsVersion, method};
 use crate::runtime::{Call, Cancel};
 
 /// A request to an API.
@@ -112,6 +112,18 @@ impl HttpResponse {
         &self.response.body
     }
 
+    /// The version of TLS that it came over.
+    pub fn tls_version(&self) -> Option<TlsVersion> {
+        self.response.tls.map(|tls| tls.version)
+    }
+
+    /// Whether the server asked for a client certificate in the TLS handshake; where the connection resumed
+    /// a TLS session, in the handshake that one began with. If not, a bound token came without its
+    /// certificate, which is why it was refused.
+    pub fn certificate_requested(&self) -> Option<bool> {
+        self.response.tls.map(|tls| tls.certificate_requested)
+    }
+
     /// The claims, JSON, that a 401 asks a token to have: for
     /// [`TokenRequest::with_claims`](crate::TokenRequest::with_claims). `None` without such a challenge.
     pub fn claims(&self) -> Option<&str> {
@@ -152,6 +164,7 @@ pub(crate) fn send(
     let mut wire = Request::new(method(&request.method)?, &url)
         .max_response_bytes(request.max_response_bytes)
         .attempt_timeout(request.timeout)
+        .needs_certificate(certificate.is_some())
         .header("Authorization", authorization);
     for (name, value) in &request.headers {
         wire = wire.header(name, value);
@@ -162,6 +175,12 @@ pub(crate) fn send(
     call.log.info("resource", || format!("{} {}", request.method, url.host_str().unwrap_or_default()));
     let response = client.send(&wire, call)?;
     call.log.info("resource", || format!("answered {}", response.status));
+    let asked = response.tls.is_none_or(|tls| tls.certificate_requested);
+    if certificate.is_some() && !asked && matches!(response.status, 401 | 403) {
+        call.log.warn("resource", || {
+            "the server never asked for the certificate that the token is bound to".to_owned()
+        });
+    }
     let claims = challenge::claims(&response, &call.log);
     Ok(HttpResponse { response, claims })
 }

@@ -5,8 +5,9 @@ use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use super::{Telemetry, TokenResponse, TokenType, parse_error};
-use crate::error::Result;
-use crate::http::{Client, Policy, Request, send_with_retry};
+use crate::authority::is_mtls_host;
+use crate::error::{Error, Result};
+use crate::http::{Client, Policy, Request, Response, send_with_retry};
 use crate::runtime::Call;
 
 /// One question to a token endpoint.
@@ -24,11 +25,13 @@ pub(crate) struct TokenPost<'a> {
 /// Retries as the STS policy says.
 pub(crate) fn request_token(client: &Client, post: &TokenPost<'_>, call: &Call) -> Result<TokenResponse> {
     let body = encode(post.form);
+    let needs_certificate = client.has_certificate() && is_mtls_host(post.endpoint);
     let mut request = Request::post(post.endpoint, body.as_bytes())
         .header("Content-Type", "application/x-www-form-urlencoded")
         .identified(call)
         .header("x-ms-lib-capability", "retry-after, h429")
         .header("x-client-current-telemetry", post.telemetry.header())
+        .needs_certificate(needs_certificate)
         .repeatable(true);
     for (name, value) in post.extra_headers {
         request = request.replace_header(name, value);
@@ -38,9 +41,23 @@ pub(crate) fn request_token(client: &Client, post: &TokenPost<'_>, call: &Call) 
     let result =
         send_with_retry(client, &request, call, Policy::Sts).and_then(|response| match response.status {
             200 => TokenResponse::parse(&response, expected),
-            _ => Err(parse_error(&response, post.endpoint, call.clock.now())),
+            _ => Err(refused(
+                &response,
+                needs_certificate,
+                parse_error(&response, post.endpoint, call.clock.now()),
+            )),
         });
     result.map_err(|error| error.with_correlation_id(&call.correlation_id))
+}
+
+/// Who misses our certificate, and did not ask for it, is told so.
+fn refused(response: &Response, needs_certificate: bool, error: Error) -> Error {
+    let about_us =
+        matches!(response.status, 401 | 403) || matches!(error.code(), "invalid_client" | "invalid_request");
+    match response.tls {
+        Some(tls) if needs_certificate && about_us => tls.blamed_for(error),
+        _ => error,
+    }
 }
 
 /// `application/x-www-form-urlencoded`; empty values are left out. Wiped, for it may hold a secret.

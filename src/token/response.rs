@@ -255,7 +255,7 @@ mod tests {
     }
 
     fn response(status: u16, body: &str) -> Response {
-        Response { status, headers: vec![], body: body.as_bytes().to_vec().into() }
+        Response { status, headers: vec![], body: body.as_bytes().to_vec().into(), tls: None }
     }
 
     fn success(body: &str) -> std::result::Result<TokenResponse, String> {

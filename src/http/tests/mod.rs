@@ -1,6 +1,7 @@
 //! The room against real sockets: small servers, real TLS, certificates made on the spot.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asked;
 mod connections;
 mod limits;
 mod messages;

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::{Acceptor, WebPkiClientVerifier};
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, StreamOwned};
 use url::Url;
 
 use super::Ca;
@@ -58,6 +58,8 @@ pub(super) fn answer(status: u16, headers: &str, body: &str) -> Answer {
     Answer::Send(format!("HTTP/1.1 {status} Whatever\r\n{headers}Content-Length: {length}\r\n\r\n{body}"))
 }
 
+/// For all clients, and for those that do not offer TLS 1.3.
+type Configs = (Arc<ServerConfig>, Arc<ServerConfig>);
 type Answers = dyn Fn(&Seen) -> Answer + Send + Sync;
 
 impl Server {
@@ -84,7 +86,20 @@ impl Server {
         Self::start("https", Some(Arc::new(config)), Arc::new(|_| ok()))
     }
 
+    /// Has another configuration for clients that do not offer TLS 1.3.
+    pub(super) fn by_version(
+        all: Arc<ServerConfig>,
+        tls12: Arc<ServerConfig>,
+        answers: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::choosing("https", Some((all, tls12)), Arc::new(answers))
+    }
+
     fn start(scheme: &'static str, config: Option<Arc<ServerConfig>>, answers: Arc<Answers>) -> Self {
+        Self::choosing(scheme, config.map(|config| (config.clone(), config)), answers)
+    }
+
+    fn choosing(scheme: &'static str, config: Option<Configs>, answers: Arc<Answers>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
@@ -171,16 +186,38 @@ pub(super) fn config_for(
 
 fn serve(
     stream: TcpStream,
-    config: Option<Arc<ServerConfig>>,
+    config: Option<Configs>,
     number: usize,
     answers: &Answers,
     shared: &Shared,
 ) -> io::Result<()> {
     let handle = stream.try_clone()?;
-    let Some(config) = config else {
+    let Some((all, tls12)) = config else {
         return converse(stream, &handle, &Seen { connection: number, ..Seen::default() }, answers, shared);
     };
-    let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    let (mut acceptor, mut hello) = (Acceptor::default(), Vec::new());
+    let accepted = loop {
+        let mut chunk = [0; 4096];
+        let count = (&stream).read(&mut chunk)?;
+        hello.extend_from_slice(&chunk[..count]);
+        acceptor.read_tls(&mut &chunk[..count])?;
+        match acceptor.accept() {
+            Ok(Some(accepted)) => break accepted,
+            Ok(None) if count > 0 => {}
+            Ok(None) => return Ok(()),
+            Err((error, _)) => return Err(io::Error::other(error)),
+        }
+    };
+    // The extension supported_versions, with two of them (RFC 8446, section 4.2.1).
+    let offers_13 = hello.windows(7).any(|bytes| bytes == [0, 43, 0, 5, 4, 3, 4]);
+    let connection = match accepted.into_connection(if offers_13 { all } else { tls12 }) {
+        Ok(connection) => connection,
+        Err((error, mut alert)) => {
+            alert.write_all(&mut &stream)?;
+            return Err(io::Error::other(error));
+        }
+    };
+    let mut tls = StreamOwned::new(connection, stream);
     while tls.conn.is_handshaking() {
         tls.conn.complete_io(&mut tls.sock)?;
     }
