@@ -17,6 +17,7 @@ use crate::world::World;
 
 /// `/big/{bytes}` gives no more than this.
 const MAX_BIG: usize = 64 << 20;
+const BIG_LIMIT: &str = "/big/{bytes} takes a number of bytes, 67108864 (64 MiB) at most.";
 
 pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
     let answer = match judge(world, request) {
@@ -93,7 +94,7 @@ fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
             Some(bytes @ 0..=MAX_BIG) => {
                 Answer::text(200, vec![b'x'; bytes]).header("content-type", "text/plain")
             }
-            _ => Answer::not_found(request),
+            _ => Answer::json(400, &json!({ "error": { "code": "BadRequest", "message": BIG_LIMIT } })),
         },
         ["slow", milliseconds] => match number(milliseconds) {
             Some(milliseconds) => {

@@ -98,6 +98,11 @@ fn special_paths_do_what_they_say() {
     assert!(get("/redirect").head.contains("location: https://devcloud.vault.azure.net/"));
     assert_eq!(get("/status/418").status, 418);
     assert_eq!(get("/big/100000").body.len(), 100_000);
+    for beyond in ["/big/67108865", "/big/many", "/big/-1"] {
+        let refused = get(beyond);
+        assert_eq!(refused.status, 400);
+        assert!(refused.json()["error"]["message"].as_str().unwrap().contains("67108864 (64 MiB) at most"));
+    }
     assert_eq!(get("/slow/1").status, 200);
     let authorization = format!("authorization: Bearer {token}");
     let echo = curl(&cloud, &["-H", &authorization, "-d", "hello", &graph("/echo")]).json();
