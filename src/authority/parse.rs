@@ -30,12 +30,18 @@ pub(super) enum AuthorityKind {
     Generic,
 }
 
+/// What follows an authority in the URLs of its endpoints, as the portal and AD FS show them.
+const ENDPOINTS: [&str; 9] =
+    ["v2.0", "oauth2", ".well-known", "discovery", "federationmetadata", "saml2", "wsfed", "ls", "services"];
+
 impl Authority {
-    /// Reads `https://{host}/{tenant}`. Host and tenant are lower-cased, as they go onto the wire.
+    /// Reads `https://{host}/{tenant}`. Host and tenant are lower-cased, as they go onto the wire. The URL of an
+    /// endpoint of the authority will do, too; what else follows is an error, for it may be what was meant.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let (url, host, port) = https_url(text)?;
         let lower = url.path().to_ascii_lowercase();
         let segments: Vec<&str> = lower.split('/').filter(|segment| !segment.is_empty()).collect();
+        let mut rest: &[&str] = &[];
         let (kind, path, tenant) = match segments.as_slice() {
             [] if host.ends_with(".ciamlogin.com") => {
                 let name = host.trim_end_matches(".ciamlogin.com");
@@ -48,21 +54,50 @@ impl Authority {
                     format!("authority {text:?} names no tenant: write https://{host}/<tenant id>"),
                 ));
             }
-            [tenant, ..] if host.ends_with(".ciamlogin.com") => one_segment(AuthorityKind::Ciam, tenant),
-            ["adfs", ..] => (AuthorityKind::Adfs, "adfs/".into(), None),
-            ["dstsv2", tenant, ..] => {
+            [tenant, more @ ..] if host.ends_with(".ciamlogin.com") => {
+                rest = more;
+                one_segment(AuthorityKind::Ciam, tenant)
+            }
+            ["adfs", more @ ..] => {
+                rest = more;
+                (AuthorityKind::Adfs, "adfs/".into(), None)
+            }
+            ["dstsv2", tenant, more @ ..] => {
+                rest = more;
                 (AuthorityKind::Dsts, format!("dstsv2/{tenant}/"), Some((*tenant).to_owned()))
             }
             ["dstsv2"] => return Err(invalid(text, "needs a tenant: https://<host>/dstsv2/<tenant>")),
-            ["tfp", tenant, policy, ..] => {
+            ["tfp", tenant, policy, more @ ..] => {
+                rest = more;
                 (AuthorityKind::B2c, format!("tfp/{tenant}/{policy}/"), Some((*tenant).to_owned()))
             }
             ["tfp", ..] => {
                 return Err(invalid(text, "needs tenant and policy: https://<host>/tfp/<tenant>/<policy>"));
             }
-            [tenant, ..] => one_segment(AuthorityKind::Aad, tenant),
+            [tenant, more @ ..] => {
+                rest = more;
+                one_segment(AuthorityKind::Aad, tenant)
+            }
         };
-        Ok(Self::new(kind, host, port, path, tenant))
+        let authority = Self::new(kind, host, port, path, tenant);
+        if rest.first().is_some_and(|first| !ENDPOINTS.contains(first)) {
+            let left = rest.join("/");
+            return Err(invalid(
+                text,
+                &format!(
+                    "means {}, and /{left} is left over: leave it out, or write what you mean",
+                    authority.canonical()
+                ),
+            ));
+        }
+        if url.query().is_some_and(|query| !query.is_empty()) || url.fragment().is_some() {
+            let why = format!(
+                "means {}, and what follows the path is left over: leave it out",
+                authority.canonical()
+            );
+            return Err(invalid(text, &why));
+        }
+        Ok(authority)
     }
 
     /// Reads the authority of an OpenID provider: path and query stay as they are given.
@@ -118,6 +153,11 @@ impl Authority {
     /// Whether assertions are PS256 with SHA-256 thumbprints; RS256 with SHA-1 ones otherwise.
     pub(crate) fn supports_sha2_assertions(&self) -> bool {
         !matches!(self.kind, AuthorityKind::Adfs | AuthorityKind::Dsts | AuthorityKind::Generic)
+    }
+
+    /// Whether its tokens can come from a region.
+    pub(crate) fn has_regions(&self) -> bool {
+        self.kind == AuthorityKind::Aad
     }
 
     /// The cloud whose alias the host is, for authorities of Entra.
@@ -201,12 +241,7 @@ mod tests {
     #[test]
     fn kinds_of_authority() {
         let rows = [
-            (
-                "https://Login.MicrosoftOnline.com/T1/x?y=z",
-                "https://login.microsoftonline.com/t1/",
-                "t1",
-                true,
-            ),
+            ("https://Login.MicrosoftOnline.com/T1/", "https://login.microsoftonline.com/t1/", "t1", true),
             (
                 "https://x.ciamlogin.com",
                 "https://x.ciamlogin.com/x.onmicrosoft.com/",
@@ -215,8 +250,8 @@ mod tests {
             ),
             ("https://x.ciamlogin.com/T1", "https://x.ciamlogin.com/t1/", "t1", true),
             ("https://fs.contoso.com/ADFS/ls", "https://fs.contoso.com/adfs/", "", false),
-            ("https://d.example/dstsv2/T1/x", "https://d.example/dstsv2/t1/", "t1", false),
-            ("https://b.example/tfp/T1/P1/x", "https://b.example/tfp/t1/p1/", "t1", true),
+            ("https://d.example/dstsv2/T1/v2.0", "https://d.example/dstsv2/t1/", "t1", false),
+            ("https://b.example/tfp/T1/P1/v2.0/", "https://b.example/tfp/t1/p1/", "t1", true),
             ("https://login.example.com:8443/T1", "https://login.example.com:8443/t1/", "t1", true),
         ];
         for (text, canonical, tenant, sha2) in rows {
@@ -224,6 +259,70 @@ mod tests {
             assert_eq!(authority.canonical(), canonical);
             assert_eq!(authority.tenant().unwrap_or_default(), tenant, "{text}");
             assert_eq!(authority.supports_sha2_assertions(), sha2, "{text}");
+        }
+    }
+
+    /// Is the URL of an endpoint taken for its authority, as MSAL takes it, and nothing else cut off in silence?
+    #[test]
+    fn what_follows_an_authority() {
+        for end in [
+            "",
+            "/",
+            "//",
+            "/v2.0",
+            "/v2.0/",
+            "/V2.0/.well-known/openid-configuration",
+            "/.well-known/openid-configuration",
+            "/oauth2/v2.0/token",
+            "/oauth2/v2.0/authorize/",
+            "/oauth2/token",
+            "/federationmetadata/2007-06/federationmetadata.xml",
+            "/saml2",
+            "/wsfed",
+            "?",
+        ] {
+            for start in [
+                "https://login.microsoftonline.com/t",
+                "https://x.ciamlogin.com/t",
+                "https://d.example/dstsv2/t",
+                "https://b.b2clogin.com/tfp/t/p",
+                "https://fs.contoso.com/adfs",
+            ] {
+                let authority = Authority::parse(&format!("{start}{end}")).unwrap();
+                assert_eq!(authority.canonical(), format!("{start}/"), "{end}");
+            }
+        }
+        let rows = [
+            (
+                "https://login.microsoftonline.com/not/a/tenant",
+                "https://login.microsoftonline.com/not/",
+                "/a/tenant",
+            ),
+            (
+                "https://login.microsoftonline.com/te/t/b2c_1_p/v2.0",
+                "https://login.microsoftonline.com/te/",
+                "/t/b2c",
+            ),
+            ("https://login.microsoftonline.com/t/v1.0", "https://login.microsoftonline.com/t/", "/v1.0"),
+            ("https://x.ciamlogin.com/t/u", "https://x.ciamlogin.com/t/", "/u"),
+            ("https://d.example/dstsv2/t/u", "https://d.example/dstsv2/t/", "/u"),
+            ("https://b.example/tfp/t/p/u", "https://b.example/tfp/t/p/", "/u"),
+            ("https://fs.contoso.com/adfs/t", "https://fs.contoso.com/adfs/", "/t"),
+            (
+                "https://login.microsoftonline.com/t?p=policy",
+                "https://login.microsoftonline.com/t/",
+                "the path",
+            ),
+            ("https://login.microsoftonline.com/t#u", "https://login.microsoftonline.com/t/", "the path"),
+        ];
+        for (text, understood, left) in rows {
+            let error = Authority::parse(text).unwrap_err();
+            assert_eq!(error.code(), "invalid_authority", "{text}");
+            let message = error.message();
+            assert!(
+                message.contains(&format!("means {understood}, and ")) && message.contains(left),
+                "{message}"
+            );
         }
     }
 
