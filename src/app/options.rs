@@ -363,6 +363,9 @@ impl AppOptions {
                     AuthorityText::Oidc(text) => Authority::parse_oidc(&text),
                 }?;
                 let region = RegionSetting::resolve(self.azure_region.as_deref(), self.env.as_ref())?;
+                if let Some(doubt) = region.doubt().filter(|_| authority.has_regions()) {
+                    self.log.warn("authority", || doubt);
+                }
                 let discovery = self.instance_discovery.unwrap_or(true);
                 let credential = self.credential.map(|c| c.resolved(self.env.as_ref())).transpose()?;
                 if let Some(certificate) = credential.as_ref().and_then(Credential::static_certificate) {

@@ -7,6 +7,7 @@ mod instance;
 mod openid;
 mod parse;
 mod region;
+mod region_names;
 mod resolver;
 mod tenant;
 mod webfinger;

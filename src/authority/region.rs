@@ -1,5 +1,6 @@
 //! Azure regions: names that are safe in a host name, and which of them an app uses (confidential_client spec, 1.5).
 
+use super::region_names;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::http::Imds;
@@ -78,6 +79,22 @@ impl Region {
 }
 
 impl RegionSetting {
+    /// Why the region that a person wrote looks wrong: it is none that Azure had when the table was made.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        match self {
+            Self::Explicit(Region(name)) | Self::Environment(Region(name))
+                if !region_names::is_known(name) =>
+            {
+                Some(format!(
+                    "{name:?} is none of the Azure regions known in {}: if it is misspelt, token requests will fail; \
+                     if it is new, all is well",
+                    region_names::AS_OF
+                ))
+            }
+            _ => None,
+        }
+    }
+
     /// The caller's region, as `MSAL_DISABLE_REGION` and `MSAL_FORCE_REGION` leave it.
     pub(crate) fn resolve(option: Option<&str>, env: &dyn Env) -> Result<Self> {
         if env.var("MSAL_DISABLE_REGION").is_some() {
@@ -180,6 +197,34 @@ mod tests {
             }
             let named = RegionSetting::resolve(Some("TryAutoDetect"), &env(&[("REGION_NAME", text)]));
             assert_eq!(named.unwrap(), detect(), "{text:?}: the metadata service is asked instead");
+        }
+    }
+
+    /// Is a name that Azure does not have doubted wherever a person wrote it, and no other (design: never an
+    /// error, since regions are opened)?
+    #[test]
+    fn unknown_regions() {
+        let doubt = |option: Option<&str>, variables: &[(&str, &str)]| {
+            RegionSetting::resolve(option, &env(variables)).unwrap().doubt()
+        };
+        for (option, variables) in [
+            (Some("eastusa"), &[] as &[_]),
+            (None, &[("MSAL_FORCE_REGION", "East US A")]),
+            (Some("TryAutoDetect"), &[("REGION_NAME", "eastusa")]),
+        ] {
+            assert!(
+                doubt(option, variables).unwrap().starts_with("\"eastusa\" is none of the Azure regions")
+            );
+        }
+        for (option, variables) in [
+            (None, &[] as &[_]),
+            (Some("East US 2"), &[]),
+            (Some("usgovvirginia"), &[]),
+            (Some("TryAutoDetect"), &[("REGION_NAME", "China North 3")]),
+            (Some("TryAutoDetect"), &[]),
+            (Some("eastusa"), &[("MSAL_DISABLE_REGION", "1")]),
+        ] {
+            assert_eq!(doubt(option, variables), None, "{option:?} {variables:?}");
         }
     }
 

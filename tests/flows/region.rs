@@ -120,6 +120,24 @@ fn named_regions_are_not_looked_up() {
     assert_eq!(outcomes(&more), ["None, from None"]);
 }
 
+/// Is a region that Azure does not have a warning when the app is made, and no error, since regions are opened; and
+/// is nothing said where no region is used?
+#[test]
+fn unknown_regions_are_doubted() {
+    let world = World::new();
+    let doubts = |options: AppOptions| {
+        let (options, lines) = log_of(options);
+        App::new(options).unwrap();
+        let lines = lines.lock().unwrap();
+        lines.iter().filter(|line| line.contains("none of the Azure regions")).count()
+    };
+    assert_eq!(doubts(options(&world).with_azure_region("eastusa")), 1);
+    assert_eq!(doubts(environment(&world, &[("MSAL_FORCE_REGION", "eastusa")])), 1);
+    assert_eq!(doubts(options(&world).with_azure_region("East US")), 0);
+    let dsts = "https://a.dsts.core.azure-test.net/dstsv2/t";
+    assert_eq!(doubts(options(&world).with_authority(dsts).with_azure_region("eastusa")), 0);
+}
+
 /// An IMDS that does not know our version: is it asked for the newest that it knows (section 1.5)?
 #[test]
 fn version_fallback() {
