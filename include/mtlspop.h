@@ -1190,7 +1190,8 @@ mtlspop_app_options *mtlspop_app_options_new_confidential_client(const char *cli
  * dSTS, B2C or CIAM. Of the authority setters, the last one counts.
  *
  * @param options    settings for a confidential client
- * @param authority  an https URL; with a tenant, except for AD FS ("https://<host>/adfs")
+ * @param authority  an https URL; with a tenant, except for AD FS ("https://<host>/adfs"). The URL of one of its
+ *                   endpoints will do, too; whatever else follows is an error of mtlspop_app_new()
  */
 void mtlspop_app_options_set_authority(mtlspop_app_options *options,
                                        const char *authority);
@@ -1224,12 +1225,14 @@ void mtlspop_app_options_set_instance_discovery(mtlspop_app_options *options,
  *
  * "TryAutoDetect" means the region of this host: from the environment variable REGION_NAME, else from
  * the instance metadata service, which has 2 seconds; where neither tells, the global endpoint is asked.
- * The environment variable MSAL_FORCE_REGION stands in for this setting, unless the region is
- * "DisableMsalForceRegion"; with MSAL_DISABLE_REGION no region is used at all.
+ * An app that sets none has the one that the environment variable MSAL_FORCE_REGION names, or
+ * "TryAutoDetect" in it; one that sets "DisableMsalForceRegion" has none whatever that says. A region that
+ * is set here wins. With MSAL_DISABLE_REGION no region is used at all.
  *
  * @param options  settings for a confidential client
- * @param region   "eastus", "East US" (which means the same) or "TryAutoDetect"; anything else that is
- *                 not made of letters and digits is an error of mtlspop_app_new()
+ * @param region   "eastus", "East US" (which means the same), "TryAutoDetect" or "DisableMsalForceRegion";
+ *                 what is not made of letters and digits is an error of mtlspop_app_new(), a name that Azure
+ *                 was not known to have a warning in the log
  */
 void mtlspop_app_options_set_azure_region(mtlspop_app_options *options,
                                           const char *region);
@@ -1479,7 +1482,9 @@ typedef int32_t (*mtlspop_secret_callback)(void *userdata, mtlspop_secret_op *op
  * replaced as a whole, and processes that need a certificate at the same time wait for the one that gets
  * it, as long as their own timeout allows. A key is encrypted with AES-256-GCM, under one that is derived
  * from the secret by PBKDF2. A store that cannot be written or read is a warning in the log, and the call
- * goes on without it. It serves one host: what a cloned disk brings along is not used.
+ * goes on without it. It serves one host, known by /etc/machine-id: what a cloned disk brings along is not
+ * used. Where that file is missing, as in many containers, this cannot be told: mtlspop_app_new() warns in the
+ * log, and the directory must not be shared with other hosts, nor cloned.
  *
  * mtlspop_app_new() fails with MTLSPOP_E_INVALID_ARGUMENT for a relative path, a symbolic link, a directory
  * of another user or open to others, and a secret of fewer than 16 bytes.

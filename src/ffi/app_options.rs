@@ -81,7 +81,8 @@ pub unsafe extern "C" fn mtlspop_app_options_new_confidential_client(
 /// dSTS, B2C or CIAM. Of the authority setters, the last one counts.
 ///
 /// @param options    settings for a confidential client
-/// @param authority  an https URL; with a tenant, except for AD FS ("https://<host>/adfs")
+/// @param authority  an https URL; with a tenant, except for AD FS ("https://<host>/adfs"). The URL of one of its
+///                   endpoints will do, too; whatever else follows is an error of mtlspop_app_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_app_options_set_authority(
     options: *mut mtlspop_app_options,
@@ -129,12 +130,14 @@ pub unsafe extern "C" fn mtlspop_app_options_set_instance_discovery(
 ///
 /// "TryAutoDetect" means the region of this host: from the environment variable REGION_NAME, else from
 /// the instance metadata service, which has 2 seconds; where neither tells, the global endpoint is asked.
-/// The environment variable MSAL_FORCE_REGION stands in for this setting, unless the region is
-/// "DisableMsalForceRegion"; with MSAL_DISABLE_REGION no region is used at all.
+/// An app that sets none has the one that the environment variable MSAL_FORCE_REGION names, or
+/// "TryAutoDetect" in it; one that sets "DisableMsalForceRegion" has none whatever that says. A region that
+/// is set here wins. With MSAL_DISABLE_REGION no region is used at all.
 ///
 /// @param options  settings for a confidential client
-/// @param region   "eastus", "East US" (which means the same) or "TryAutoDetect"; anything else that is
-///                 not made of letters and digits is an error of mtlspop_app_new()
+/// @param region   "eastus", "East US" (which means the same), "TryAutoDetect" or "DisableMsalForceRegion";
+///                 what is not made of letters and digits is an error of mtlspop_app_new(), a name that Azure
+///                 was not known to have a warning in the log
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_app_options_set_azure_region(
     options: *mut mtlspop_app_options,

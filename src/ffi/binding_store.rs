@@ -49,7 +49,9 @@ impl Operation for mtlspop_secret_op {
 /// replaced as a whole, and processes that need a certificate at the same time wait for the one that gets
 /// it, as long as their own timeout allows. A key is encrypted with AES-256-GCM, under one that is derived
 /// from the secret by PBKDF2. A store that cannot be written or read is a warning in the log, and the call
-/// goes on without it. It serves one host: what a cloned disk brings along is not used.
+/// goes on without it. It serves one host, known by /etc/machine-id: what a cloned disk brings along is not
+/// used. Where that file is missing, as in many containers, this cannot be told: mtlspop_app_new() warns in the
+/// log, and the directory must not be shared with other hosts, nor cloned.
 ///
 /// mtlspop_app_new() fails with MTLSPOP_E_INVALID_ARGUMENT for a relative path, a symbolic link, a directory
 /// of another user or open to others, and a secret of fewer than 16 bytes.
