@@ -173,6 +173,23 @@ fn compiles_everywhere() {
     succeed(hermetic(&program, 60).arg(place.path().join("store")));
 }
 
+/// Does a compiler that is too old, or asked for too old a standard, say this and nothing else?
+#[test]
+fn needs_cpp17() {
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("old.cpp");
+    fs::write(&source, "#include <mtlspop.hpp>\n#include <mtlspop.hpp>\nint nothing;\n").unwrap();
+    for standard in ["c++98", "c++11", "c++14"] {
+        let output = unit(standard, &["-fsyntax-only"]).arg(&source).output().unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let errors: Vec<&str> = said.lines().filter(|line| line.contains("error")).collect();
+        // The compiler's own words, and the line of the header that it quotes.
+        assert!(errors[0].contains("mtlspop.hpp needs C++17 or later: compile with -std=c++17"), "{said}");
+        assert_eq!(errors.iter().filter(|line| line.contains("error:")).count(), 1, "{said}");
+    }
+}
+
 /// The compiler with every warning that a user may have on.
 fn unit(standard: &str, more: &[&str]) -> Command {
     let mut command = Command::new(compiler("c++"));

@@ -8,9 +8,10 @@
  *
  * Names       mtlspop_x_y() is x::y(), mtlspop_x_set_y() is x::with_y(), mtlspop_x_new() the constructor or a
  *             factory: what each does, takes and fails with is said in mtlspop.h. This file knows no rules.
- * Ownership   Objects own their handles and are move-only; errors are shared, so they can be copied. std::string_view
- *             and bytes_view are borrowed from the object they were asked of and end with it. What is passed in is
- *             copied. A moved-from object is safe: getters give nothing, calls fail with status::invalid_handle.
+ * Ownership   Objects own their handles and are move-only; copies of a certificate or an error share one.
+ *             std::string_view and bytes_view are borrowed from the object they were asked of and end with it, and
+ *             with its copies. What is passed in is copied. A moved-from object is safe: getters give nothing, calls
+ *             fail with status::invalid_handle.
  * Errors      Calls throw mtlspop::error; each has a sibling try_..., which returns a result<T> instead. Setters
  *             keep the first bad value, and the call that uses the settings reports it.
  * Callbacks   Anything that can be called, also move-only. It answers by returning, and fails by throwing: what was
@@ -25,6 +26,13 @@
 
 #ifndef MTLSPOP_HPP
 #define MTLSPOP_HPP
+
+/* Visual C++ says its standard here; its __cplusplus stays at C++98 unless it is told otherwise. */
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 201703L
+
+#error "mtlspop.hpp needs C++17 or later: compile with -std=c++17"
+
+#else
 
 #include <mtlspop.h>
 
@@ -560,10 +568,19 @@ template <class F> std::int32_t sign(void *userdata, mtlspop_sign_op *op)
 
 } // namespace detail
 
-/** A certificate with its chain and private key. */
-class certificate : public detail::owner<mtlspop_certificate, mtlspop_certificate_free> {
+/** A certificate with its chain and private key; immutable. Copies share it, and the last one frees it. */
+class certificate {
 public:
-    using owner::owner;
+    using handle_type = mtlspop_certificate;
+
+    /** Takes a handle of C over. */
+    explicit certificate(mtlspop_certificate *handle) : handle_(handle, mtlspop_certificate_free) {}
+
+    /** The handle, for functions of C; it stays this object's and that of its copies. */
+    mtlspop_certificate *get() const noexcept { return handle_.get(); }
+
+    /** Whether it has a handle: not after it was moved from. */
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
 
     static result<certificate> try_from_file(const text &path, const text &key_path = nullptr,
                                              const text &password = nullptr)
@@ -679,6 +696,9 @@ public:
         });
     }
     buffer export_tpm_key_pem() const { return try_export_tpm_key_pem().value(); }
+
+private:
+    std::shared_ptr<mtlspop_certificate> handle_;
 };
 
 /* ==== What callbacks are asked, and answer =================================================== */
@@ -686,17 +706,12 @@ public:
 /** What an assertion callback returns: a compact JWT, and for a bound token the certificate it is bound to. */
 struct client_signed_assertion {
     client_signed_assertion(std::string jwt, std::optional<certificate> bound_to = std::nullopt)
-        : assertion(std::move(jwt))
-    {
-        if (bound_to) token_binding_certificate = std::make_shared<const certificate>(std::move(*bound_to));
-    }
-    client_signed_assertion(std::string jwt, std::shared_ptr<const certificate> bound_to)
         : assertion(std::move(jwt)), token_binding_certificate(std::move(bound_to))
     {
     }
 
     std::string assertion;
-    std::shared_ptr<const certificate> token_binding_certificate;
+    std::optional<certificate> token_binding_certificate;
 };
 
 /** One question to an assertion callback or certificate provider; valid during the callback only. */
@@ -803,12 +818,6 @@ private:
 
 namespace detail {
 
-inline const mtlspop_certificate *handle_of(const certificate &one) noexcept { return one.get(); }
-inline const mtlspop_certificate *handle_of(const std::shared_ptr<const certificate> &one) noexcept
-{
-    return one ? one->get() : nullptr;
-}
-
 template <class F> std::int32_t assertion(void *userdata, mtlspop_assertion_op *op)
 {
     return answered(op, mtlspop_assertion_op_set_error, [&] {
@@ -824,8 +833,8 @@ template <class F> std::int32_t assertion(void *userdata, mtlspop_assertion_op *
 template <class F> std::int32_t certificate_provider(void *userdata, mtlspop_assertion_op *op)
 {
     return answered(op, mtlspop_assertion_op_set_error, [&] {
-        const auto &answer = callable<F>(userdata)(assertion_op(op));
-        mtlspop_assertion_op_set_certificate(op, handle_of(answer));
+        const std::optional<certificate> answer(callable<F>(userdata)(assertion_op(op)));
+        if (answer) mtlspop_assertion_op_set_certificate(op, answer->get());
     });
 }
 
@@ -1090,7 +1099,7 @@ public:
         return mtlspop_app_options_set_certificate(get(), credential.get(), send_x5c), *this;
     }
 
-    /** provider(const assertion_op &) returns a certificate or a std::shared_ptr<const certificate>. */
+    /** provider(const assertion_op &) returns a certificate, also one that lives on; without one the call fails. */
     template <class F> app_options &with_certificate_provider(F &&provider, bool send_x5c = false)
     {
         mtlspop_app_options_set_certificate_provider(get(), detail::certificate_provider<F>,
@@ -1432,5 +1441,7 @@ public:
 };
 
 } // namespace mtlspop
+
+#endif /* C++17 */
 
 #endif /* MTLSPOP_HPP */

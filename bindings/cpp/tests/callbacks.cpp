@@ -226,6 +226,71 @@ static void released()
     CHECK(alive == 0);
 }
 
+// A certificate that lives longer than its answers: each is a copy, of which the last one frees it, whoever that is.
+static void kept_certificates()
+{
+    static_assert(std::is_nothrow_copy_constructible_v<mtlspop::certificate>);
+    static_assert(std::is_nothrow_move_constructible_v<mtlspop::certificate>);
+    static_assert(!std::is_copy_constructible_v<mtlspop::token> && !std::is_copy_constructible_v<mtlspop::app>);
+    const auto jwt = contents(env("FIC_ASSERTION_PATH"));
+    std::optional<mtlspop::certificate> kept = mtlspop::certificate::from_file(env("FIC_CERTIFICATE_PATH"));
+    const std::string thumbprint(kept->x5t_s256());
+    auto options = client_options("FIC_CLIENT_ID");
+    const auto bound_to = [&](const auto &callback) {
+        options.with_client_assertion(callback);
+        const auto token = mtlspop::app(options).acquire_token(graph_request(true));
+        return std::string(token.binding_certificate()->x5t_s256());
+    };
+    using answer = mtlspop::client_signed_assertion;
+    {
+        const mtlspop::certificate certificate = *kept;
+        CHECK(bound_to([&](const auto &) -> answer { return {jwt, certificate}; }) == thumbprint);
+        CHECK(bound_to([&](const auto &) -> answer { return {jwt, kept}; }) == thumbprint);
+        const answer whole{jwt, certificate};
+        CHECK(bound_to([&](const auto &) { return whole; }) == thumbprint);
+        CHECK(bound_to([&](const auto &) -> const answer & { return whole; }) == thumbprint);
+
+        auto other = sni_certificate();
+        CHECK(other.x5t_s256() != thumbprint);
+        other = certificate;
+        auto &same = other;
+        other = same;
+        CHECK(other.get() == kept->get() && other.x5t_s256() == thumbprint);
+        const auto moved = std::move(other);
+        CHECK(!other && moved && other.der().empty());
+        const auto nothing = other;
+        CHECK(!nothing && nothing.try_sign("PS256", "x").error().status() == status::invalid_handle);
+    }
+    // One of them is left, and still signs.
+    CHECK(kept->x5t_s256() == thumbprint && kept->sign("PS256", "x").size() > 0);
+    // What is borrowed of one is borrowed of all.
+    CHECK(mtlspop::certificate(*kept).der().data() == kept->der().data());
+    // And what a callback holds is its own.
+    options.with_client_assertion([jwt, certificate = *kept](const auto &) { return answer(jwt, certificate); });
+    kept.reset();
+    const auto token = mtlspop::app(options).acquire_token(graph_request(true));
+    CHECK(token.binding_certificate()->x5t_s256() == thumbprint);
+
+    const auto sni = sni_certificate();
+    auto rotating = client_options();
+    rotating.with_certificate_provider([&](const auto &) { return sni; }, true);
+    CHECK(mtlspop::app(rotating).acquire_token(graph_request(true)).token_type() == "mtls_pop");
+    rotating.with_certificate_provider([&](const auto &) -> const mtlspop::certificate & { return sni; }, true);
+    CHECK(mtlspop::app(rotating).acquire_token(graph_request(true)).token_type() == "mtls_pop");
+
+    // Threads that copy and drop it.
+    std::vector<std::thread> all;
+    for (int i = 0; i < 8; ++i) {
+        all.emplace_back([&sni] {
+            for (int round = 0; round < 1000; ++round) {
+                const auto copy = sni;
+                if (copy.chain_count() == 0) std::abort();
+            }
+        });
+    }
+    for (auto &thread : all) thread.join();
+}
+
 // Threads that share an app: each that was asked gets its own exception, each other the text.
 static void threads()
 {
@@ -258,6 +323,7 @@ int main(int, char **arguments)
         nested();
         attested_signer();
         released();
+        kept_certificates();
         threads();
         CHECK(alive == 0);
     });

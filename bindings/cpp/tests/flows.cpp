@@ -101,9 +101,8 @@ static void certificates()
     }
     CHECK(asked >= 3);
 
-    const auto shared = std::make_shared<const mtlspop::certificate>(sni_certificate());
     options = client_options();
-    options.with_certificate_provider([shared](const mtlspop::assertion_op &) { return shared; }, true);
+    options.with_certificate_provider([file](const mtlspop::assertion_op &) { return file; }, true);
     CHECK(mtlspop::app(options).acquire_token(graph_request(true)).token_type() == "mtls_pop");
     options.with_certificate_provider([](const mtlspop::assertion_op &) { return sni_certificate(); }, true);
     CHECK(mtlspop::app(options).acquire_token(graph_request(false)).token_type() == "Bearer");
