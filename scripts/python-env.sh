@@ -8,14 +8,16 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 requirements=bindings/python/tests/requirements.txt
+# MSAL, which docs/FROM_MSAL_PYTHON.md is held against.
+msal=tests/interop/requirements.txt
 place=${CARGO_TARGET_DIR:-$PWD/target}/python/venv
 
 # Made anew where Python or the requirements are others than last time.
-made_from=$("$python" --version && cat "$requirements")
+made_from=$("$python" --version && cat "$requirements" "$msal")
 if [ ! -e "$place/bin/python" ] || [ "$(cat "$place/made-from" 2>/dev/null)" != "$made_from" ]; then
     "$python" -m venv --clear "$place" >&2
     "$place/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
-        --requirement "$requirements" >&2
+        --requirement "$requirements" --requirement "$msal" >&2
     printf '%s\n' "$made_from" >"$place/made-from"
 fi
 echo "$place/bin/python"

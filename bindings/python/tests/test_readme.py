@@ -1,4 +1,4 @@
-"""Does every sample in README.md run?"""
+"""Does every sample in README.md run, and in docs/FROM_MSAL_PYTHON.md?"""
 
 import os
 import re
@@ -6,24 +6,22 @@ import unittest
 
 from support import SOURCES, Case, python
 
-README = os.path.join(os.path.dirname(SOURCES), "README.md")
+PACKAGE = os.path.dirname(SOURCES)
+README = os.path.join(PACKAGE, "README.md")
+FROM_MSAL = os.path.join(PACKAGE, "../../docs/FROM_MSAL_PYTHON.md")
+
+
+def samples(document):
+    with open(document, encoding="utf-8") as file:
+        return re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)
 
 
 class Samples(Case):
-    def test_samples(self):
+    def check(self, document, expected):
         """Does each sample end well, and print what it is meant to?"""
-        with open(README, encoding="utf-8") as file:
-            samples = re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)
-        expected = [
-            r"mtls_pop 200\n",
-            r"Bearer mtls_pop [0-9A-F]{64}\n",
-            r"mtls_pop\n",
-            r"200\n200\n\d+\n",
-            r"200\n",
-            r"min_strength_not_met \(\) False .*\n",
-        ]
-        self.assertEqual(len(samples), len(expected))
-        for sample, pattern in zip(samples, expected):
+        found = samples(document)
+        self.assertEqual(len(found), len(expected))
+        for sample, pattern in zip(found, expected):
             with self.subTest(sample.splitlines()[0]):
                 roots = {name: "" for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
                 output = python(sample, **roots)
@@ -31,6 +29,29 @@ class Samples(Case):
                     self.skipTest(output.stderr.splitlines()[-1])
                 self.assertEqual(output.stderr, "")
                 self.assertRegex(output.stdout, f"^{pattern}$")
+
+    def test_readme(self):
+        """Of the package's own page?"""
+        expected = [
+            r"mtls_pop 200\n",
+            r"Bearer mtls_pop [0-9A-F]{64}\n",
+            r"mtls_pop\n",
+            r"[a-z0-9-]{36} 200\n",
+            r"200\n200\n\d+\n",
+            r"200\n",
+            r"min_strength_not_met \(\) False .*\n",
+        ]
+        self.check(README, expected)
+
+    def test_from_msal(self):
+        """Of the page for those who come from MSAL?"""
+        expected = [
+            r"Bearer identity_provider None\nBearer cache None\n",
+            r"mtls_pop https://graph\.microsoft\.com/.*\n",
+            r"invalid_client \(7000215,\) False\n",
+            r"identity_provider NONE\ncache L2\n",
+        ]
+        self.check(FROM_MSAL, expected)
 
 
 if __name__ == "__main__":

@@ -202,7 +202,6 @@ class Client(Case):
             with self.assertRaises((ValueError, OverflowError), msg=options):
                 app.acquire_token_for_client(SCOPES, **options)
         self.assertRaises(TypeError, app.acquire_token_for_client, [b"bytes"])
-        self.assertRaises(ValueError, client, 17)
         self.assertRaises(ValueError, TokenCache, max_entries=-1)
 
     def test_shared_cache(self):

@@ -5,7 +5,7 @@
     app = ManagedIdentityClient(SystemAssignedManagedIdentity())
     graph = "https://graph.microsoft.com/"
     result = app.acquire_token_for_client(resource=graph, mtls_proof_of_possession=True)
-    response = app.send(result, "GET", "https://graph.microsoft.com/v1.0/me")
+    response = app.send(result, "GET", "https://graph.microsoft.com/v1.0/applications")
 
 Clients for it: mtlspop.requests, mtlspop.httpx and mtlspop.azure, which import what they are named after.
 """
@@ -23,6 +23,7 @@ from ._certificate import PKCS12_LEGACY, PKCS12_MODERN, Certificate
 from ._errors import (
     CallbackError,
     CancelledError,
+    HttpStatusError,
     InteractionRequiredError,
     InternalError,
     InvalidArgumentError,
@@ -36,7 +37,7 @@ from ._errors import (
     ThrottledError,
     TimeoutError,
 )
-from ._http import Response
+from ._http import Headers, Response
 from ._prototypes import VERSION as __version__
 from ._result import TokenResult
 from ._settings import BindingStore, KeySigner, TokenCache, Tpm
@@ -65,6 +66,8 @@ __all__ = [
     "Certificate",
     "ClientSignedAssertion",
     "ConfidentialClientApplication",
+    "Headers",
+    "HttpStatusError",
     "InteractionRequiredError",
     "InternalError",
     "InvalidArgumentError",
@@ -104,3 +107,7 @@ def __getattr__(name: str) -> object:
     from . import _enums
 
     return getattr(_enums, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from . import _errors, _http, _settings
 from . import _prototypes as c
 from ._errors import call, failure, settle
-from ._library import flag, lib, milliseconds, number, text, utf8, words
+from ._library import flag, items, lib, milliseconds, number32, one, text, utf8, words, wrong
 from ._result import TokenResult
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ._http import Headers, Response
+    from ._http import HeadersLike, Params, Response
     from ._settings import ClientSettings, Credential, IdentitySettings
 
     Self = TypeVar("Self", bound="_Application")
@@ -106,6 +106,9 @@ class _Application:
 
     __slots__ = ("_handle", "_requests", "__weakref__")
 
+    #: What its tokens are for, as acquire_token_for_client() calls it.
+    _for = "scopes"
+
     _options: Dict[str, Callable[..., None]] = {}
 
     def __init__(self, settings: c.AppOptions) -> None:
@@ -114,15 +117,19 @@ class _Application:
         _open.add(self)
 
     def _acquire(self, scopes: Any, claims: Any, pop: Any, options: Mapping[str, Any]) -> TokenResult:
-        if type(scopes) is not str:
-            scopes = tuple(scopes)
-        if options or claims:
-            request: Any = self._request(scopes, claims, pop, options)
-        else:
+        try:
+            if type(scopes) is not str:
+                scopes = tuple(scopes)
             # A request that is used again finds a cached token faster.
-            request = self._requests.get((scopes, pop))
-            if request is None:
-                request = self._request(scopes, claims, pop, options)
+            request: Any = None if options or claims else self._requests.get((scopes, pop))
+        except TypeError:
+            # These say it better.
+            words(scopes, self._for)
+            flag(pop, "mtls_proof_of_possession")
+            raise
+        if request is None:
+            request = self._request(scopes, claims, pop, options)
+            if not options and not claims:
                 if len(self._requests) >= REQUESTS:
                     self._requests.clear()
                 self._requests[scopes, pop] = request
@@ -135,10 +142,11 @@ class _Application:
         return TokenResult(token, request)
 
     def _request(self, scopes: Any, claims: Any, pop: Any, options: Mapping[str, Any]) -> c.TokenRequest:
-        request: c.TokenRequest = lib.mtlspop_token_request_new(words(scopes))
-        lib.mtlspop_token_request_set_mtls_proof_of_possession(request, flag(pop))
+        pop = flag(pop, "mtls_proof_of_possession")
+        request: c.TokenRequest = lib.mtlspop_token_request_new(words(scopes, self._for))
+        lib.mtlspop_token_request_set_mtls_proof_of_possession(request, pop)
         if claims:
-            lib.mtlspop_token_request_set_claims(request, utf8(claims))
+            lib.mtlspop_token_request_set_claims(request, utf8(claims, "claims_challenge"))
         _settings.apply(self._options, request, options)
         return request
 
@@ -147,9 +155,11 @@ class _Application:
         result: TokenResult,
         method: str,
         url: str,
-        headers: Optional[Headers] = None,
-        body: Optional[bytes] = None,
+        headers: Optional[HeadersLike] = None,
+        body: Union[bytes, str, None] = None,
         *,
+        params: Optional[Params] = None,
+        json: Any = None,
         content_type: Optional[str] = None,
         timeout: Optional[float] = None,
         max_response_bytes: Optional[int] = None,
@@ -158,7 +168,7 @@ class _Application:
     ) -> Response:
         """Calls an API over https with a token, over mTLS where that is bound, wherever its key is.
 
-        Redirects are returned, not followed. With answer_claims_challenge a 401 that asks for other claims is
+        params is added to the query; json is the body, as such. Redirects are returned, not followed. With answer_claims_challenge a 401 that asks for other claims is
         answered once, with a token that has them, and for which result was the model.
         """
         return _http.send(
@@ -166,8 +176,10 @@ class _Application:
             result,
             method,
             url,
+            params,
             headers,
             body,
+            json,
             content_type,
             timeout,
             max_response_bytes,
@@ -209,7 +221,7 @@ class ConfidentialClientApplication(_Application):
         client_credential: Credential = None,
         authority: Optional[str] = None,
         *,
-        azure_region: Optional[str] = None,
+        azure_region: Union[str, bool, None] = None,
         send_x5c: Optional[bool] = None,
         **settings: Unpack[ClientSettings],
     ) -> None:
@@ -222,12 +234,17 @@ class ConfidentialClientApplication(_Application):
         - MSAL's {"client_assertion": text or function}, {"private_key_pfx_path", "passphrase"} and
           {"private_key", "public_certificate", "passphrase"}, whose public_certificate means send_x5c
         - {"federated_token_file": path}, or None for the one that AZURE_FEDERATED_TOKEN_FILE names
+
+        azure_region is a name, True for this host's, False for none whatever MSAL_FORCE_REGION says.
         """
-        options = lib.mtlspop_app_options_new_confidential_client(utf8(client_id))
+        options = lib.mtlspop_app_options_new_confidential_client(utf8(client_id, "client_id"))
         if authority is not None:
-            lib.mtlspop_app_options_set_authority(options, utf8(authority))
+            lib.mtlspop_app_options_set_authority(options, utf8(authority, "authority"))
+        if isinstance(azure_region, bool):
+            azure_region = "TryAutoDetect" if azure_region else "DisableMsalForceRegion"
         if azure_region is not None:
-            lib.mtlspop_app_options_set_azure_region(options, utf8(azure_region))
+            region = utf8(azure_region, "azure_region", "a str, True or False")
+            lib.mtlspop_app_options_set_azure_region(options, region)
         _settings.apply(_settings.CLIENT, options, settings)
         _settings.credential(options, client_credential, send_x5c)
         super().__init__(options)
@@ -274,6 +291,8 @@ class ManagedIdentityClient(_Application):
 
     __slots__ = ()
 
+    _for = "resource"
+
     def __init__(
         self,
         managed_identity: Union[SystemAssignedManagedIdentity, UserAssignedManagedIdentity],
@@ -284,11 +303,11 @@ class ManagedIdentityClient(_Application):
             for name in UserAssignedManagedIdentity.__slots__:
                 value = getattr(managed_identity, name)
                 if value is not None:
-                    getattr(lib, f"mtlspop_app_options_set_user_assigned_{name}")(options, utf8(value))
+                    setter = f"mtlspop_app_options_set_user_assigned_{name}"
+                    getattr(lib, setter)(options, utf8(value, name))
         elif not isinstance(managed_identity, SystemAssignedManagedIdentity):
-            raise TypeError(
-                "managed_identity: SystemAssignedManagedIdentity() or UserAssignedManagedIdentity(...)"
-            )
+            wanted = "SystemAssignedManagedIdentity() or UserAssignedManagedIdentity(...)"
+            raise wrong("managed_identity", wanted, managed_identity)
         _settings.apply(_settings.IDENTITY, options, settings)
         super().__init__(options)
 
@@ -307,8 +326,8 @@ class ManagedIdentityClient(_Application):
         self, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None
     ) -> Capabilities:
         """Which service vouches for this host's managed identity, and how strong its bindings can be."""
-        limit = 0 if timeout is None else milliseconds(timeout)
-        flag = None if cancel is None else cancel._handle
+        limit = 0 if timeout is None else milliseconds(timeout, "timeout")
+        flag = None if cancel is None else one(Cancel, cancel, "cancel")._handle
         arguments = (self._handle, limit, flag)
         return Capabilities(
             call(lib.mtlspop_app_managed_identity_capabilities, *arguments, out=c.Capabilities())
@@ -316,19 +335,20 @@ class ManagedIdentityClient(_Application):
 
 
 def _pairs(setter: str) -> Callable[..., None]:
-    def give(request: Any, values: Mapping[str, str]) -> None:
-        for name, value in values.items():
-            getattr(lib, setter)(request, utf8(name), utf8(value))
+    def give(request: Any, values: Mapping[str, str], option: str) -> None:
+        for name, value in items(values, option):
+            value = utf8(value, f"{option}[{name!r}]")
+            getattr(lib, setter)(request, utf8(name, f"each name in {option}"), value)
 
     return give
 
 
-def _parameters(request: Any, values: Any) -> None:
-    for name, value, in_cache_key in _settings.query(values):
+def _parameters(request: Any, values: Any, option: str) -> None:
+    for name, value, in_cache_key in _settings.query(values, option):
         lib.mtlspop_token_request_set_extra_query_parameter(request, name, value, in_cache_key)
 
 
-def _simple(name: str, convert: Callable[[Any], Any]) -> Callable[..., None]:
+def _simple(name: str, convert: Callable[[Any, str], Any]) -> Callable[..., None]:
     return _settings.simple(f"mtlspop_token_request_set_{name}", convert)
 
 
@@ -336,11 +356,11 @@ ManagedIdentityClient._options = {
     "force_refresh": _simple("force_refresh", flag),
     "access_token_sha256_to_refresh": _simple("access_token_hash_to_refresh", utf8),
     "correlation_id": _simple("correlation_id", utf8),
-    "min_strength": _simple("min_strength", lambda strength: number(strength, 31)),
+    "min_strength": _simple("min_strength", number32),
     "extra_query_parameters": _parameters,
     "claims_from_client": _simple("claims_from_client", utf8),
     "timeout": _simple("timeout_ms", milliseconds),
-    "cancel": _simple("cancel", lambda cancel: cancel._handle),
+    "cancel": _simple("cancel", _settings.held(Cancel)),
 }
 
 ConfidentialClientApplication._options = {

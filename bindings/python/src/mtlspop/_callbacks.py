@@ -12,7 +12,7 @@ from itertools import count
 
 from . import _prototypes as c
 from ._errors import MtlsPopError, call, raised
-from ._library import data, lib, octets, text, time, utf8
+from ._library import WrongType, data, lib, octets, one, text, time, utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ class AttestationRequest(_Operation):
 
     def sign(self, algorithm: str, message: bytes) -> bytes:
         """Signs with the key: PS256 and the like, as JOSE calls them."""
-        message = octets(message)
-        arguments = (self._op, utf8(algorithm), message, len(message))
+        message = octets(message, "message")
+        arguments = (self._op, utf8(algorithm, "algorithm"), message, len(message))
         return data(
             lib.mtlspop_buffer_data, call(lib.mtlspop_attestation_op_sign, *arguments, out=c.Buffer())
         )
@@ -233,36 +233,42 @@ def assertion(target: Callable[[AssertionRequest], Assertion], operation: Any) -
     if isinstance(answer, ClientSignedAssertion):
         jwt, certificate = answer.assertion, answer.token_binding_certificate
     else:
-        jwt, certificate = answer if isinstance(answer, tuple) else (answer, None)
-    if not isinstance(jwt, str):
-        raise TypeError("an assertion callback returns a str, or a ClientSignedAssertion")
-    lib.mtlspop_assertion_op_set_assertion(operation, utf8(jwt))
+        jwt, certificate = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+    returns = "what the assertion callback returns"
+    signed = utf8(jwt, returns, "a str or a ClientSignedAssertion")
+    lib.mtlspop_assertion_op_set_assertion(operation, signed)
     if certificate is not None:
-        lib.mtlspop_assertion_op_set_certificate(operation, certificate._handle)
+        handle = _handle(certificate, f"the certificate in {returns}")
+        lib.mtlspop_assertion_op_set_certificate(operation, handle)
 
 
 @_question(c.AssertionCallback, "mtlspop_assertion_op_set_error")
 def certificate(target: Callable[[AssertionRequest], Certificate], operation: Any) -> None:
     with AssertionRequest(operation) as request:
-        lib.mtlspop_assertion_op_set_certificate(operation, target(request)._handle)
+        answer = target(request)
+    # Without one the library says so.
+    if answer is not None:
+        answer = _handle(answer, "what the certificate callback returns")
+        lib.mtlspop_assertion_op_set_certificate(operation, answer)
 
 
 @_question(c.AttestationCallback, "mtlspop_attestation_op_set_error")
 def attestation(target: Callable[[AttestationRequest], str], operation: Any) -> None:
     with AttestationRequest(operation) as request:
-        lib.mtlspop_attestation_op_set_token(operation, utf8(target(request)))
+        token = utf8(target(request), "what the attestation callback returns")
+    lib.mtlspop_attestation_op_set_token(operation, token)
 
 
 @_question(c.SignCallback, "mtlspop_sign_op_set_error")
 def sign(target: Callable[[SignRequest], bytes], operation: Any) -> None:
     with SignRequest(operation) as request:
-        signature = octets(target(request))
+        signature = octets(target(request), "what the signer returns")
     lib.mtlspop_sign_op_set_signature(operation, signature, len(signature))
 
 
 @_question(c.SecretCallback, "mtlspop_secret_op_set_error")
 def secret(target: Callable[[], bytes], operation: Any) -> None:
-    value = octets(target())
+    value = octets(target(), "what the secret callback returns")
     lib.mtlspop_secret_op_set_secret(operation, value, len(value))
 
 
@@ -275,7 +281,7 @@ def store(userdata: int, operation: Any) -> int:
         if lib.mtlspop_store_op_kind(operation) == c.STORE_LOAD:
             found = target.load(key)
             if found is not None:
-                found = octets(found)
+                found = octets(found, "what load() of the store returns", "bytes or None")
                 lib.mtlspop_store_op_set_data(operation, found, len(found))
         else:
             expires_on = time(lib.mtlspop_store_op_expires_on(operation))
@@ -306,8 +312,16 @@ def metrics(userdata: int, metric: c.Metric) -> None:
 def _describe(exception: BaseException) -> bytes:
     """Goes into messages and logs: an exception of somebody else's may have a secret in its text."""
     name = type(exception).__name__
+    if isinstance(exception, WrongType):
+        return utf8(str(exception), "text")
     words = f"{name}: {exception}" if isinstance(exception, MtlsPopError) else f"the callback raised {name}"
-    return utf8(words.replace("\0", " "))
+    return utf8(words.replace("\0", " "), "text")
+
+
+def _handle(certificate: Any, name: str) -> Any:
+    from ._certificate import Certificate
+
+    return one(Certificate, certificate, name)._handle
 
 
 def _keep(exception: BaseException) -> None:

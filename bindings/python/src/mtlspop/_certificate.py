@@ -7,7 +7,7 @@ from ctypes import byref, c_char, c_size_t
 from . import _callbacks
 from . import _prototypes as c
 from ._errors import call
-from ._library import data, lib, number, octets, path, pem, text, time, utf8
+from ._library import data, function, lib, number32, octets, one, path, pem, text, time, utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,21 +38,22 @@ class Certificate:
     @classmethod
     def from_file(cls, file: Text, key_file: Optional[Text] = None, password: Password = None) -> Certificate:
         """Loads PEM or PKCS#12 (.pfx); which it is, is told by the content."""
-        key = None if key_file is None else path(key_file)
-        return cls._new(lib.mtlspop_certificate_new_from_file, path(file), key, _password(password))
+        key = None if key_file is None else path(key_file, "key_file")
+        arguments = (path(file, "file"), key, _password(password))
+        return cls._new(lib.mtlspop_certificate_new_from_file, *arguments)
 
     @classmethod
     def from_pem(
         cls, certificate: Union[str, bytes], key: Union[str, bytes, None] = None, password: Password = None
     ) -> Certificate:
         """Loads PEM: certificates, leaf first, and the key unless that is given apart."""
-        certificate, key = pem(certificate), None if key is None else pem(key)
+        certificate, key = pem(certificate, "certificate"), None if key is None else pem(key, "key")
         arguments = (certificate, len(certificate), key, len(key or b""), _password(password))
         return cls._new(lib.mtlspop_certificate_new_from_pem, *arguments)
 
     @classmethod
     def from_pkcs12(cls, pfx: bytes, password: Password = None) -> Certificate:
-        pfx = octets(pfx)
+        pfx = octets(pfx, "pfx")
         return cls._new(lib.mtlspop_certificate_new_from_pkcs12, pfx, len(pfx), _password(password))
 
     @classmethod
@@ -61,7 +62,7 @@ class Certificate:
 
         certificate is PEM, issuers after it, or one certificate in DER.
         """
-        certificate = pem(certificate)
+        certificate, sign = pem(certificate, "certificate"), function(sign, "sign")
         handle = c.Certificate()
 
         def new(*arguments: Any) -> None:
@@ -73,8 +74,10 @@ class Certificate:
     @classmethod
     def with_tpm_key(cls, certificate: Union[str, bytes], key: Union[str, bytes], tpm: Tpm) -> Certificate:
         """One whose key is in a TPM: key is what export_tpm_key() gave, or OpenSSL's TPM provider."""
-        certificate, key = pem(certificate), pem(key)
-        arguments = (certificate, len(certificate), key, len(key), tpm._handle)
+        from ._settings import Tpm
+
+        certificate, key = pem(certificate, "certificate"), pem(key, "key")
+        arguments = (certificate, len(certificate), key, len(key), one(Tpm, tpm, "tpm")._handle)
         return cls._new(lib.mtlspop_certificate_new_with_tpm_key, *arguments)
 
     @classmethod
@@ -131,8 +134,9 @@ class Certificate:
 
     def sign(self, algorithm: str, message: bytes) -> bytes:
         """Signs with the key, wherever it lives. algorithm is JOSE's name: PS256, RS256, ES256..."""
-        message = octets(message)
-        return self._bytes(lib.mtlspop_certificate_sign, utf8(algorithm), message, len(message))
+        message = octets(message, "message")
+        arguments = (utf8(algorithm, "algorithm"), message, len(message))
+        return self._bytes(lib.mtlspop_certificate_sign, *arguments)
 
     def export_private_key(self) -> bytes:
         """The private key as PKCS#8 PEM, unencrypted. From then on it is yours to protect."""
@@ -140,7 +144,8 @@ class Certificate:
 
     def export_pkcs12(self, password: Union[str, bytes], format: int = PKCS12_MODERN) -> bytes:
         """Certificate, chain and private key as PKCS#12 (.pfx)."""
-        return self._bytes(lib.mtlspop_certificate_export_pkcs12, utf8(password), number(format, 31))
+        arguments = (utf8(password, "password"), number32(format, "format"))
+        return self._bytes(lib.mtlspop_certificate_export_pkcs12, *arguments)
 
     def export_tpm_key(self) -> bytes:
         """The private key as TSS2 PRIVATE KEY in PEM, where it is in a TPM: useless elsewhere."""
@@ -191,4 +196,4 @@ class Certificate:
 
 
 def _password(password: Password) -> Optional[bytes]:
-    return None if password is None else utf8(password)
+    return None if password is None else utf8(password, "password")

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple, TypeVar
 
+    from ._http import Response
+
     Out = TypeVar("Out")
 
 
@@ -92,6 +94,22 @@ class CallbackError(MtlsPopError):
 
 class InternalError(MtlsPopError):
     """A bug in the library; the process lives on."""
+
+
+class HttpStatusError(Exception):
+    """An API answered, and with a status that is none of success: see response.
+
+    Response.raise_for_status() raises it, and nothing else does. The call itself went well, so this is no
+    MtlsPopError.
+    """
+
+    def __init__(self, message: str, response: Optional[Response] = None) -> None:
+        super().__init__(message)
+        #: None in another process, which an exception can go to and a response cannot.
+        self.response = response
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (str(self),)
 
 
 CLASSES = {

@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
+from _collections_abc import Mapping
+
 from . import _prototypes as c
-from ._errors import call
-from ._library import data, lib, milliseconds, octets, size, text, utf8
+from ._errors import HttpStatusError, call
+from ._library import data, items, lib, milliseconds, octets, one, size, text, utf8
+from ._result import TokenResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
+    from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
     from ._app import Cancel
-    from ._result import TokenResult
 
-    Headers = Union[Mapping[str, str], Iterable[Tuple[str, str]]]
+    HeadersLike = Union[Mapping[str, str], Iterable[Tuple[str, str]]]
+    Params = Union[Mapping[str, object], Iterable[Tuple[str, object]]]
+    Texts = Mapping[str, str]
+else:
+    Texts = Mapping
+
+
+class Headers(Texts):
+    """The headers of a response, by name in any case; where one came twice, its values are joined by commas."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: List[Tuple[str, str]]) -> None:
+        self._pairs = pairs
+
+    def get_list(self, name: str) -> List[str]:
+        """Each value of a header."""
+        return [value for known, value in self._pairs if known.lower() == name.lower()]
+
+    def multi_items(self) -> List[Tuple[str, str]]:
+        """Names and values in the order they came; a name that came twice is there twice."""
+        return list(self._pairs)
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_list(name) if isinstance(name, str) else []
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        names: Dict[str, str] = {}
+        for name, _ in self._pairs:
+            names.setdefault(name.lower(), name)
+        return iter(names.values())
+
+    def __len__(self) -> int:
+        return len({name.lower() for name, _ in self._pairs})
+
+    def __repr__(self) -> str:
+        # Not their values: cookies are secrets.
+        return f"<Headers {', '.join(self)}>"
 
 
 class Response:
@@ -25,37 +67,62 @@ class Response:
         self._handle = handle
 
     @property
-    def status(self) -> int:
+    def status_code(self) -> int:
         return lib.mtlspop_http_response_status(self._handle)
 
+    status = status_code
+
     @property
-    def headers(self) -> List[Tuple[str, str]]:
-        """In the order they came; a name that came twice is there twice."""
+    def ok(self) -> bool:
+        """Whether the API did what it was asked: 200 to 299. A redirect is none, for it is not followed."""
+        return 200 <= self.status_code < 300
+
+    def raise_for_status(self) -> Response:
+        """Itself where it is ok; else it raises HttpStatusError, which has it."""
+        if not self.ok:
+            from http.client import responses
+
+            phrase = responses.get(self.status_code, "")
+            raise HttpStatusError(f"the API answered HTTP {self.status_code} {phrase}".rstrip(), self)
+        return self
+
+    @property
+    def headers(self) -> Headers:
         handle = self._handle
-        return [
-            (
-                text(lib.mtlspop_http_response_header_name(handle, index)),
-                text(lib.mtlspop_http_response_header_value(handle, index)),
-            )
-            for index in range(lib.mtlspop_http_response_header_count(handle))
-        ]
+        return Headers(
+            [
+                (
+                    text(lib.mtlspop_http_response_header_name(handle, index)),
+                    text(lib.mtlspop_http_response_header_value(handle, index)),
+                )
+                for index in range(lib.mtlspop_http_response_header_count(handle))
+            ]
+        )
 
     def header(self, name: str) -> Optional[str]:
         """The first value of a header, whatever the case of its name."""
-        return text(lib.mtlspop_http_response_header(self._handle, utf8(name)))
+        return text(lib.mtlspop_http_response_header(self._handle, utf8(name, "name")))
 
     @property
-    def body(self) -> bytes:
+    def content(self) -> bytes:
         return data(lib.mtlspop_http_response_body, self._handle) or b""
+
+    body = content
 
     @property
     def text(self) -> str:
-        return self.body.decode()
+        """The body in the charset that its Content-Type names, else UTF-8; what that cannot be is replaced."""
+        _, _, charset = (self.header("content-type") or "").lower().partition("charset=")
+        try:
+            return self.content.decode(charset.split(";")[0].strip(" \"'") or "utf-8", "replace")
+        except (LookupError, ValueError):
+            return self.content.decode("utf-8", "replace")
 
-    def json(self) -> Any:
+    def json(self, **options: Any) -> Any:
+        """The body read as JSON; options are those of json.loads()."""
         import json
 
-        return json.loads(self.body)
+        return json.loads(self.content, **options)
 
     @property
     def claims(self) -> Optional[str]:
@@ -71,31 +138,61 @@ def send(
     result: TokenResult,
     method: str,
     url: str,
-    headers: Optional[Headers],
-    body: Optional[bytes],
+    params: Optional[Params],
+    headers: Optional[HeadersLike],
+    body: Union[bytes, str, None],
+    json: Any,
     content_type: Optional[str],
     timeout: Optional[float],
     max_response_bytes: Optional[int],
     answer_claims_challenge: bool,
     cancel: Optional[Cancel],
 ) -> Response:
-    request = lib.mtlspop_http_request_new(utf8(method), utf8(url))
-    pairs: Any = headers or ()
-    for name, value in pairs.items() if hasattr(pairs, "items") else pairs:
-        if name.lower() == "content-type":
+    token = one(TokenResult, result, "result")
+    to = utf8(url, "url") if params is None else _with_params(url, params)
+    request = lib.mtlspop_http_request_new(utf8(method, "method"), to)
+    for name, value in () if headers is None else items(headers, "headers"):
+        line = utf8(name, "each name in headers"), utf8(value, f"headers[{name!r}]")
+        if line[0].lower() == b"content-type":
             content_type = value
         else:
-            lib.mtlspop_http_request_add_header(request, utf8(name), utf8(value))
+            lib.mtlspop_http_request_add_header(request, *line)
+    if json is not None:
+        if body is not None:
+            raise ValueError("give body or json, not both")
+        body, content_type = _json(json), content_type or "application/json"
     if body is not None:
-        body = body.encode() if isinstance(body, str) else octets(body)
-        kind = None if content_type is None else utf8(content_type)
+        body = body.encode() if isinstance(body, str) else octets(body, "body", "bytes or a str")
+        kind = None if content_type is None else utf8(content_type, "content_type")
         lib.mtlspop_http_request_set_body(request, kind, body, len(body))
     if timeout is not None:
-        lib.mtlspop_http_request_set_timeout_ms(request, milliseconds(timeout))
+        lib.mtlspop_http_request_set_timeout_ms(request, milliseconds(timeout, "timeout"))
     if max_response_bytes is not None:
-        lib.mtlspop_http_request_set_max_response_bytes(request, size(max_response_bytes))
+        limit = size(max_response_bytes, "max_response_bytes")
+        lib.mtlspop_http_request_set_max_response_bytes(request, limit)
     if answer_claims_challenge:
-        lib.mtlspop_http_request_set_token_request(request, result._request)
+        lib.mtlspop_http_request_set_token_request(request, token._request)
     if cancel is not None:
-        lib.mtlspop_http_request_set_cancel(request, cancel._handle)
-    return Response(call(lib.mtlspop_app_send, app, result._handle, request, out=c.HttpResponse()))
+        from ._app import Cancel
+
+        lib.mtlspop_http_request_set_cancel(request, one(Cancel, cancel, "cancel")._handle)
+    return Response(call(lib.mtlspop_app_send, app, token._handle, request, out=c.HttpResponse()))
+
+
+def _json(value: Any) -> bytes:
+    import json
+
+    return json.dumps(value, allow_nan=False).encode()
+
+
+def _with_params(url: Any, params: Any) -> bytes:
+    """The URL with these added to its query. A list is a parameter several times, None none."""
+    from urllib.parse import quote, urlencode
+
+    whole = utf8(url, "url").decode()
+    given = [(name, value) for name, value in items(params, "params") if value is not None]
+    query = urlencode(given, doseq=True, quote_via=quote)
+    start, mark, fragment = whole.partition("#")
+    if query:
+        start += ("&" if "?" in start else "?") + query
+    return utf8(start + mark + fragment, "url")

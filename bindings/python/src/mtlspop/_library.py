@@ -68,7 +68,9 @@ def _own(kind: type, free: Callable[[Any], None]) -> None:
             free(self)
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
-        raise TypeError(f"{kind.__name__} lives in the library: it cannot be pickled, nor copied with all that it holds")
+        raise TypeError(
+            f"{kind.__name__} lives in the library: it cannot be pickled, nor copied with all that it holds"
+        )
 
     kind.__del__ = __del__  # type: ignore[attr-defined]
     kind.__reduce_ex__ = __reduce_ex__  # type: ignore[method-assign,assignment]
@@ -81,57 +83,116 @@ for _name, _types in FUNCTIONS.items():
         _own(_types[1], getattr(lib, _name))
 
 
-def utf8(value: Any) -> bytes:
+# What follows makes of a caller's value what C takes. `name` is what the caller calls it.
+
+
+class WrongType(TypeError):
+    """Its text says which type was met and which is wanted, and nothing of the value: it may go anywhere."""
+
+
+def wrong(name: str, wanted: str, value: Any) -> WrongType:
+    return WrongType(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def utf8(value: Any, name: str, wanted: str = "a str") -> bytes:
     """Text for C, which would cut it at a NUL."""
     if not isinstance(value, (str, bytes)):
-        raise TypeError(f"expected text, not {type(value).__name__}")
+        raise wrong(name, wanted, value)
     text = value if isinstance(value, bytes) else value.encode()
     if b"\0" in text:
-        raise ValueError("text with a NUL in it cannot be passed on")
+        raise ValueError(f"{name} has a NUL in it, which cannot be passed on")
     return text
 
 
-def path(value: Any) -> bytes:
-    return utf8(os.fspath(value))
+def path(value: Any, name: str) -> bytes:
+    if not isinstance(value, (str, bytes)) and not hasattr(value, "__fspath__"):
+        raise wrong(name, "a path", value)
+    return utf8(os.fspath(value), name)
 
 
-def words(value: Any) -> bytes:
+def words(value: Any, name: str) -> bytes:
     """Several words, as the library wants them: separated by spaces."""
-    return utf8(value if isinstance(value, str) else " ".join(value))
-
-
-def octets(value: Any) -> bytes:
     if isinstance(value, str):
-        raise TypeError("expected bytes, not str")
-    return value if isinstance(value, bytes) else bytes(memoryview(value))
+        return utf8(value, name)
+    if isinstance(value, bytes) or not hasattr(value, "__iter__"):
+        raise wrong(name, "a str or a list of them", value)
+    several = tuple(value)
+    for word in several:
+        if not isinstance(word, str):
+            raise wrong(f"each of {name}", "a str", word)
+    return utf8(" ".join(several), name)
 
 
-def pem(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else octets(value)
+def octets(value: Any, name: str, wanted: str = "bytes") -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        return bytes(memoryview(value))
+    except TypeError:
+        raise wrong(name, wanted, value) from None
 
 
-def flag(value: Any) -> int:
+def pem(value: Any, name: str) -> bytes:
+    return value.encode() if isinstance(value, str) else octets(value, name, "a str or bytes")
+
+
+def flag(value: Any, name: str) -> int:
+    # An int is: 0 and 1.
+    if not isinstance(value, int):
+        raise wrong(name, "True or False", value)
     return 1 if value else 0
 
 
-def number(value: Any, bits: int = 63) -> int:
+def number(value: Any, name: str, bits: int = 63) -> int:
     """A number for C, where ctypes would cut it silently."""
-    if not isinstance(value, int) or not -1 << bits <= value < 1 << bits:
-        raise ValueError(f"expected a number of {bits + 1} bits")
+    if not isinstance(value, int):
+        raise wrong(name, "an int", value)
+    if not -1 << bits <= value < 1 << bits:
+        raise ValueError(f"{name} must be a number of {bits + 1} bits")
     return value
 
 
-def size(value: Any) -> int:
-    if number(value) < 0:
-        raise ValueError("expected a number that is not negative")
+def number32(value: Any, name: str) -> int:
+    return number(value, name, 31)
+
+
+def size(value: Any, name: str) -> int:
+    if number(value, name) < 0:
+        raise ValueError(f"{name} must not be negative")
     return int(value)
 
 
-def milliseconds(seconds: Any) -> int:
+def milliseconds(seconds: Any, name: str) -> int:
     """Rounded up: 0 would mean no limit."""
-    if not seconds > 0:
-        raise ValueError("a time limit must be more than 0 seconds")
-    return number(-int(-seconds * 1000 // 1))
+    try:
+        positive = seconds > 0
+    except TypeError:
+        raise wrong(name, "a number of seconds", seconds) from None
+    if not positive or seconds == float("inf"):
+        raise ValueError(f"{name} must be more than 0 seconds, and finite")
+    return number(-int(-seconds * 1000 // 1), name)
+
+
+def one(kind: type, value: Any, name: str) -> Any:
+    """An object of this package, which has no other like it."""
+    if not isinstance(value, kind):
+        raise wrong(name, f"a {kind.__name__}", value)
+    return value
+
+
+def function(value: Any, name: str) -> Any:
+    if not callable(value):
+        raise wrong(name, "a function", value)
+    return value
+
+
+def items(value: Any, name: str) -> Any:
+    """Names and values: of a mapping, or in pairs."""
+    if hasattr(value, "items"):
+        return value.items()
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise wrong(name, "a mapping", value)
+    return value
 
 
 def text(value: Optional[bytes]) -> Any:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from _collections_abc import Mapping
+
 from . import _prototypes as c
 from ._library import lib, text, time, utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
-    from typing import List, Optional
+    from typing import Any, Callable, Dict, Iterator, List, Optional
 
     from ._certificate import Certificate
     from ._enums import CacheLevel, CacheRefreshReason, RegionOutcome, TokenSource
 
+    Fields = Mapping[str, Any]
+else:
+    Fields = Mapping
 
-class TokenResult:
+
+class TokenResult(Fields):
     """A token and the certificate it is bound to: a snapshot that later renewals do not change.
 
-    Immutable; any thread may use it. It is wiped when this object goes, but for the strings that it gave.
+    Reads also as the dict of MSAL for Python does: access_token, token_type, expires_in, token_source and, where
+    it is known, refresh_on. Immutable; any thread may use it. It is wiped when this object goes, but for the
+    strings that it gave.
     """
 
     __slots__ = ("_handle", "_request", "_certificate")
@@ -126,7 +134,7 @@ class TokenResult:
 
     def response_parameter(self, name: str) -> Optional[str]:
         """What else the service said: a member of its answer, or of client_info, that is none of OAuth's."""
-        return text(lib.mtlspop_token_response_parameter(self._handle, utf8(name)))
+        return text(lib.mtlspop_token_response_parameter(self._handle, utf8(name, "name")))
 
     @property
     def binding_certificate(self) -> Optional[Certificate]:
@@ -140,5 +148,34 @@ class TokenResult:
             self._certificate = Certificate(handle) if handle else None
             return self._certificate
 
+    # As MSAL's dicts. There is no "error": a call that fails raises.
+
+    def __getitem__(self, name: str) -> Any:
+        value = FIELDS[name](self)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, read in FIELDS.items() if read(self) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    # A result is what it is, and not its fields: one is equal to itself.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         return f"<TokenResult {self.token_type} until {self.expires_on}>"
+
+
+SOURCES = {c.TOKEN_SOURCE_IDENTITY_PROVIDER: "identity_provider", c.TOKEN_SOURCE_CACHE: "cache"}
+
+FIELDS: Dict[str, Callable[[TokenResult], Any]] = {
+    "access_token": lambda result: result.access_token,
+    "token_type": lambda result: result.token_type,
+    "expires_in": lambda result: result.expires_in,
+    "token_source": lambda result: SOURCES.get(lib.mtlspop_token_source(result._handle)),
+    "refresh_on": lambda result: lib.mtlspop_token_refresh_on(result._handle) or None,
+}

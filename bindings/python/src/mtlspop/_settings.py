@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from . import _callbacks
 from ._certificate import Certificate
-from ._library import flag, lib, milliseconds, number, octets, path, size, utf8, words
+from ._library import (
+    flag,
+    function,
+    items,
+    lib,
+    milliseconds,
+    number,
+    number32,
+    octets,
+    one,
+    path,
+    size,
+    utf8,
+    words,
+    wrong,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,21 +85,24 @@ class Tpm:
     ) -> None:
         self._handle = handle = lib.mtlspop_tpm_options_new()
         if plugin is not None:
-            lib.mtlspop_tpm_options_set_plugin(handle, path(plugin))
+            lib.mtlspop_tpm_options_set_plugin(handle, path(plugin, "plugin"))
         if tcti is not None:
-            lib.mtlspop_tpm_options_set_tcti(handle, utf8(tcti))
+            lib.mtlspop_tpm_options_set_tcti(handle, utf8(tcti, "tcti"))
         if callable(auth):
             setter = lib.mtlspop_tpm_options_set_auth_callback
             _callbacks.give(setter, handle, kind=_callbacks.secret, target=auth)
         elif auth is not None:
-            auth = octets(auth)
+            auth = octets(auth, "auth", "bytes or a function")
             lib.mtlspop_tpm_options_set_auth(handle, auth, len(auth))
         if owner_auth is not None:
-            owner_auth = octets(owner_auth)
+            owner_auth = octets(owner_auth, "owner_auth")
             lib.mtlspop_tpm_options_set_owner_auth(handle, owner_auth, len(owner_auth))
         if persistent_handle is not None:
-            lib.mtlspop_tpm_options_set_persistent_handle(handle, number(persistent_handle))
+            persistent = number(persistent_handle, "persistent_handle")
+            lib.mtlspop_tpm_options_set_persistent_handle(handle, persistent)
         if attestation_pcrs is not None:
+            if isinstance(attestation_pcrs, (int, str)) or not hasattr(attestation_pcrs, "__iter__"):
+                raise wrong("attestation_pcrs", "a list of numbers", attestation_pcrs)
             pcrs = bytes(attestation_pcrs)
             lib.mtlspop_tpm_options_set_attestation(handle, pcrs, len(pcrs))
 
@@ -95,7 +113,7 @@ class KeySigner:
     __slots__ = ("public_key", "sign")
 
     def __init__(self, public_key: bytes, sign: Callable[[SignRequest], bytes]) -> None:
-        self.public_key, self.sign = octets(public_key), sign
+        self.public_key, self.sign = octets(public_key, "public_key"), function(sign, "sign")
 
 
 class BindingStore:
@@ -112,7 +130,9 @@ class BindingStore:
     ) -> None:
         if (secret is None) != unencrypted:
             raise ValueError("a binding store takes either a secret or unencrypted=True")
-        self.directory, self.secret, self.unencrypted = path(directory), secret, unencrypted
+        if secret is not None and not callable(secret):
+            secret = octets(secret, "secret", "bytes or a function")
+        self.directory, self.secret, self.unencrypted = path(directory, "directory"), secret, unencrypted
 
 
 class TokenCache:
@@ -132,10 +152,12 @@ class TokenCache:
     ) -> None:
         self._handle = lib.mtlspop_token_cache_new()
         if max_entries is not None:
-            lib.mtlspop_token_cache_set_max_entries(self._handle, size(max_entries))
+            lib.mtlspop_token_cache_set_max_entries(self._handle, size(max_entries, "max_entries"))
         if max_bytes is not None:
-            lib.mtlspop_token_cache_set_max_bytes(self._handle, size(max_bytes))
+            lib.mtlspop_token_cache_set_max_bytes(self._handle, size(max_bytes, "max_bytes"))
         if store is not None:
+            if not callable(getattr(store, "load", None)) or not callable(getattr(store, "save", None)):
+                raise wrong("store", "an object with load(key) and save(key, data, expires_on)", store)
             setter = lib.mtlspop_token_cache_set_store
             _callbacks.give(setter, self._handle, kind=_callbacks.store, target=store)
 
@@ -166,34 +188,42 @@ def apply(table: Dict[str, Callable[..., None]], handle: Any, settings: Mapping[
         if name not in table:
             raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(table))}")
         if value is not None:
-            table[name](handle, value)
+            table[name](handle, value, name)
 
 
-def simple(setter: str, convert: Callable[[Any], Any]) -> Callable[..., None]:
-    return lambda handle, value: getattr(lib, setter)(handle, convert(value))
+def simple(setter: str, convert: Callable[[Any, str], Any]) -> Callable[..., None]:
+    return lambda handle, value, name: getattr(lib, setter)(handle, convert(value, name))
 
 
-def parameters(handle: Any, values: Any) -> None:
-    for name, value, in_cache_key in query(values):
+def held(kind: type) -> Callable[[Any, str], Any]:
+    """The handle of an object of this package."""
+    return lambda value, name: one(kind, value, name)._handle
+
+
+def parameters(handle: Any, values: Any, option: str) -> None:
+    for name, value, in_cache_key in query(values, option):
         lib.mtlspop_app_options_set_extra_query_parameter(handle, name, value, in_cache_key)
 
 
-def query(values: Mapping[str, Any]) -> Iterator[Tuple[bytes, bytes, int]]:
+def query(values: Mapping[str, Any], option: str) -> Iterator[Tuple[bytes, bytes, int]]:
     """Values are text, or text and whether it is in the cache key; if in doubt it is."""
-    for name, value in values.items():
-        value, in_cache_key = value if isinstance(value, tuple) else (value, True)
-        yield utf8(name), utf8(value), flag(in_cache_key)
+    for name, value in items(values, option):
+        which = f"{option}[{name!r}]"
+        value, in_cache_key = value if isinstance(value, tuple) and len(value) == 2 else (value, True)
+        yield utf8(name, f"each name in {option}"), utf8(value, which), flag(in_cache_key, which)
 
 
-def roots(handle: Any, value: Any) -> None:
+def roots(handle: Any, value: Any, name: str) -> None:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        value = octets(value)
+        value = octets(value, name)
         lib.mtlspop_app_options_set_trusted_roots_pem(handle, value, len(value))
     else:
-        lib.mtlspop_app_options_set_trusted_roots_file(handle, path(value))
+        lib.mtlspop_app_options_set_trusted_roots_file(handle, path(value, name))
 
 
-def logger(handle: Any, value: logging.Logger) -> None:
+def logger(handle: Any, value: logging.Logger, name: str) -> None:
+    if not hasattr(value, "isEnabledFor"):
+        raise wrong(name, "a logging.Logger", value)
     # The least important level that the logger wants.
     level = max(
         (ours for ours, theirs in _callbacks.LEVELS.items() if value.isEnabledFor(theirs)), default=None
@@ -203,29 +233,29 @@ def logger(handle: Any, value: logging.Logger) -> None:
         _callbacks.give(setter, handle, level, kind=_callbacks.log, target=value)
 
 
-def metrics(handle: Any, value: Any) -> None:
-    _callbacks.give(lib.mtlspop_app_options_set_metrics, handle, kind=_callbacks.metrics, target=value)
+def metrics(handle: Any, value: Any, name: str) -> None:
+    setter, target = lib.mtlspop_app_options_set_metrics, function(value, name)
+    _callbacks.give(setter, handle, kind=_callbacks.metrics, target=target)
 
 
-def attestation(handle: Any, value: Any) -> None:
-    _callbacks.give(
-        lib.mtlspop_app_options_set_attestation, handle, kind=_callbacks.attestation, target=value
-    )
+def attestation(handle: Any, value: Any, name: str) -> None:
+    setter, target = lib.mtlspop_app_options_set_attestation, function(value, name)
+    _callbacks.give(setter, handle, kind=_callbacks.attestation, target=target)
 
 
-def key_signer(handle: Any, value: KeySigner) -> None:
-    setter, key = lib.mtlspop_app_options_set_key_signer, value.public_key
+def key_signer(handle: Any, value: KeySigner, name: str) -> None:
+    setter, key = lib.mtlspop_app_options_set_key_signer, one(KeySigner, value, name).public_key
     _callbacks.give(setter, handle, key, len(key), kind=_callbacks.sign, target=value.sign)
 
 
-def binding_store(handle: Any, value: BindingStore) -> None:
-    if value.secret is None:
+def binding_store(handle: Any, value: BindingStore, name: str) -> None:
+    if one(BindingStore, value, name).secret is None:
         lib.mtlspop_app_options_set_unencrypted_binding_store(handle, value.directory)
     elif callable(value.secret):
         setter = lib.mtlspop_app_options_set_binding_store_with_callback
         _callbacks.give(setter, handle, value.directory, kind=_callbacks.secret, target=value.secret)
     else:
-        secret = octets(value.secret)
+        secret = octets(value.secret, "secret")
         lib.mtlspop_app_options_set_binding_store(handle, value.directory, secret, len(secret))
 
 
@@ -234,24 +264,35 @@ def credential(handle: Any, value: Credential, send_x5c: Optional[bool]) -> None
     if value is None:
         return
     if isinstance(value, str):
-        return lib.mtlspop_app_options_set_client_secret(handle, utf8(value))
+        return lib.mtlspop_app_options_set_client_secret(handle, utf8(value, "client_credential"))
     if isinstance(value, Certificate):
-        return lib.mtlspop_app_options_set_certificate(handle, value._handle, flag(send_x5c))
+        return lib.mtlspop_app_options_set_certificate(handle, value._handle, x5c(send_x5c))
     if callable(value):
         setter = lib.mtlspop_app_options_set_client_assertion
         _callbacks.give(setter, handle, kind=_callbacks.assertion, target=value)
         return
-    known = [form for form in FORMS if form in value] if isinstance(value, dict) else []
+    if not hasattr(value, "keys"):
+        raise wrong("client_credential", "a str, a Certificate, a function or a dict", value)
+    form = dict(value)
+    known = [name for name in FORMS if name in form]
     if len(known) != 1:
-        raise ValueError(
-            f"client_credential: a str, Certificate, callable, or a dict with one of {list(FORMS)}"
-        )
-    FORMS[known[0]](handle, dict(value), send_x5c)
+        raise ValueError(f"client_credential: a dict has one of {', '.join(FORMS)}")
+    FORMS[known[0]](handle, form, send_x5c)
+
+
+def x5c(send_x5c: Any) -> int:
+    return 0 if send_x5c is None else flag(send_x5c, "send_x5c")
+
+
+def member(name: str) -> str:
+    return f"client_credential[{name!r}]"
 
 
 def _assertion(handle: Any, form: Dict[str, Any], _: Any) -> None:
     value = form.pop("client_assertion")
     _only(form)
+    if not callable(value):
+        utf8(value, member("client_assertion"), "a str or a function")
     target = (lambda request: value()) if callable(value) else (lambda request: value)
     _callbacks.give(
         lib.mtlspop_app_options_set_client_assertion, handle, kind=_callbacks.assertion, target=target
@@ -262,9 +303,10 @@ def _pfx(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
     certificate = Certificate.from_file(
         form.pop("private_key_pfx_path"), password=form.pop("passphrase", None)
     )
-    x5c = form.pop("public_certificate", False) if send_x5c is None else send_x5c
+    public = form.pop("public_certificate", False)
     _only(form)
-    lib.mtlspop_app_options_set_certificate(handle, certificate._handle, flag(x5c))
+    send = bool(public) if send_x5c is None else send_x5c
+    lib.mtlspop_app_options_set_certificate(handle, certificate._handle, x5c(send))
 
 
 def _pem(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
@@ -275,20 +317,22 @@ def _pem(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
     public, key = form.pop("public_certificate"), form.pop("private_key")
     certificate = Certificate.from_pem(public, key, form.pop("passphrase", None))
     _only(form)
-    x5c = True if send_x5c is None else send_x5c
-    lib.mtlspop_app_options_set_certificate(handle, certificate._handle, flag(x5c))
+    send = True if send_x5c is None else send_x5c
+    lib.mtlspop_app_options_set_certificate(handle, certificate._handle, x5c(send))
 
 
 def _provider(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> None:
-    setter, after = lib.mtlspop_app_options_set_certificate_provider, (flag(send_x5c),)
-    _callbacks.give(setter, handle, kind=_callbacks.certificate, target=form.pop("certificate"), after=after)
+    setter, after = lib.mtlspop_app_options_set_certificate_provider, (x5c(send_x5c),)
+    target = function(form.pop("certificate"), member("certificate"))
     _only(form)
+    _callbacks.give(setter, handle, kind=_callbacks.certificate, target=target, after=after)
 
 
 def _file(handle: Any, form: Dict[str, Any], _: Any) -> None:
     file = form.pop("federated_token_file")
     _only(form)
-    lib.mtlspop_app_options_set_federated_token_file(handle, None if file is None else path(file))
+    name = None if file is None else path(file, member("federated_token_file"))
+    lib.mtlspop_app_options_set_federated_token_file(handle, name)
 
 
 def _only(rest: Dict[str, Any]) -> None:
@@ -321,16 +365,16 @@ CLIENT = {
     **COMMON,
     "oidc_authority": simple("mtlspop_app_options_set_oidc_authority", utf8),
     "instance_discovery": simple("mtlspop_app_options_set_instance_discovery", flag),
-    "token_cache": simple("mtlspop_app_options_set_token_cache", lambda cache: cache._handle),
+    "token_cache": simple("mtlspop_app_options_set_token_cache", held(TokenCache)),
     "send_certificate_over_mtls": simple("mtlspop_app_options_set_send_certificate_over_mtls", flag),
 }
 
 IDENTITY = {
     **COMMON,
     "probe_timeout": simple("mtlspop_app_options_set_probe_timeout_ms", milliseconds),
-    "min_strength": simple("mtlspop_app_options_set_min_strength", lambda strength: number(strength, 31)),
+    "min_strength": simple("mtlspop_app_options_set_min_strength", number32),
     "attestation": attestation,
     "binding_store": binding_store,
-    "tpm": simple("mtlspop_app_options_set_tpm", lambda tpm: tpm._handle),
+    "tpm": simple("mtlspop_app_options_set_tpm", held(Tpm)),
     "key_signer": key_signer,
 }

@@ -3,7 +3,7 @@
     from mtlspop.httpx import Client
 
     client = Client(app, ["https://graph.microsoft.com/.default"])
-    client.get("https://graph.microsoft.com/v1.0/me")
+    client.get("https://graph.microsoft.com/v1.0/applications")
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class _Transport(httpx.BaseTransport):
             raise httpx.TimeoutException(str(error), request=request) from error
         except NetworkError as error:
             raise httpx.ConnectError(str(error), request=request) from error
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
+        headers = answer.headers.multi_items()
+        return httpx.Response(answer.status, headers=headers, content=answer.body, request=request)
 
     def close(self) -> None:
         self._transports.clear()

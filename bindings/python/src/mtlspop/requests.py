@@ -3,7 +3,7 @@
     from mtlspop.requests import Session
 
     session = Session(app, ["https://graph.microsoft.com/.default"])
-    session.get("https://graph.microsoft.com/v1.0/me")
+    session.get("https://graph.microsoft.com/v1.0/applications")
 """
 
 from __future__ import annotations
@@ -113,9 +113,8 @@ class _Adapter(HTTPAdapter):
             raise requests.exceptions.Timeout(error, request=request) from error
         except NetworkError as error:
             raise requests.exceptions.ConnectionError(error, request=request) from error
-        raw = HTTPResponse(
-            body=io.BytesIO(answer.body), headers=answer.headers, status=answer.status, preload_content=False
-        )
+        body, headers = io.BytesIO(answer.body), answer.headers.multi_items()
+        raw = HTTPResponse(body=body, headers=headers, status=answer.status, preload_content=False)
         return self.build_response(request, raw)
 
     def close(self) -> None:
