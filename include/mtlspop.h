@@ -1297,11 +1297,14 @@ void mtlspop_app_options_set_connect_timeout_ms(mtlspop_app_options *options,
                                                 int64_t milliseconds);
 
 /**
- * Sets the HTTP proxy for https requests. Without this setting HTTPS_PROXY, https_proxy and NO_PROXY
- * count. What vouches for managed identities on this host is never asked through a proxy.
+ * Sets the HTTP proxy for https requests. Without this setting the environment counts as for curl: the first of
+ * https_proxy, HTTPS_PROXY, all_proxy and ALL_PROXY that is not empty; where that one cannot be used, the requests
+ * that would go through it fail. no_proxy, or else NO_PROXY, counts always. What vouches for managed identities on
+ * this host is never asked through a proxy.
  *
  * @param options  settings
- * @param proxy    "http://[user:password@]host:port", or "none"
+ * @param proxy    "http://[user:password@]host:port", or "none"; in user and password, other signs than letters
+ *                 and digits are percent-encoded
  */
 void mtlspop_app_options_set_proxy(mtlspop_app_options *options,
                                    const char *proxy);

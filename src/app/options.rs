@@ -262,8 +262,10 @@ impl AppOptions {
         self
     }
 
-    /// `http://[user:password@]host:port`, or `none`. Without this setting, `HTTPS_PROXY`,
-    /// `https_proxy` and `NO_PROXY` count. What vouches for managed identities is never asked through a proxy.
+    /// `http://[user:password@]host:port`, or `none`; in user name and password, other signs than letters and
+    /// digits are percent-encoded. Without this setting the environment counts as for curl: the first of
+    /// `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`. `no_proxy`, or else `NO_PROXY`, counts always.
+    /// What vouches for managed identities is never asked through a proxy.
     pub fn with_proxy(mut self, proxy: &str) -> Self {
         self.transport.proxy = Some(Secret::new(proxy));
         self

@@ -373,7 +373,7 @@ pub(super) const CODES: &[Row] = &[
         "proxy_error",
         &[Network],
         "the proxy cannot be reached, or refused the tunnel",
-        "Check the proxy option or HTTPS_PROXY, and the proxy's own rules.",
+        "Check the proxy option or https_proxy and HTTPS_PROXY, and the proxy's own rules; where it is retryable, try again.",
     ),
     ours(
         "reentrant_call",

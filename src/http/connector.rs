@@ -104,7 +104,7 @@ impl Connector {
 
     fn reach(&self, target: &Target<'_>) -> Result<Socket> {
         let Target { host, port, deadline, limit, peer } = target;
-        match self.proxy.route(host, *port) {
+        match self.proxy.route(host, *port)? {
             Some(proxy) => tunnel::open(proxy, host, *port, *deadline, *limit),
             None => Socket::open(host, *port, *deadline).map_err(|error| failure::open(error, peer, *limit)),
         }

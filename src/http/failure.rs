@@ -52,7 +52,11 @@ pub(super) fn open(error: OpenError, peer: &Peer, limit: Limit) -> Error {
     };
     let (failure, code, advice) = match peer {
         Peer::Server { .. } => (failure, "network_error", ""),
-        Peer::Proxy(_) => (TransportFailure::Proxy, "proxy_error", "; check the proxy option or HTTPS_PROXY"),
+        Peer::Proxy(_) => (
+            TransportFailure::Proxy,
+            "proxy_error",
+            "; check the proxy option, or https_proxy and HTTPS_PROXY",
+        ),
     };
     if error.kind() == TimedOut {
         return timeout(&not_within, limit, advice).with_transport(failure);

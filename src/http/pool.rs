@@ -73,7 +73,8 @@ struct Certified {
 }
 
 impl Pool {
-    /// Fails where the proxy, of the options or of the environment, cannot be used.
+    /// Fails where the proxy of the options cannot be used. That of the environment fails the requests that would
+    /// go through it.
     pub(crate) fn new(options: TransportOptions, env: Arc<dyn Env>) -> Result<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let way = way(&options, &*env);

@@ -14,7 +14,8 @@ use crate::secret::Secret;
 /// The proxy of an app and the hosts it is not used for.
 #[derive(Debug, Default)]
 pub(super) struct ProxySettings {
-    proxy: Option<Proxy>,
+    /// Or what is wrong with it, for those who would go through it.
+    proxy: Option<Result<Proxy>>,
     bypass: Vec<Bypass>,
 }
 
@@ -35,50 +36,67 @@ enum Bypass {
     Network(IpAddr, u8),
 }
 
+/// The variables that name the proxy for https, in curl's order. One that is empty is not set.
+const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+const FORM: &str = "the form is http://user:password@host:port";
+
 impl ProxySettings {
     /// `option` is a URL, or `none`; without it the environment decides, as for curl.
+    ///
+    /// An option that cannot be used is an error. The environment may be meant for other programs: what is
+    /// wrong with it is told by [`Self::route`].
     pub(super) fn new(option: Option<&str>, env: &dyn Env) -> Result<Self> {
         let from_env = || {
-            ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-                .into_iter()
-                .find_map(|name| env.var(name).map(|value| (name, Zeroizing::new(value))))
+            VARIABLES.into_iter().find_map(|name| env.var(name).map(|value| (name, Zeroizing::new(value))))
         };
         let proxy = match option {
             Some(option) if option.eq_ignore_ascii_case("none") => None,
-            Some(option) => Some(Proxy::parse(option, "the proxy option")?),
-            None => from_env().map(|(name, value)| Proxy::parse(&value, name)).transpose()?,
+            Some(option) => Some(Ok(Proxy::parse(option, "the proxy option")?)),
+            None => from_env().map(|(name, value)| Proxy::parse(&value, name)),
         };
-        let exceptions = env.var("NO_PROXY").or_else(|| env.var("no_proxy")).unwrap_or_default();
+        let exceptions = env.var("no_proxy").or_else(|| env.var("NO_PROXY")).unwrap_or_default();
         let bypass = exceptions.split([',', ' ', '\t']).filter_map(Bypass::parse).collect();
         Ok(Self { proxy, bypass })
     }
 
     /// The proxy to reach `host` through, or `None` to connect directly.
-    pub(super) fn route(&self, host: &str, port: u16) -> Option<&Proxy> {
-        let proxy = self.proxy.as_ref()?;
+    pub(super) fn route(&self, host: &str, port: u16) -> Result<Option<&Proxy>> {
+        let Some(proxy) = &self.proxy else { return Ok(None) };
         let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let bypassed = self.bypass.iter().any(|entry| entry.matches(&host, port));
-        (!bypassed).then_some(proxy)
+        if self.bypass.iter().any(|entry| entry.matches(&host, port)) {
+            return Ok(None);
+        }
+        proxy.as_ref().map(Some).map_err(Clone::clone)
     }
 }
 
 impl Proxy {
+    /// No message repeats the text, which may hold a password.
     fn parse(text: &str, origin: &str) -> Result<Self> {
         let text = text.trim();
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-        if let Some(scheme) = scheme.filter(|scheme| !scheme.eq_ignore_ascii_case("http")) {
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),
+            _ => ("http".to_owned(), text),
+        };
+        if scheme != "http" {
+            return Err(unsupported(&scheme, origin));
+        }
+        // A sign of these in a password would end the authority, or begin the host, before its time.
+        let (authority, beyond) = rest.split_at(rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()));
+        if beyond.contains('@') || authority.matches('@').count() > 1 {
             return Err(Error::argument(format!(
-                "{origin}: proxies of type {} are not supported; give the URL of an http:// proxy",
-                scheme.escape_debug()
+                "{origin} has a sign in its user name or password that means something else in a URL: percent-encode \
+                 it there, # as %23, / as %2F, \\ as %5C, ? as %3F, @ as %40; {FORM}"
             )));
         }
-        let url = Zeroizing::new(if scheme.is_some() { text.to_owned() } else { format!("http://{text}") });
-        // The message does not repeat the value, which may hold a password.
         let invalid = || {
-            Error::argument(format!(
-                "{origin} is not a proxy URL; the form is http://user:password@host:port"
-            ))
+            let encode = match authority.contains('@') {
+                true => "; in user name and password, percent-encode all but letters and digits",
+                false => "",
+            };
+            Error::argument(format!("{origin} is not a proxy URL; {FORM}{encode}"))
         };
+        let url = Zeroizing::new(format!("http://{rest}"));
         let parsed = ureq::Proxy::new(&url).map_err(|_| invalid())?;
         // ureq takes a port that is no number for none.
         if url::Url::parse(&url).is_err() {
@@ -118,6 +136,28 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy").field("address", &self.address()).finish_non_exhaustive()
     }
+}
+
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+fn unsupported(scheme: &str, origin: &str) -> Error {
+    Error::argument(match scheme {
+        "https" => format!(
+            "{origin} names an https:// proxy, to which TLS would be spoken: that is not supported; most proxies \
+             take requests for https hosts over plain HTTP: write http:// where yours does"
+        ),
+        "socks" | "socks4" | "socks4a" | "socks5" | "socks5h" => format!(
+            "{origin} names a SOCKS proxy ({scheme}://): that is not supported; give the http:// URL of an HTTP \
+             proxy, or list in NO_PROXY the hosts that are reached without"
+        ),
+        _ => format!(
+            "{origin} names a proxy of a type that is not supported; give the http:// URL of an HTTP proxy"
+        ),
+    })
 }
 
 impl Bypass {
@@ -193,43 +233,99 @@ mod tests {
     }
 
     fn chosen(option: Option<&str>, env: &[(&str, &str)]) -> Option<String> {
-        settings(option, env).unwrap().route("login.microsoftonline.com", 443).map(Proxy::address)
+        settings(option, env).unwrap().route("login.microsoftonline.com", 443).unwrap().map(Proxy::address)
     }
 
-    /// Does the option win over the environment, and do the variables rank as for curl?
+    /// Does the option win over the environment, and do the variables rank as for curl, which takes one that is
+    /// empty for none?
     #[test]
-    fn the_option_wins_then_https_proxy_then_all_proxy() {
-        let env = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "b:2"), ("ALL_PROXY", "http://c:3")];
+    fn the_option_wins_then_the_variables_in_their_order() {
+        let env = [
+            ("https_proxy", "a:1"),
+            ("HTTPS_PROXY", "b:2"),
+            ("all_proxy", "c:3"),
+            ("ALL_PROXY", "http://d:4"),
+        ];
         assert_eq!(chosen(Some("option:4"), &env).as_deref(), Some("option:4"));
         assert_eq!(chosen(Some("none"), &env), None);
-        assert_eq!(chosen(None, &env).as_deref(), Some("a:1"));
-        assert_eq!(chosen(None, &env[1..]).as_deref(), Some("b:2"));
-        assert_eq!(chosen(None, &env[2..]).as_deref(), Some("c:3"));
+        for (first, expected) in ["a:1", "b:2", "c:3", "d:4"].into_iter().enumerate() {
+            assert_eq!(chosen(None, &env[first..]).as_deref(), Some(expected));
+            let emptied: Vec<_> = env.iter().map(|(name, _)| (*name, "")).take(first).collect();
+            assert_eq!(chosen(None, &[&emptied, &env[first..]].concat()).as_deref(), Some(expected));
+        }
         assert_eq!(chosen(None, &[]), None);
-        assert_eq!(chosen(None, &[("HTTP_PROXY", "http://plain:1")]), None, "that one is for http:// only");
+        for name in ["HTTP_PROXY", "http_proxy"] {
+            assert_eq!(chosen(None, &[(name, "http://plain:1")]), None, "that one is for http:// only");
+        }
     }
 
     /// Are credentials percent-decoded, sent as Basic, and kept out of `Debug`?
     #[test]
     fn credentials_are_decoded_and_hidden() {
         let settings = settings(Some("http://us%40er:p%3Ass+w@proxy.test:8080"), &[]).unwrap();
-        let proxy = settings.route("host", 443).unwrap();
+        let proxy = settings.route("host", 443).unwrap().unwrap();
         let expected = format!("Basic {}", STANDARD.encode("us@er:p:ss+w"));
         assert_eq!(proxy.authorization().unwrap().expose(), expected);
         let shown = format!("{settings:?}");
         assert!(shown.contains("proxy.test:8080") && !shown.contains("ss+w"), "{shown}");
     }
 
-    /// Is what cannot work refused when the app is built, without repeating a password?
+    /// Is an option that cannot work an error at once, and such a variable one for those alone who would go
+    /// through it?
     #[test]
-    fn unsupported_proxies_are_refused() {
-        let error = settings(None, &[("ALL_PROXY", "socks5://user:hunter2@host:1")]).unwrap_err();
-        assert!(error.message().contains("socks5") && error.message().contains("ALL_PROXY"), "{error}");
-        for wrong in
-            ["http://", "http://user:hunter2@", "http://a b", "https://user:hunter2@host", "a:hunter2"]
-        {
+    fn a_proxy_that_cannot_be_used() {
+        for wrong in ["socks5h://127.0.0.1:1080", "https://proxy:443", "http://"] {
+            settings(Some(wrong), &[]).unwrap_err();
+            for name in VARIABLES {
+                let env = [(name, wrong), ("NO_PROXY", "direct.test")];
+                let all = settings(None, &env).unwrap();
+                assert!(all.route("direct.test", 443).unwrap().is_none());
+                let error = all.route("host.test", 443).unwrap_err();
+                assert!(error.message().starts_with(name), "{error}");
+                assert!(
+                    settings(None, &[(name, wrong), ("NO_PROXY", "*")])
+                        .unwrap()
+                        .route("a", 1)
+                        .unwrap()
+                        .is_none()
+                );
+                assert!(settings(Some("none"), &env).unwrap().route("host.test", 443).unwrap().is_none());
+                assert_eq!(chosen(Some("option:4"), &env).as_deref(), Some("option:4"));
+            }
+        }
+    }
+
+    /// Is it told what is wrong with the URL and what to do, and never the password?
+    #[test]
+    fn what_is_wrong_is_told() {
+        let table = [
+            ("socks5h://user:hunter2@host:1", "SOCKS proxy (socks5h://)"),
+            ("SOCKS4A://user:hunter2@host:1", "SOCKS proxy (socks4a://)"),
+            ("socks5://host", "SOCKS proxy (socks5://)"),
+            ("https://user:hunter2@host", "write http://"),
+            ("ftp://user:hunter2@host", "of a type that is not supported"),
+            ("http://user:hunt#er2@host:8080", "# as %23"),
+            ("http://user:hunt/er2@host:8080", "/ as %2F"),
+            ("user:hunt\\er2@host:8080", "\\ as %5C"),
+            ("http://user:hunt?er2@host:8080", "? as %3F"),
+            ("http://user:hunt@er2@host:8080", "@ as %40"),
+            // These would be read as host and port of another proxy.
+            ("http://user:80#hunter2@host:8080", "# as %23"),
+            ("http://user:80/hunter2@host:8080", "/ as %2F"),
+            ("user:hunter2://x@host:8080", "/ as %2F"),
+            ("http://user:hunter2@", "is not a proxy URL"),
+            ("http://user:hunter2 x@host", "percent-encode"),
+            ("http://user:hunter2\u{e4}@host", "percent-encode"),
+            ("http://user:hunter2%ff@host", "percent-encode"),
+            ("a:hunter2", "http://user:password@host:port"),
+            ("http://a b", "http://user:password@host:port"),
+            ("http://", "http://user:password@host:port"),
+        ];
+        for (wrong, words) in table {
             let error = settings(Some(wrong), &[]).unwrap_err();
-            assert!(!error.message().contains("hunter2"), "{error}");
+            assert_eq!(error.kind(), crate::error::ErrorKind::InvalidArgument);
+            assert!(error.message().contains(words), "{wrong}: {error}");
+            assert!(!error.message().contains("hunt") && !error.message().contains("er2"), "{error}");
         }
     }
 
@@ -261,7 +357,7 @@ mod tests {
         ];
         for (list, host, port, bypassed) in table {
             let settings = settings(Some("proxy:1"), &[("NO_PROXY", list)]).unwrap();
-            assert_eq!(settings.route(host, port).is_none(), bypassed, "{list} for {host}:{port}");
+            assert_eq!(settings.route(host, port).unwrap().is_none(), bypassed, "{list} for {host}:{port}");
         }
     }
 }

@@ -41,6 +41,10 @@ impl Throttle {
     /// Takes note where a service that answered `error` wants to be left alone. Where it is overloaded or out of
     /// order and does not say for how long, that is `unsaid`.
     pub(crate) fn note(&self, key: Shared, error: &Error, unsaid: Duration, now: SystemTime) {
+        // What a proxy on the way says is not the service's wish.
+        if error.transport().is_some() {
+            return;
+        }
         let wait = match (error.retry_after(), error.http_status()) {
             (Some(wait), _) => wait,
             (None, Some(429 | 500..=599)) => unsaid,
@@ -132,6 +136,15 @@ mod tests {
         throttle.check(&key("b"), at(1001)).unwrap();
         let other: Arc<dyn Clock> = Arc::new(SystemClock);
         throttle.check(&(Neighbours::new(Default::default(), &other), "a".to_owned()), at(1001)).unwrap();
+    }
+
+    /// Is a proxy that cannot be passed no reason to leave the service alone?
+    #[test]
+    fn a_proxy_is_not_the_service() {
+        let throttle = Throttle::default();
+        let by_proxy = busy(503).with_transport(crate::error::TransportFailure::Proxy);
+        throttle.note(key("a"), &by_proxy, A_MINUTE, at(1000));
+        throttle.check(&key("a"), at(1001)).unwrap();
     }
 
     /// Where the service does not say how long: does the caller's time count after 429 and 5xx alone

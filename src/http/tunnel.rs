@@ -7,7 +7,7 @@ use super::USER_AGENT;
 use super::failure::{self, Peer};
 use super::proxy::Proxy;
 use super::socket::Socket;
-use crate::error::{Error, ErrorKind, Result, TransportFailure};
+use crate::error::{Error, ErrorKind, Result, TransportFailure, text};
 use crate::runtime::Limit;
 
 /// More than this is not the head of an answer to CONNECT.
@@ -22,17 +22,29 @@ pub(super) fn open(proxy: &Proxy, host: &str, port: u16, deadline: Instant, limi
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let head =
         exchange(&mut socket, proxy, &target).map_err(|error| failure::proxy_io(error, &peer, limit))?;
-    match status(&head) {
-        Some(200..=299) => Ok(socket),
-        Some(407) => Err(refused(&format!(
-            "the {peer} asks for a user name and password or did not accept the given ones; put them into the \
-             proxy URL (http://user:password@host:port)"
-        ))),
-        Some(status) => {
-            Err(refused(&format!("the {peer} answered {status} when asked for a connection to {target}")))
+    let Some((status, reason)) = status(&head) else {
+        return Err(refused(&format!("the {peer} did not answer like an HTTP proxy")));
+    };
+    let why = match status {
+        200..=299 => return Ok(socket),
+        407 => {
+            return Err(refused(&format!(
+                "the {peer} asks for a user name and password or did not accept the given ones; put them into the \
+                 proxy URL (http://user:password@host:port)"
+            ))
+            .with_http_status(407));
         }
-        None => Err(refused(&format!("the {peer} did not answer like an HTTP proxy"))),
-    }
+        401 | 403 => "its rules do not allow that; ask those who run it, or list the host in NO_PROXY",
+        404 | 405 | 501 => "it opens no tunnels; is it a proxy?",
+        429 => "it is asked too often; try again later",
+        502 => "it could not connect to the host; try again later",
+        503 => "it is overloaded or cannot reach the host; try again later",
+        504 => "the host did not answer it in time; try again later",
+        _ => "it opened no tunnel",
+    };
+    let message =
+        format!("the {peer} answered {status}{reason} when asked for a connection to {target}: {why}");
+    Err(refused(&message).with_http_status(status).with_retryable(matches!(status, 429 | 502..=504)))
 }
 
 fn exchange(socket: &mut Socket, proxy: &Proxy, target: &str) -> io::Result<Vec<u8>> {
@@ -50,7 +62,7 @@ fn exchange(socket: &mut Socket, proxy: &Proxy, target: &str) -> io::Result<Vec<
     let mut chunk = [0; 1024];
     // Reading ahead is safe: behind the head nothing comes before we have spoken to the target.
     // The body that a refusal may have is not waited for.
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+    while !is_complete(&head) {
         let count = socket.read(&mut chunk)?;
         head.extend_from_slice(&chunk[..count]);
         if count == 0 || head.len() > MAX_HEAD {
@@ -60,12 +72,19 @@ fn exchange(socket: &mut Socket, proxy: &Proxy, target: &str) -> io::Result<Vec<
     Ok(head)
 }
 
-fn status(head: &[u8]) -> Option<u16> {
-    let line = head.split(|byte| *byte == b'\r').next()?;
-    let line = std::str::from_utf8(line).ok()?;
-    let mut words = line.split(' ');
-    words.next().filter(|version| version.starts_with("HTTP/1."))?;
-    words.next()?.parse().ok()
+/// Whether there is an empty line. Some proxies end their lines with LF alone (RFC 9112, section 2.2).
+fn is_complete(head: &[u8]) -> bool {
+    head.windows(2).any(|end| end == b"\n\n") || head.windows(3).any(|end| end == b"\n\r\n")
+}
+
+/// Status and reason phrase; that one in brackets, where there is one.
+fn status(head: &[u8]) -> Option<(u16, String)> {
+    let line = String::from_utf8_lossy(head.split(|byte| *byte == b'\n').next()?);
+    let (version, rest) = line.trim().split_once(' ')?;
+    let (code, reason) = rest.trim_start().split_once(' ').unwrap_or((rest.trim_start(), ""));
+    let reason = text::cut(reason.trim(), 100);
+    let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
+    version.starts_with("HTTP/1.").then_some((code.parse().ok()?, reason))
 }
 
 fn refused(message: &str) -> Error {

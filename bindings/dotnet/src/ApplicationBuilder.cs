@@ -63,7 +63,7 @@ namespace Mtlspop
             return (T)this;
         }
 
-        /// <summary>"http://host:port", or "none"; without it the environment's HTTPS_PROXY counts.</summary>
+        /// <summary>"http://host:port", or "none"; without it the environment counts as for curl.</summary>
         public T WithProxy(string proxy)
         {
             Required(proxy, nameof(proxy));
