@@ -145,13 +145,9 @@ fn tls(error: &rustls::Error, peer: &Peer) -> Error {
         (rustls::Error::AlertReceived(alert), Some(presented)) if is_about_our_certificate(*alert) => {
             client_certificate(*alert, presented, peer)
         }
-        (rustls::Error::AlertReceived(AlertDescription::CertificateRequired), None) => server_tls(format!(
+        (rustls::Error::AlertReceived(alert), None) if misses_a_certificate(*alert) => server_tls(format!(
             "the {peer} requires a client certificate and this request has none; use a credential with a \
              certificate"
-        )),
-        (rustls::Error::AlertReceived(AlertDescription::HandshakeFailure), None) => server_tls(format!(
-            "TLS with the {peer} failed: {}; or it requires a client certificate, which this request does not have",
-            words::handshake(error)
         )),
         (rustls::Error::Other(OtherError(inner)), _) => match inner.downcast_ref::<Error>() {
             // What our private key said when it was asked to sign, or whoever looked for our roots.
@@ -179,6 +175,17 @@ fn is_about_our_certificate(alert: AlertDescription) -> bool {
         | AlertDescription::AccessDenied => exchange.is_none_or(|exchange| exchange.may_know_us()),
         AlertDescription::DecryptError | AlertDescription::HandshakeFailure => {
             exchange.is_some_and(|exchange| exchange.was_asked() || exchange.was_asked_before())
+        }
+        _ => false,
+    }
+}
+
+/// What servers say that asked for a certificate and got none, with TLS 1.2 by an alert that is usual for much.
+fn misses_a_certificate(alert: AlertDescription) -> bool {
+    match alert {
+        AlertDescription::CertificateRequired => true,
+        AlertDescription::HandshakeFailure => {
+            Exchange::current().is_some_and(|exchange| exchange.was_asked())
         }
         _ => false,
     }

@@ -120,12 +120,12 @@ fn lost_connections() {
     let refused = Fault { times: 9, ..Fault::status("connect", 502) };
     // A first reset is asked about again.
     let twice = Fault { times: 2, ..cut("token") };
-    let rows = [(twice, "network_error", 2), (refused, "proxy_error", 0)];
-    for (fault, code, requests) in rows {
+    let rows = [(twice, "network_error", None, 2), (refused, "proxy_error", Some(502), 0)];
+    for (fault, code, status, requests) in rows {
         let world = World::new();
         world.cloud.fault(fault).unwrap();
         let error = world.managed_identity(SYSTEM).acquire_token(&pop(GRAPH)).unwrap_err();
-        assert_eq!(told(&error), (code, Network, None), "{error}");
+        assert_eq!(told(&error), (code, Network, status), "{error}");
         assert_eq!(calls(&world), [1, 1, requests], "{error}");
         world.cloud.clear_faults();
         assert_bound(&world.managed_identity(SYSTEM).acquire_token(&pop(GRAPH)).unwrap());

@@ -167,6 +167,7 @@ fn nothing_in_common() {
     ] {
         let server = workshop.serve("server", options);
         refused(&server, &pool, words);
+        assert!(!ask(&server, &pool).unwrap_err().message().contains("client certificate"));
         let error = get(&pool.for_certificate(&certificate).unwrap(), &server.url()).unwrap_err();
         assert_eq!(error.code(), "tls_error", "{error}");
         assert!(error.message().contains(words[0]), "{error}");
