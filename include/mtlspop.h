@@ -1310,12 +1310,14 @@ void mtlspop_app_options_set_proxy(mtlspop_app_options *options,
                                    const char *proxy);
 
 /**
- * Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's.
+ * Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's. A certificate
+ * among them that cannot be used is an error of the first https request, which names its line.
  *
  * @param options  settings
  * @param path     a PEM file; read when the first https request is made
  */
-void mtlspop_app_options_set_trusted_roots_file(mtlspop_app_options *options, const char *path);
+void mtlspop_app_options_set_trusted_roots_file(mtlspop_app_options *options,
+                                                const char *path);
 
 /**
  * Sets the root certificates to trust, from memory.

@@ -82,6 +82,11 @@ impl Block {
             _ => Err(format!("line {line}: a block of the type {label:?} is not read, take it out")),
         }
     }
+
+    /// What OpenSSL's TRUSTED CERTIFICATE says about the certificate, behind it; nothing in others.
+    pub(crate) fn trust(&self) -> &[u8] {
+        first_value(&self.contents).map_or(&[], |(_, trust)| trust)
+    }
 }
 
 /// Where reading has got to.

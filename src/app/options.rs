@@ -285,6 +285,7 @@ impl AppOptions {
 
     /// Where log lines go; nowhere by default.
     pub fn with_logger(mut self, log: Logger) -> Self {
+        self.transport.log = log.clone();
         self.log = log;
         self
     }

@@ -275,8 +275,8 @@ pub(super) const CODES: &[Row] = &[
     ours(
         "invalid_trusted_roots",
         &[InvalidArgument],
-        "no certificate can be read from the trusted roots given (option or SSL_CERT_FILE)",
-        "Give PEM text with CERTIFICATE blocks.",
+        "the trusted roots given (option, SSL_CERT_FILE or SSL_CERT_DIR) cannot be used, or not all of them",
+        "Give PEM text with CERTIFICATE blocks, without what the message names.",
     ),
     msal(
         "json_parse_failed",

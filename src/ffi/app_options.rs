@@ -250,7 +250,8 @@ pub unsafe extern "C" fn mtlspop_app_options_set_proxy(
     unsafe { change(options, "mtlspop_app_options_set_proxy", parse, AppOptions::with_proxy) }
 }
 
-/// Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's.
+/// Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's. A certificate
+/// among them that cannot be used is an error of the first https request, which names its line.
 ///
 /// @param options  settings
 /// @param path     a PEM file; read when the first https request is made

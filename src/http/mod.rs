@@ -20,6 +20,7 @@ mod sessions;
 mod socket;
 mod throttle;
 mod tls;
+mod trust;
 mod tunnel;
 mod verify;
 mod words;

@@ -22,6 +22,7 @@ use crate::binding::Certificate;
 use crate::clock::Clock;
 use crate::env::Env;
 use crate::error::Result;
+use crate::log::Logger;
 use crate::runtime::PerProcess;
 use crate::secret::Secret;
 
@@ -40,6 +41,8 @@ pub(crate) struct TransportOptions {
     pub(crate) roots_file: Option<PathBuf>,
     /// For name look-up, TCP, proxy and TLS together.
     pub(crate) connect_timeout: Duration,
+    /// For what is not used of the roots.
+    pub(crate) log: Logger,
 }
 
 /// Hands out clients. Connections and TLS sessions of a certificate live as long as the certificate:
@@ -79,9 +82,9 @@ impl Pool {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let way = way(&options, &*env);
         let proxy = ProxySettings::new(options.proxy.as_ref().map(Secret::expose), &*env)?;
-        let TransportOptions { roots_pem, roots_file, connect_timeout, .. } = options;
+        let TransportOptions { roots_pem, roots_file, connect_timeout, log, .. } = options;
         let make = move || State {
-            roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone())),
+            roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone(), log.clone())),
             older: Arc::new(OlderServers::new()),
             plain: OnceCell::new(),
             direct: OnceCell::new(),
@@ -191,7 +194,13 @@ impl Drop for Pool {
 
 impl Default for TransportOptions {
     fn default() -> Self {
-        Self { proxy: None, roots_pem: None, roots_file: None, connect_timeout: Duration::from_secs(10) }
+        Self {
+            proxy: None,
+            roots_pem: None,
+            roots_file: None,
+            connect_timeout: Duration::from_secs(10),
+            log: Logger::default(),
+        }
     }
 }
 

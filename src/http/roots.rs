@@ -1,25 +1,38 @@
-//! The authorities that servers' certificates are checked against.
+//! The authorities that servers' certificates are checked against. None of those given is left out without a word.
 
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls_native_certs::CertificateResult;
 
+use super::trust::for_servers;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::Logger;
+use crate::pem;
+
+/// Some hundred times what distributions have.
+const MAX_FILE_SIZE: u64 = 32 * 1024 * 1024;
+/// That an error names; the log has them all.
+const MOST_PROBLEMS: usize = 5;
 
 /// Where the roots come from, and the roots once somebody needed them.
 pub(super) struct Roots {
     pem: Option<Vec<u8>>,
     file: Option<PathBuf>,
     env: Arc<dyn Env>,
+    log: Logger,
     trusted: OnceCell<Arc<Trusted>>,
 }
 
 /// The roots.
+#[derive(Debug)]
 pub(super) struct Trusted {
     pub(super) store: Arc<RootCertStore>,
     /// Those of the options or `SSL_CERT_FILE`, as they stand there: a server may show one of them as its own.
@@ -28,8 +41,8 @@ pub(super) struct Trusted {
 
 impl Roots {
     /// PEM text wins over a file, a file over `SSL_CERT_FILE` and `SSL_CERT_DIR`, these over the platform.
-    pub(super) fn new(pem: Option<Vec<u8>>, file: Option<PathBuf>, env: Arc<dyn Env>) -> Self {
-        Self { pem, file, env, trusted: OnceCell::new() }
+    pub(super) fn new(pem: Option<Vec<u8>>, file: Option<PathBuf>, env: Arc<dyn Env>, log: Logger) -> Self {
+        Self { pem, file, env, log, trusted: OnceCell::new() }
     }
 
     /// Read on first use; a failure is not remembered.
@@ -39,86 +52,208 @@ impl Roots {
 
     fn load(&self) -> Result<Trusted> {
         if let Some(pem) = &self.pem {
-            let named = from_pem(pem, "the trusted roots option")?;
-            return Ok(Trusted::new(store_of(&named), named));
+            return self.pem_roots(pem, "the trusted roots option");
         }
         if let Some(path) = &self.file {
-            let named = from_file(path, "the trusted roots option")?;
-            return Ok(Trusted::new(store_of(&named), named));
+            return self.file_roots(path, "the trusted roots option");
         }
         let (file, dirs) = (self.env.var("SSL_CERT_FILE"), self.env.var("SSL_CERT_DIR"));
         if file.is_some() || dirs.is_some() {
-            return from_environment(file.as_deref(), dirs.as_deref());
+            return self.environment_roots(file.as_deref(), dirs.as_deref());
         }
-        let loaded = rustls_native_certs::load_native_certs();
+        self.platform_roots(rustls_native_certs::load_native_certs())
+    }
+
+    fn environment_roots(&self, file: Option<&str>, dirs: Option<&str>) -> Result<Trusted> {
+        let mut trusted = match file {
+            Some(file) => self.file_roots(Path::new(file), "SSL_CERT_FILE")?,
+            None => Trusted::empty(),
+        };
+        let Some(dirs) = dirs else { return Ok(trusted) };
+        let (files, mut problems) = files_in(dirs);
+        let mut seen: HashSet<_> = trusted.named.iter().cloned().collect();
+        let store = Arc::make_mut(&mut trusted.store);
+        for path in files {
+            // Whatever lies there: what is no root must not keep those from being used that are.
+            let found = read_file(&path).and_then(|pem| self.read(&pem));
+            let found = found.unwrap_or_else(|problem| {
+                problems.push(format!("{}: {problem}", path.display()));
+                Vec::new()
+            });
+            for (line, der) in found.into_iter().filter(|(_, der)| seen.insert(der.clone())) {
+                let problem = add(store, line, der).err();
+                problems.extend(problem.map(|problem| format!("{}: {problem}", path.display())));
+            }
+        }
+        self.warn("SSL_CERT_DIR", &problems);
+        if store.is_empty() {
+            problems.truncate(MOST_PROBLEMS);
+            let problems = problems.join("; ");
+            return Err(unusable(format!(
+                "SSL_CERT_DIR ({dirs}) holds no PEM file with a certificate {problems}"
+            )));
+        }
+        Ok(trusted)
+    }
+
+    fn platform_roots(&self, loaded: CertificateResult) -> Result<Trusted> {
+        let mut problems: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
         let mut store = RootCertStore::empty();
         // Old roots that rustls cannot read are common in system stores, and no reason to give up.
-        let (added, _) = store.add_parsable_certificates(loaded.certs);
+        let (added, ignored) = store.add_parsable_certificates(loaded.certs);
+        if ignored > 0 {
+            problems.push(format!("{ignored} of them cannot be read by the TLS library"));
+        }
+        self.warn("this machine", &problems);
         if added == 0 {
-            let reasons: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
+            problems.truncate(MOST_PROBLEMS);
             return Err(unusable(format!(
                 "no trusted root certificates were found on this machine; install ca-certificates, or set \
                  SSL_CERT_FILE or the trusted roots option {}",
-                reasons.join("; ")
+                problems.join("; ")
             )));
         }
-        Ok(Trusted::new(store, Vec::new()))
+        Ok(Trusted { store: Arc::new(store), named: Vec::new() })
+    }
+
+    fn file_roots(&self, path: &Path, origin: &str) -> Result<Trusted> {
+        let origin = format!("{origin} ({})", path.display());
+        let pem =
+            read_file(path).map_err(|problem| unusable(format!("{origin} cannot be read: {problem}")))?;
+        self.pem_roots(&pem, &origin)
+    }
+
+    /// All that are in `pem`, at least one.
+    fn pem_roots(&self, pem: &[u8], origin: &str) -> Result<Trusted> {
+        let named = |problem| unusable(format!("{origin}: {problem}"));
+        let mut trusted = Trusted::empty();
+        let store = Arc::make_mut(&mut trusted.store);
+        for (line, der) in self.read(pem).map_err(named)? {
+            add(store, line, der.clone()).map_err(named)?;
+            trusted.named.push(der);
+        }
+        if store.is_empty() {
+            return Err(unusable(format!(
+                "{origin} holds no certificate that is trusted for servers; give PEM text with CERTIFICATE blocks"
+            )));
+        }
+        Ok(trusted)
+    }
+
+    /// The certificates in `pem` with the lines where they begin, but for those that the text itself distrusts.
+    fn read(&self, pem: &[u8]) -> Result<Vec<(usize, CertificateDer<'static>)>, String> {
+        let mut certificates = Vec::new();
+        for block in pem::blocks(pem)?.iter().filter(|block| !block.is_key()) {
+            let Some(der) = block.certificate()? else { continue };
+            match for_servers(block.trust()) {
+                Some(true) => certificates.push((block.line, CertificateDer::from(der.to_vec()))),
+                Some(false) => self.log.info("http", || {
+                    format!(
+                        "the TRUSTED CERTIFICATE of line {} is not for servers by its own words",
+                        block.line
+                    )
+                }),
+                None => return Err(format!("line {}: the trust settings in it are malformed", block.line)),
+            }
+        }
+        Ok(certificates)
+    }
+
+    fn warn(&self, place: &str, problems: &[String]) {
+        for problem in problems {
+            self.log.warn("http", || format!("not all root certificates of {place} are used: {problem}"));
+        }
     }
 }
 
 impl Trusted {
-    fn new(store: RootCertStore, named: Vec<CertificateDer<'static>>) -> Self {
-        Self { store: Arc::new(store), named }
+    fn empty() -> Self {
+        Self { store: Arc::new(RootCertStore::empty()), named: Vec::new() }
     }
 }
 
-fn from_environment(file: Option<&str>, dirs: Option<&str>) -> Result<Trusted> {
-    let named = match file {
-        Some(file) => from_file(Path::new(file), "SSL_CERT_FILE")?,
-        None => Vec::new(),
-    };
-    let mut store = store_of(&named);
-    let mut problems = Vec::new();
-    for dir in dirs.iter().flat_map(std::env::split_paths) {
-        let loaded = rustls_native_certs::load_certs_from_paths(None, Some(&dir));
-        store.add_parsable_certificates(loaded.certs);
-        problems.extend(loaded.errors.iter().map(ToString::to_string));
+/// The files in these directories, each once, however many links lead to it; and what could not be found.
+fn files_in(dirs: &str) -> (Vec<PathBuf>, Vec<String>) {
+    let (mut files, mut problems) = (Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
+    for dir in std::env::split_paths(dirs).filter(|dir| !dir.as_os_str().is_empty()) {
+        match std::fs::read_dir(&dir) {
+            Ok(entries) => {
+                for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+                    match path.canonicalize() {
+                        Ok(real) if !real.is_file() => {}
+                        Ok(real) => files.extend(seen.insert(real).then_some(path)),
+                        Err(error) => problems.push(format!("{}: {error}", path.display())),
+                    }
+                }
+            }
+            Err(error) => problems.push(format!("{}: {error}", dir.display())),
+        }
     }
-    if store.is_empty() {
-        return Err(unusable(format!(
-            "SSL_CERT_DIR ({}) holds no PEM file with a certificate {}",
-            dirs.unwrap_or_default(),
-            problems.join("; ")
-        )));
-    }
-    Ok(Trusted::new(store, named))
+    files.sort();
+    (files, problems)
 }
 
-fn from_file(path: &Path, origin: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let origin = format!("{origin} ({})", path.display());
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("{origin} cannot be read: {error}")))?;
-    from_pem(&pem, &origin)
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let mut data = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data).map_err(|error| error.to_string())?;
+    match data.len() as u64 > MAX_FILE_SIZE {
+        true => Err("it is larger than 32 MiB".to_owned()),
+        false => Ok(data),
+    }
 }
 
-fn from_pem(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        certificates.push(certificate.map_err(|error| unusable(format!("{origin} is not PEM: {error}")))?);
-    }
-    if store_of(&certificates).is_empty() {
-        return Err(unusable(format!(
-            "{origin} holds no certificate; give PEM text with CERTIFICATE blocks"
-        )));
-    }
-    Ok(certificates)
-}
-
-fn store_of(certificates: &[CertificateDer<'_>]) -> RootCertStore {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(certificates.iter().cloned());
-    store
+fn add(store: &mut RootCertStore, line: usize, der: CertificateDer<'static>) -> Result<(), String> {
+    store.add(der).map_err(|fault| {
+        format!("line {line}: the certificate that begins there cannot be a root, take it out ({fault})")
+    })
 }
 
 fn unusable(message: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, "invalid_trusted_roots", message.trim_end().to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashMap;
+    use std::io;
+    use std::sync::Mutex;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::log::LogLevel;
+
+    /// Is what the platform could not give logged where the rest is used, and said where there is no rest?
+    #[test]
+    fn what_the_platform_lacks_is_told() {
+        let root = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let kind = || rustls_native_certs::ErrorKind::Io {
+            inner: io::ErrorKind::PermissionDenied.into(),
+            path: "/certs".into(),
+        };
+        let mut loaded = CertificateResult::default();
+        loaded.errors = vec![rustls_native_certs::Error { context: "opening", kind: kind() }];
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let sink = lines.clone();
+        let log = move |_: LogLevel, _: &str, line: &str| sink.lock().unwrap().push(line.to_owned());
+        let log = Logger::new(LogLevel::Warning, Arc::new(log));
+        let roots = Roots::new(None, None, Arc::new(HashMap::<String, String>::new()), log);
+        loaded.certs = vec![vec![0x30, 0].into(), root.der().clone()];
+        assert_eq!(roots.platform_roots(loaded).unwrap().store.len(), 1);
+        let lines = std::mem::take(&mut *lines.lock().unwrap());
+        assert!(
+            lines.len() == 2 && lines[0].contains("/certs") && lines[1].contains("1 of them"),
+            "{lines:?}"
+        );
+        let mut nothing = CertificateResult::default();
+        nothing.errors = vec![rustls_native_certs::Error { context: "opening", kind: kind() }];
+        let error = roots.platform_roots(nothing).unwrap_err();
+        assert!(
+            error.message().contains("install ca-certificates") && error.message().contains("/certs"),
+            "{error}"
+        );
+    }
 }

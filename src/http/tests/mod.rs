@@ -10,6 +10,7 @@ mod pins;
 mod proxies;
 mod refusals;
 mod retries;
+mod roots;
 mod server;
 mod tls;
 mod words;
