@@ -172,7 +172,7 @@ typedef struct mtlspop_tpm_options mtlspop_tpm_options;
  * The ABI this header describes: major * 65536 + minor. A program works with a library whose
  * mtlspop_abi_version() has the same major and at least this minor number.
  */
-#define MTLSPOP_ABI_VERSION 4
+#define MTLSPOP_ABI_VERSION 5
 
 /**
  * The version of the library that was loaded, for example "0.1.0".
@@ -2319,6 +2319,23 @@ int32_t mtlspop_token_source(const mtlspop_token *token);
 const char *mtlspop_token_endpoint(const mtlspop_token *token);
 
 /**
+ * The version of TLS that the token was issued over, in this call or in an earlier one.
+ *
+ * @param token  the token
+ * @return "TLSv1.3" or "TLSv1.2", static text; NULL for plain http, and where a store had the token
+ */
+const char *mtlspop_token_tls_version(const mtlspop_token *token);
+
+/**
+ * Whether the endpoint that issued the token asked for a client certificate in the TLS handshake; where the
+ * connection resumed a TLS session, in the handshake that one began with.
+ *
+ * @param token  the token
+ * @return 1 or 0; -1 where it is not known (as for mtlspop_token_tls_version()), or for an invalid handle
+ */
+int32_t mtlspop_token_certificate_requested(const mtlspop_token *token);
+
+/**
  * The Azure region whose endpoint issued the token.
  *
  * @param token  the token
@@ -2551,6 +2568,24 @@ const char *mtlspop_http_response_header_value(const mtlspop_http_response *resp
  */
 const uint8_t *mtlspop_http_response_body(const mtlspop_http_response *response,
                                           size_t *out_length);
+
+/**
+ * The version of TLS that the response came over.
+ *
+ * @param response  the response
+ * @return "TLSv1.3" or "TLSv1.2", static text; NULL only for an invalid handle
+ */
+const char *mtlspop_http_response_tls_version(const mtlspop_http_response *response);
+
+/**
+ * Whether the server asked for a client certificate in the TLS handshake; where the connection resumed a TLS
+ * session, in the handshake that one began with. If it did not, a bound token came without its certificate:
+ * that is why it was refused, and another token will not help.
+ *
+ * @param response  the response
+ * @return 1 or 0; -1 for an invalid handle
+ */
+int32_t mtlspop_http_response_certificate_requested(const mtlspop_http_response *response);
 
 /**
  * The claims that a 401 asks a token to have, from its WWW-Authenticate headers: JSON, for

@@ -1294,6 +1294,17 @@ public:
     }
     token_source source() const noexcept { return static_cast<token_source>(mtlspop_token_source(get())); }
     std::string_view endpoint() const noexcept { return detail::view(mtlspop_token_endpoint(get())); }
+    /** "TLSv1.3" or "TLSv1.2"; none for plain http, and where a store had the token. */
+    std::optional<std::string_view> tls_version() const noexcept
+    {
+        return detail::maybe(mtlspop_token_tls_version(get()));
+    }
+    /** Whether the endpoint asked for a client certificate; none where that is not known. */
+    std::optional<bool> certificate_requested() const noexcept
+    {
+        const std::int32_t requested = mtlspop_token_certificate_requested(get());
+        return requested < 0 ? std::nullopt : std::optional<bool>(requested == 1);
+    }
     std::optional<std::string_view> region() const noexcept { return detail::maybe(mtlspop_token_region(get())); }
     mtlspop::region_outcome region_outcome() const noexcept
     {
@@ -1360,6 +1371,9 @@ public:
     {
         return detail::bytes<mtlspop_http_response>(mtlspop_http_response_body, get());
     }
+    std::string_view tls_version() const noexcept { return detail::view(mtlspop_http_response_tls_version(get())); }
+    /** Whether the server asked for a client certificate. If not, a bound token came without its own. */
+    bool certificate_requested() const noexcept { return mtlspop_http_response_certificate_requested(get()) == 1; }
     std::optional<std::string_view> claims() const noexcept
     {
         return detail::maybe(mtlspop_http_response_claims(get()));

@@ -183,6 +183,7 @@ impl ConfidentialClient {
             endpoint: endpoint.url.into(),
             region: endpoint.region,
             response_parameters: answer.response_parameters,
+            tls: answer.tls,
             certificate: proof.certificate.filter(|_| bound),
         })
     }

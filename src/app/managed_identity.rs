@@ -171,6 +171,7 @@ impl ManagedIdentity {
             endpoint: issued.endpoint,
             region: RegionDetails::default(),
             response_parameters: Vec::new(),
+            tls: issued.tls,
             certificate: None,
         })
     }
@@ -363,6 +364,7 @@ impl ManagedIdentity {
             endpoint: endpoint.into(),
             region: RegionDetails::default(),
             response_parameters: answer.response_parameters,
+            tls: answer.tls,
             certificate: Some(binding.certificate.clone()),
         })
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::authority::{Region, RegionOutcome};
 use crate::binding::Certificate;
 use crate::clock::from_unix_seconds;
+use crate::http::TlsVersion;
 use crate::token::{AccessToken, CacheRefreshReason, TokenType};
 
 /// Where a token came from.
@@ -139,6 +140,19 @@ impl Token {
     /// The URL of the token endpoint that issued it, whether in this call or in an earlier one.
     pub fn token_endpoint(&self) -> &str {
         &self.token.endpoint
+    }
+
+    /// The version of TLS that it was issued over, in this call or in an earlier one; `None` where that was plain
+    /// http, and for a token from a store.
+    pub fn tls_version(&self) -> Option<TlsVersion> {
+        self.token.tls.map(|tls| tls.version)
+    }
+
+    /// Whether the endpoint that issued it asked for a client certificate in the TLS handshake; where the
+    /// connection resumed a TLS session, in the handshake that one began with. `None` as for
+    /// [`tls_version`](Self::tls_version).
+    pub fn certificate_requested(&self) -> Option<bool> {
+        self.token.tls.map(|tls| tls.certificate_requested)
     }
 
     /// The Azure region whose endpoint issued it.

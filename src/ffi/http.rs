@@ -6,7 +6,7 @@ use super::cancel::mtlspop_cancel;
 use super::draft::{self, Draft};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
-use super::text::{Lent, bytes, lend, no_length, optional, required};
+use super::text::{Lent, bytes, lend, no_length, optional, required, tls_version};
 use super::token_request::{mtlspop_token_request, timeout};
 use crate::app::TokenRequest;
 use crate::error::{Error, Result};
@@ -276,6 +276,34 @@ pub unsafe extern "C" fn mtlspop_http_response_body(
         unsafe { no_length(out_length) };
         let value = unsafe { value(response, "response") }?;
         Ok(unsafe { lend(value.response.body(), out_length) })
+    })
+}
+
+/// The version of TLS that the response came over.
+///
+/// @param response  the response
+/// @return "TLSv1.3" or "TLSv1.2", static text; NULL only for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_tls_version(
+    response: *const mtlspop_http_response,
+) -> *const c_char {
+    let body = || Ok(tls_version(unsafe { value(response, "response") }?.response.tls_version()));
+    guard_or(std::ptr::null(), body)
+}
+
+/// Whether the server asked for a client certificate in the TLS handshake; where the connection resumed a TLS
+/// session, in the handshake that one began with. If it did not, a bound token came without its certificate:
+/// that is why it was refused, and another token will not help.
+///
+/// @param response  the response
+/// @return 1 or 0; -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_certificate_requested(
+    response: *const mtlspop_http_response,
+) -> i32 {
+    guard_or(-1, || {
+        let value = unsafe { value(response, "response") }?;
+        Ok(value.response.certificate_requested().map_or(-1, i32::from))
     })
 }
 

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
+use crate::http::TlsVersion;
 
 /// Text of the caller, NUL-terminated UTF-8; `parameter` is its name in the header.
 ///
@@ -84,6 +85,15 @@ impl Lent {
     pub(super) fn get_owned(&self, make: impl FnOnce() -> Option<String>) -> *const c_char {
         let text = self.0.get_or_init(|| make().map(|text| c_string(&text)));
         text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr())
+    }
+}
+
+/// The name of a version for C, static; NULL where there is none.
+pub(super) fn tls_version(version: Option<TlsVersion>) -> *const c_char {
+    match version {
+        None => std::ptr::null(),
+        Some(TlsVersion::Tls12) => c"TLSv1.2".as_ptr(),
+        Some(TlsVersion::Tls13) => c"TLSv1.3".as_ptr(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
-use super::text::{Lent, c_string, required};
+use super::text::{Lent, c_string, required, tls_version};
 use crate::app::Token;
 use crate::clock::unix_seconds;
 use crate::error::Result;
@@ -174,6 +174,25 @@ pub unsafe extern "C" fn mtlspop_token_source(token: *const mtlspop_token) -> i3
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_token_endpoint(token: *const mtlspop_token) -> *const c_char {
     unsafe { text(token, |value| value.texts().token_endpoint.get(|| Some(value.token.token_endpoint()))) }
+}
+
+/// The version of TLS that the token was issued over, in this call or in an earlier one.
+///
+/// @param token  the token
+/// @return "TLSv1.3" or "TLSv1.2", static text; NULL for plain http, and where a store had the token
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_tls_version(token: *const mtlspop_token) -> *const c_char {
+    unsafe { text(token, |value| tls_version(value.token.tls_version())) }
+}
+
+/// Whether the endpoint that issued the token asked for a client certificate in the TLS handshake; where the
+/// connection resumed a TLS session, in the handshake that one began with.
+///
+/// @param token  the token
+/// @return 1 or 0; -1 where it is not known (as for mtlspop_token_tls_version()), or for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_certificate_requested(token: *const mtlspop_token) -> i32 {
+    unsafe { number(token, -1, |token| token.certificate_requested().map_or(-1, i32::from)) }
 }
 
 /// The Azure region whose endpoint issued the token.

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 /// The ABI this header describes: major * 65536 + minor. A program works with a library whose
 /// mtlspop_abi_version() has the same major and at least this minor number.
-pub const MTLSPOP_ABI_VERSION: i32 = 4;
+pub const MTLSPOP_ABI_VERSION: i32 = 5;
 
 /// The version of the library that was loaded, for example "0.1.0".
 ///

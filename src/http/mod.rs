@@ -31,7 +31,7 @@ mod tests;
 pub(crate) use client::Client;
 pub(crate) use imds::{Imds, local_endpoint};
 pub use message::TlsVersion;
-pub(crate) use message::{Request, Response, method};
+pub(crate) use message::{Request, Response, TlsDetails, method};
 pub(crate) use neighbours::Shared;
 pub(crate) use pin::Thumbprint;
 pub(crate) use pool::{Pool, TransportOptions};

@@ -15,7 +15,9 @@ use super::expiry::seconds_left;
 use crate::clock::unix_seconds;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result, text};
-use crate::http::{Client, Policy, Request, Response, local_endpoint, retry_after, send_with_retry};
+use crate::http::{
+    Client, Policy, Request, Response, TlsDetails, local_endpoint, retry_after, send_with_retry,
+};
 use crate::runtime::Call;
 use crate::secret::Secret;
 
@@ -28,6 +30,8 @@ pub(crate) struct IssuedToken {
     pub(crate) refresh_in: Option<i64>,
     /// The URL that was asked, without its query.
     pub(crate) endpoint: String,
+    /// The TLS of the connection that it came over; `None` for plain http.
+    pub(crate) tls: Option<TlsDetails>,
 }
 
 /// The URL in the environment variable `name`.
@@ -103,7 +107,7 @@ pub(super) fn read(
     let mut endpoint = endpoint.clone();
     endpoint.set_query(None);
     endpoint.set_fragment(None);
-    Ok(IssuedToken { access_token, expires_in, refresh_in, endpoint: endpoint.into() })
+    Ok(IssuedToken { access_token, expires_in, refresh_in, endpoint: endpoint.into(), tls: response.tls })
 }
 
 /// An error of a source that is not a connection problem.

@@ -12,6 +12,7 @@ mod telemetry;
 
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
+use crate::http::TlsDetails;
 use crate::secret::Secret;
 
 pub use cache::{TokenCache, TokenCacheStatistics};
@@ -52,6 +53,8 @@ pub(crate) struct AccessToken {
     pub(crate) region: RegionDetails,
     /// What the service said beside the token, by name.
     pub(crate) response_parameters: Vec<(String, String)>,
+    /// The TLS of the connection that it was issued over; unknown where it comes from a store.
+    pub(crate) tls: Option<TlsDetails>,
     /// What an [`TokenType::MtlsPop`] token is bound to; `None` for Bearer.
     pub(crate) certificate: Option<Certificate>,
 }
@@ -103,6 +106,7 @@ mod test {
             endpoint: String::new(),
             region: RegionDetails::default(),
             response_parameters: vec![],
+            tls: None,
             certificate: None,
         }
     }

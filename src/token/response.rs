@@ -11,7 +11,7 @@ use url::{Position, Url};
 use super::TokenType;
 use crate::error::aadsts::{LOOP_DETECTED, advice};
 use crate::error::{Error, ErrorKind, Result, text};
-use crate::http::{Response, retry_after};
+use crate::http::{Response, TlsDetails, retry_after};
 use crate::secret::Secret;
 
 /// A successful answer, checked against what was asked.
@@ -26,6 +26,8 @@ pub(crate) struct TokenResponse {
     pub(crate) scope: Option<String>,
     /// What else the server said, by name: values that are no text as JSON.
     pub(crate) response_parameters: Vec<(String, String)>,
+    /// The TLS of the connection that it came over.
+    pub(crate) tls: Option<TlsDetails>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +104,7 @@ impl TokenResponse {
             refresh_in,
             scope: answer.scope.filter(|scope| !scope.is_empty()),
             response_parameters: response_parameters(answer.others, answer.client_info.as_deref())?,
+            tls: response.tls,
         })
     }
 }

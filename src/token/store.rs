@@ -188,6 +188,7 @@ impl Entry {
             endpoint: self.endpoint,
             region: RegionDetails::default(),
             response_parameters: self.response_parameters,
+            tls: None,
             certificate,
         })
     }

@@ -45,6 +45,10 @@ static void challenge(mtlspop_app *app)
         CHECK_OK(mtlspop_app_send(app, token, call, &response, &error), error);
         CHECK(mtlspop_http_response_status(response) == (answered ? 200 : 401));
         CHECK((mtlspop_http_response_claims(response) == NULL) == answered);
+        CHECK(strcmp(mtlspop_http_response_tls_version(response), "TLSv1.3") == 0);
+        CHECK(mtlspop_http_response_certificate_requested(response) == 1);
+        CHECK(strcmp(mtlspop_token_tls_version(token), "TLSv1.3") == 0);
+        CHECK(mtlspop_token_certificate_requested(token) == 1);
         if (!answered) CHECK(strstr(mtlspop_http_response_claims(response), "\"acrs\"") != NULL);
         mtlspop_http_response_free(response);
     }

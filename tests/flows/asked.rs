@@ -26,6 +26,12 @@ fn both_legs_fall_back_to_tls_12() {
     let token = app.acquire_token(&pop(GRAPH_SCOPE)).unwrap();
     let x5t = assert_bound(&token);
     assert_eq!(world.last_token_request().tls_version.as_deref(), Some("TLSv1_2"));
+    for token in [&token, &app.acquire_token(&pop(GRAPH_SCOPE)).unwrap()] {
+        assert_eq!(
+            (token.tls_version(), token.certificate_requested()),
+            (Some(TlsVersion::Tls12), Some(true))
+        );
+    }
     unasked(&world, 1);
     let response = app.send(&token, &get()).unwrap();
     assert_eq!(response.status(), 200);
@@ -72,4 +78,8 @@ fn bearer_stays_in_tls_13() {
     let token = app.acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
     let response = app.send(&token, &get()).unwrap();
     assert_eq!((response.status(), response.tls_version()), (200, Some(TlsVersion::Tls13)));
+    assert_eq!((token.tls_version(), token.certificate_requested()), (Some(TlsVersion::Tls13), Some(false)));
+    let identity = world.managed_identity(ManagedIdentityId::SystemAssigned);
+    let over_http = identity.acquire_token(&bearer(GRAPH)).unwrap();
+    assert_eq!((over_http.tls_version(), over_http.certificate_requested()), (None, None));
 }

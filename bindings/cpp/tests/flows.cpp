@@ -38,6 +38,12 @@ static void flow(const mtlspop::app &app, bool bound)
     CHECK(response.header_count() > 0 && !response.header_name(0).empty() && !response.header_value(0).empty());
     CHECK(response.body().size() > 2 && response.body()[0] == '{' && response.body().text().back() == '}');
     CHECK(!response.claims());
+    CHECK(response.tls_version() == "TLSv1.3" && response.certificate_requested());
+    if (token.endpoint().substr(0, 8) == "https://") {
+        CHECK(again.tls_version() == "TLSv1.3" && again.certificate_requested() == bound);
+    } else {
+        CHECK(!again.tls_version() && !again.certificate_requested());
+    }
 }
 
 static void region()

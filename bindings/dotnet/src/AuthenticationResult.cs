@@ -118,6 +118,8 @@ namespace Mtlspop
             DurationTotalInMs = Native.mtlspop_token_duration_total_ms(token);
             DurationInHttpInMs = Native.mtlspop_token_duration_in_http_ms(token);
             DurationInCacheInMs = Native.mtlspop_token_duration_in_cache_ms(token);
+            TlsVersion = Interop.Text(Native.mtlspop_token_tls_version(token));
+            CertificateRequested = Interop.Maybe(Native.mtlspop_token_certificate_requested(token));
             RegionDetails = new RegionDetails(token);
         }
 
@@ -136,6 +138,12 @@ namespace Mtlspop
         public long DurationInHttpInMs { get; }
 
         public long DurationInCacheInMs { get; }
+
+        /// <summary>The TLS it was issued over: "TLSv1.3"; null for plain http, and where a store had it.</summary>
+        public string TlsVersion { get; }
+
+        /// <summary>Whether the endpoint asked for a client certificate; null where that is not known.</summary>
+        public bool? CertificateRequested { get; }
 
         public RegionDetails RegionDetails { get; }
     }

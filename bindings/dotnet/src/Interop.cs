@@ -32,6 +32,12 @@ namespace Mtlspop
             return Encoding.UTF8.GetBytes(text + "\0");
         }
 
+        /// <summary>Yes, no, or not known: 1, 0, -1.</summary>
+        internal static bool? Maybe(int answer)
+        {
+            return answer < 0 ? (bool?)null : answer == 1;
+        }
+
         /// <summary>Copies text that the library lends.</summary>
         internal static string Text(IntPtr text)
         {

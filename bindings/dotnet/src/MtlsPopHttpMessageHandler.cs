@@ -43,6 +43,17 @@ namespace Mtlspop
             _acquire = acquire ?? throw new ArgumentNullException(nameof(acquire));
         }
 
+        /// <summary>
+        /// The name under which RequestMessage.Properties of a response has the version of TLS: "TLSv1.3".
+        /// </summary>
+        public const string TlsVersionProperty = "Mtlspop.TlsVersion";
+
+        /// <summary>
+        /// The name under which RequestMessage.Properties of a response says whether the server asked for the
+        /// certificate, a bool. If not, the token came without it: another one would not help.
+        /// </summary>
+        public const string CertificateRequestedProperty = "Mtlspop.CertificateRequested";
+
         public X509CertificateCollection ClientCertificates { get; } = new X509CertificateCollection();
 
         protected override async Task<HttpResponseMessage> SendAsync(
@@ -57,7 +68,7 @@ namespace Mtlspop
                     ? null
                     : await request.Content.ReadAsByteArrayAsync().ConfigureAwait(false);
                 HttpResponseMessage response = await result.App
-                    .SendAsync(result.Handle, () => Prepare(request, body), Read, cancellationToken)
+                    .SendAsync(result.Handle, () => Prepare(request, body), native => Read(native, request), cancellationToken)
                     .ConfigureAwait(false);
                 response.RequestMessage = request;
                 return response;
@@ -116,8 +127,12 @@ namespace Mtlspop
             }
         }
 
-        private static HttpResponseMessage Read(IntPtr native)
+        private static HttpResponseMessage Read(IntPtr native, HttpRequestMessage request)
         {
+            request.Properties[TlsVersionProperty] =
+                Interop.Text(Native.mtlspop_http_response_tls_version(native));
+            request.Properties[CertificateRequestedProperty] =
+                Interop.Maybe(Native.mtlspop_http_response_certificate_requested(native));
             IntPtr body = Native.mtlspop_http_response_body(native, out UIntPtr length);
             int status = Native.mtlspop_http_response_status(native);
             var response = new HttpResponseMessage((HttpStatusCode)status)

@@ -59,7 +59,7 @@ namespace Mtlspop
         internal const int CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED = 4;
         internal const int STORE_LOAD = 0;
         internal const int STORE_SAVE = 1;
-        internal const int ABI_VERSION = 4;
+        internal const int ABI_VERSION = 5;
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate int AssertionCallback(IntPtr userdata, IntPtr operation);
@@ -584,6 +584,12 @@ namespace Mtlspop
         internal static extern IntPtr mtlspop_http_response_body(IntPtr response, out UIntPtr out_length);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_http_response_tls_version(IntPtr response);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_http_response_certificate_requested(IntPtr response);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_http_response_claims(IntPtr response);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -664,6 +670,12 @@ namespace Mtlspop
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_token_endpoint(IntPtr token);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_token_tls_version(IntPtr token);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_token_certificate_requested(IntPtr token);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_token_region(IntPtr token);

@@ -76,6 +76,8 @@ internal static class Tokens
             Equal("eastus", metadata.RegionDetails.RegionUsed, "region");
             Equal(RegionOutcome.UserProvided, metadata.RegionDetails.RegionOutcome, "region outcome");
             True(metadata.TokenEndpoint.Contains("eastus.mtlsauth.microsoft.com"), metadata.TokenEndpoint);
+            Equal("TLSv1.3", metadata.TlsVersion, "TLS");
+            Equal(true, metadata.CertificateRequested, "asked for the certificate");
             await CallApi(pop);
 
             var forced = await app.AcquireTokenForClient(Scopes)
@@ -161,6 +163,9 @@ internal static class Tokens
         using (var response = await client.PostAsync(Api, new StringContent("{}")))
         {
             True(response.RequestMessage.Method == HttpMethod.Post, "the request is in the response");
+            var properties = response.RequestMessage.Properties;
+            Equal("TLSv1.3", properties[MtlsPopHttpMessageHandler.TlsVersionProperty], "TLS");
+            Equal(true, properties[MtlsPopHttpMessageHandler.CertificateRequestedProperty], "asked");
         }
     }
 

@@ -114,6 +114,7 @@ class Client(Case):
         self.assertEqual((result.region, result.region_error), ("eastus", None))
         self.assertIs(result.region_outcome, RegionOutcome.USER_PROVIDED)
         self.assertIn("eastus.", result.endpoint)
+        self.assertEqual((result.tls_version, result.certificate_requested), ("TLSv1.3", False))
         self.assertIs(result.cache_level, CacheLevel.NONE)
         self.assertIs(result.cache_refresh_reason, CacheRefreshReason.NO_CACHED_ACCESS_TOKEN)
         self.assertGreaterEqual(result.duration_total_ms, result.duration_in_http_ms)
@@ -163,6 +164,7 @@ class Client(Case):
             before = counter("token")
             response = app.send(result, "GET", challenged, answer_claims_challenge=True)
             self.assertEqual((response.status, response.claims), (200, None))
+            self.assertEqual((response.tls_version, response.certificate_requested), ("TLSv1.3", True))
             self.assertEqual(counter("token"), before + 1)
 
     def test_options(self):

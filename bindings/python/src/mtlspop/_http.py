@@ -125,6 +125,17 @@ class Response:
         return json.loads(self.content, **options)
 
     @property
+    def tls_version(self) -> str:
+        """The version of TLS that it came over: "TLSv1.3"."""
+        return text(lib.mtlspop_http_response_tls_version(self._handle))
+
+    @property
+    def certificate_requested(self) -> bool:
+        """Whether the server asked for a client certificate. If not, a bound token came without its own: that
+        is why it was refused, and another token will not help."""
+        return lib.mtlspop_http_response_certificate_requested(self._handle) == 1
+
+    @property
     def claims(self) -> Optional[str]:
         """The claims that a 401 asks a token to have, for claims_challenge."""
         return text(lib.mtlspop_http_response_claims(self._handle))

@@ -52,7 +52,7 @@ CACHE_REFRESH_REASON_EXPIRED = 3
 CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED = 4
 STORE_LOAD = 0
 STORE_SAVE = 1
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 # Types of their own, so that no handle is taken for another, or for an int and cut to 32 bits.
 
@@ -286,6 +286,8 @@ FUNCTIONS = {
     "mtlspop_http_response_header_name": (c_char_p, HttpResponse, c_size_t),
     "mtlspop_http_response_header_value": (c_char_p, HttpResponse, c_size_t),
     "mtlspop_http_response_body": (c_void_p, HttpResponse, POINTER(c_size_t)),
+    "mtlspop_http_response_tls_version": (c_char_p, HttpResponse),
+    "mtlspop_http_response_certificate_requested": (c_int32, HttpResponse),
     "mtlspop_http_response_claims": (c_char_p, HttpResponse),
     "mtlspop_http_response_free": (None, HttpResponse),
     "mtlspop_metric_name": (c_char_p, Metric),
@@ -312,6 +314,8 @@ FUNCTIONS = {
     "mtlspop_token_tenant_id": (c_char_p, Token),
     "mtlspop_token_source": (c_int32, Token),
     "mtlspop_token_endpoint": (c_char_p, Token),
+    "mtlspop_token_tls_version": (c_char_p, Token),
+    "mtlspop_token_certificate_requested": (c_int32, Token),
     "mtlspop_token_region": (c_char_p, Token),
     "mtlspop_token_region_outcome": (c_int32, Token),
     "mtlspop_token_region_error": (c_char_p, Token),

@@ -89,6 +89,17 @@ class TokenResult(Fields):
         return text(lib.mtlspop_token_endpoint(self._handle))
 
     @property
+    def tls_version(self) -> Optional[str]:
+        """The version of TLS that it was issued over, "TLSv1.3"; None for plain http, and where a store had it."""
+        return text(lib.mtlspop_token_tls_version(self._handle))
+
+    @property
+    def certificate_requested(self) -> Optional[bool]:
+        """Whether the endpoint asked for a client certificate; None where that is not known."""
+        requested = lib.mtlspop_token_certificate_requested(self._handle)
+        return None if requested < 0 else requested == 1
+
+    @property
     def region(self) -> Optional[str]:
         return text(lib.mtlspop_token_region(self._handle))
 
