@@ -7,6 +7,7 @@
 
 mod growth;
 mod keys;
+mod overshoot;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
 
@@ -32,6 +33,7 @@ fn main() {
     cold_managed_identity(&cloud);
     keys::homes(&cloud);
     growth::look_ups(&cloud);
+    overshoot::of_limits(&cloud);
 }
 
 fn cache_hits(cloud: &Cloud) {
