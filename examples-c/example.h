@@ -55,12 +55,12 @@ static inline const char *example_region(void)
     return region != NULL ? region : "east us";
 }
 
-/* The API to call. Real Graph answers /me for signed-in users only: set API_URL for another path. */
+/* The API to call. Real Graph wants the permission Application.Read.All for this: set API_URL for another path. */
 static inline const char *example_url(void)
 {
     const char *url = example_env("API_URL", NULL);
 
-    return url != NULL ? url : "https://graph.microsoft.com/v1.0/me";
+    return url != NULL ? url : "https://graph.microsoft.com/v1.0/applications";
 }
 
 static inline const char *example_status_name(mtlspop_status status)

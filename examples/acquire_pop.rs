@@ -15,7 +15,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Some(client_id) => ManagedIdentityId::ClientId(client_id),
         None => ManagedIdentityId::SystemAssigned,
     };
-    let url = std::env::var("API_URL").unwrap_or_else(|_| "https://graph.microsoft.com/v1.0/me".to_owned());
+    let url = std::env::var("API_URL")
+        .unwrap_or_else(|_| "https://graph.microsoft.com/v1.0/applications".to_owned());
 
     let app = App::new(AppOptions::managed_identity(id))?;
     let request = TokenRequest::new("https://graph.microsoft.com/").with_mtls_proof_of_possession(true);

@@ -135,7 +135,7 @@ x5t=$(openssl x509 -in "$work/export/cert.pem" -outform DER | openssl dgst -sha2
 status=$(printf 'Authorization: %s\n' "$(cat "$work/export/authorization.txt")" |
     curl --silent --show-error --output /dev/null --write-out '%{http_code}' --header @- \
         --cacert "$SSL_CERT_FILE" --cert "$work/export/cert.pem" --key "$work/export/key.pem" \
-        https://graph.microsoft.com/v1.0/me) ||
+        https://graph.microsoft.com/v1.0/applications) ||
     fail "$name: curl could not call Graph"
 check "$name" mtls_pop identity_provider "type=$(field type "$lines") x5t#S256=$x5t \
 cnf=$(field cnf "$lines") source=$(field source "$lines") status=$status"

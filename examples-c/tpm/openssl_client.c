@@ -66,7 +66,7 @@ int main(int argc, char **argv)
     SSL_set_bio(tls, tcp, tcp);
     if (SSL_connect(tls) != 1)
         return failed("no TLS with " HOST);
-    length = snprintf(request, sizeof request, "GET /v1.0/me HTTP/1.1\r\nHost: " HOST "\r\nAuthorization: %s\r\n"
+    length = snprintf(request, sizeof request, "GET /v1.0/applications HTTP/1.1\r\nHost: " HOST "\r\nAuthorization: %s\r\n"
                                                "Connection: close\r\n\r\n", authorization);
     if (SSL_write(tls, request, length) != length || (length = SSL_read(tls, answer, sizeof answer - 1)) <= 0)
         return failed("no answer from " HOST);
