@@ -41,6 +41,7 @@ class Page(Case):
         theirs |= parameters(client.acquire_token_for_client) | parameters(identity.acquire_token_for_client)
         theirs |= parameters(msal.UserAssignedManagedIdentity)
         self.assertGreater(len(theirs), 40)
+        self.assertIn(f"MSAL for Python {msal.__version__.rpartition('.')[0]}:", PAGE)
         self.assertEqual(theirs - WORDS, set())
 
     def test_no_more_theirs(self):
