@@ -246,6 +246,9 @@ static void kept_certificates()
         const mtlspop::certificate certificate = *kept;
         CHECK(bound_to([&](const auto &) -> answer { return {jwt, certificate}; }) == thumbprint);
         CHECK(bound_to([&](const auto &) -> answer { return {jwt, kept}; }) == thumbprint);
+        const std::string_view borrowed = jwt;
+        CHECK(bound_to([&](const auto &) -> answer { return {borrowed, certificate}; }) == thumbprint);
+        CHECK(bound_to([&](const auto &) -> answer { return {jwt.c_str(), certificate}; }) == thumbprint);
         const answer whole{jwt, certificate};
         CHECK(bound_to([&](const auto &) { return whole; }) == thumbprint);
         CHECK(bound_to([&](const auto &) -> const answer & { return whole; }) == thumbprint);
