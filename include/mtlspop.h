@@ -353,8 +353,8 @@ void mtlspop_buffer_free(mtlspop_buffer *buffer);
 
 /**
  * Loads a certificate with its chain and private key from files: PEM (certificates and a PKCS#8,
- * PKCS#1 or SEC1 key, also encrypted PKCS#8) or PKCS#12 (.pfx, .p12); which it is, is told by the
- * content. RSA from 2048 bits and EC on P-256, P-384 and P-521.
+ * PKCS#1 or SEC1 key, also encrypted PKCS#8) or PKCS#12 (.pfx, .p12, also as base64 text); which it is, is
+ * told by the content. RSA from 2048 bits and EC on P-256, P-384 and P-521.
  *
  * Fails with MTLSPOP_E_KEY_UNAVAILABLE, saying what is wrong: the file cannot be read, holds no
  * certificate or no key, the password is missing or wrong, the key is not the certificate's. With
@@ -395,12 +395,12 @@ mtlspop_status mtlspop_certificate_new_from_pem(const uint8_t *pem,
                                                 mtlspop_error **out_error);
 
 /**
- * Loads a certificate with its chain and private key from PKCS#12 (PFX) bytes in memory; see
- * mtlspop_certificate_new_from_file().
+ * Loads a certificate with its chain and private key from PKCS#12 (PFX) bytes in memory, or from base64
+ * text of them, as a key vault returns it; see mtlspop_certificate_new_from_file().
  *
  * @param pfx              the bytes; copied
  * @param length           their number
- * @param password         NULL where there is none
+ * @param password         NULL where there is none, which is the same as ""
  * @param out_certificate  receives the certificate, yours to free
  * @param out_error        receives the error, yours to free; may be NULL
  * @return MTLSPOP_OK or the error's status

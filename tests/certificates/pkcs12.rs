@@ -2,6 +2,7 @@
 
 use mtlspop::{Certificate, ErrorKind, Pkcs12Format, Secret};
 
+use crate::pfx::{Encoding, Mac, Pfx};
 use crate::workshop::{P256, PASSWORD, RSA, Workshop, assert_refused, subjects};
 
 /// Is PKCS#12 data read as OpenSSL writes it today and wrote it before version 3, with its chain?
@@ -67,4 +68,125 @@ fn inexpressible_password_is_an_argument_error() {
     let pfx = certificate.pkcs12(&Secret::new(""), Pkcs12Format::Modern).unwrap();
     let error = Certificate::from_pkcs12(pfx.expose(), Some(&password)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+}
+
+/// Does each form of "no password" open what was written with it: the empty one, two zero bytes in each derivation, and the
+/// null one of Windows and Azure Key Vault, no bytes at all (RFC 7292 appendix B.1)? Is any other password wrong?
+#[test]
+fn null_and_empty_are_both_no_password() {
+    let workshop = Workshop::with_certificate(P256);
+    for password in [None, Some("")] {
+        for mac in
+            [Mac::Traditional("sha1"), Mac::Traditional("sha256"), Mac::Pbmac1("sha256", 32), Mac::None]
+        {
+            let recipe = Pfx { password, mac, ..Pfx::default() };
+            let pfx = recipe.build(&workshop);
+            for given in [None, Some(Secret::new(""))] {
+                workshop.assert_loaded(&Certificate::from_pkcs12(&pfx, given.as_ref()).unwrap());
+            }
+            let wrong = Certificate::from_pkcs12(&pfx, Some(&Secret::new("pw")));
+            assert_refused(wrong, "cryptographic_error", "data is wrong");
+            if matches!(mac, Mac::Traditional(_)) {
+                workshop.write("a.pfx", &pfx);
+                workshop.openssl("pkcs12 -in a.pfx -passin pass: -nodes -out opened.pem");
+                workshop.assert_loaded(&workshop.load("opened.pem", None, "").unwrap());
+            }
+        }
+    }
+}
+
+/// Is BER read wherever it may stand (RFC 7292 section 3.1): around everything, inside of the octet strings and inside of
+/// what is encrypted, and bags inside of bags, as deep as openssl reads them?
+#[test]
+fn ber_and_bags_in_bags_are_read() {
+    let workshop = Workshop::with_certificate(P256);
+    for encoding in [Encoding::Der, Encoding::Indefinite, Encoding::Pieces] {
+        for depth in [0, 1, 5] {
+            for encrypted in [true, false] {
+                let recipe = Pfx { encoding, depth, encrypted, ..Pfx::default() };
+                workshop.write("a.pfx", recipe.build(&workshop));
+                workshop.assert_loaded(&workshop.load("a.pfx", None, "pw").unwrap());
+                assert_refused(workshop.load("a.pfx", None, "no"), "cryptographic_error", "data is wrong");
+                workshop.openssl("pkcs12 -in a.pfx -passin pass:pw -nodes -out opened.pem");
+                workshop.assert_loaded(&workshop.load("opened.pem", None, "").unwrap());
+            }
+        }
+    }
+}
+
+/// Is the checksum that OpenSSL writes in FIPS mode read (RFC 9579), with each of its hashes, and refused with a key that
+/// is too short to mean anything (section 9) or longer than any hash?
+#[test]
+fn pbmac1_is_read() {
+    let workshop = Workshop::with_certificate(P256);
+    let pfx = |mac| Pfx { mac, ..Pfx::default() }.build(&workshop);
+    for mac in [
+        Mac::Pbmac1("sha1", 20),
+        Mac::Pbmac1("sha256", 32),
+        Mac::Pbmac1("sha384", 48),
+        Mac::Pbmac1("sha512", 64),
+        Mac::Pbmac1("sha256", 20),
+    ] {
+        let pfx = pfx(mac);
+        workshop.assert_loaded(&Certificate::from_pkcs12(&pfx, Some(&Secret::new("pw"))).unwrap());
+        let wrong = Certificate::from_pkcs12(&pfx, Some(&Secret::new("pww")));
+        assert_refused(wrong, "cryptographic_error", "data is wrong");
+    }
+    for length in [19, 65] {
+        let result = Certificate::from_pkcs12(&pfx(Mac::Pbmac1("sha256", length)), Some(&Secret::new("pw")));
+        assert_refused(result, "invalid_certificate", "malformed");
+    }
+}
+
+/// Are the ciphers read that PKCS#12 had before PBES2, and each hash that OpenSSL makes the checksum with?
+#[test]
+fn old_ciphers_and_every_hash_are_read() {
+    let workshop = Workshop::with_certificate(P256);
+    let ciphers = [
+        "PBE-SHA1-RC2-40",
+        "PBE-SHA1-RC2-128",
+        "PBE-SHA1-2DES",
+        "PBE-SHA1-3DES",
+        "aes-128-cbc",
+        "aes-192-cbc",
+    ];
+    let ciphers = ciphers.map(|cipher| format!("-keypbe {cipher} -certpbe {cipher}"));
+    let hashes = ["sha1", "sha224", "sha256", "sha384", "sha512", "sha512-224", "sha512-256"];
+    for flags in ciphers.into_iter().chain(hashes.map(|hash| format!("-macalg {hash}"))) {
+        workshop.openssl(&format!(
+            "pkcs12 -export -legacy -inkey key.pem -in cert.pem -passout env:PASSWORD -out a.pfx {flags}"
+        ));
+        workshop.assert_loaded(&workshop.load("a.pfx", None, PASSWORD).unwrap());
+        assert_refused(workshop.load("a.pfx", None, "wrong"), "cryptographic_error", "data is wrong");
+    }
+}
+
+/// Is a PFX read as base64 text, as `az keyvault secret show`, `certutil -encode` and PowerShell write it, from a file and from
+/// memory? Is it found out where PEM was expected?
+#[test]
+fn base64_text_is_read() {
+    let workshop = Workshop::with_certificate(RSA);
+    workshop.openssl("pkcs12 -export -inkey key.pem -in cert.pem -passout env:PASSWORD -out a.pfx");
+    let lines = workshop.openssl("base64 -in a.pfx");
+    let line = workshop.openssl("base64 -A -in a.pfx");
+    let password = Secret::new(PASSWORD);
+    for text in [
+        lines.clone(),
+        lines.replace('\n', "\r\n"),
+        line.clone(),
+        format!("{line}\n"),
+        format!("\"{line}\"\n"),
+        format!("\u{feff}{line}\r\n"),
+        format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n"),
+    ] {
+        workshop.write("a.txt", &text);
+        workshop.assert_loaded(&workshop.load("a.txt", None, PASSWORD).unwrap());
+        workshop.assert_loaded(&Certificate::from_pkcs12(text.as_bytes(), Some(&password)).unwrap());
+        let as_pem = Certificate::from_pem(text.as_bytes(), None, Some(&password));
+        assert_refused(as_pem, "invalid_certificate", "it is PKCS#12");
+    }
+    let cut = Certificate::from_pkcs12(&line.as_bytes()[..1000], Some(&password));
+    assert_refused(cut, "invalid_certificate", "malformed");
+    let text = Certificate::from_pkcs12(b"not a certificate at all", None);
+    assert_refused(text, "invalid_certificate", "neither PKCS#12 nor base64 text of it");
 }

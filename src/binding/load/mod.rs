@@ -42,6 +42,9 @@ impl Certificate {
         key_pem: Option<&[u8]>,
         password: Option<&Secret>,
     ) -> Result<Self> {
+        if pkcs12::find(certificate_pem).is_some() {
+            return Err(malformed("it is PKCS#12 (PFX) and not PEM, load it as such or from a file"));
+        }
         let mut parts = Parts::default();
         pem::read(certificate_pem, password, &mut parts)?;
         if let Some(key_pem) = key_pem {
@@ -50,8 +53,8 @@ impl Certificate {
         parts.assemble()
     }
 
-    /// From PKCS#12 data (PFX): the private key, its certificate, and the chain as far as it is in
-    /// there. No password and the empty password are the same.
+    /// From PKCS#12 data (PFX) or base64 text of it: the private key, its certificate, and the chain as far as
+    /// it is in there. No password and the empty password are the same.
     pub fn from_pkcs12(pfx: &[u8], password: Option<&Secret>) -> Result<Self> {
         let mut parts = Parts::default();
         pkcs12::read(pfx, password, &mut parts)?;
@@ -63,13 +66,13 @@ impl Certificate {
     pub fn from_file(path: &Path, key_path: Option<&Path>, password: Option<&Secret>) -> Result<Self> {
         let in_file = |error: Error| error.context(&path.display().to_string());
         let data = read_file(path)?;
-        if pkcs12::is_pkcs12(&data) {
+        if let Some(pfx) = pkcs12::find(&data) {
             if key_path.is_some() {
                 return Err(in_file(Error::argument(
                     "a PKCS#12 file holds its private key, do not give a key file with it",
                 )));
             }
-            return Self::from_pkcs12(&data, password).map_err(in_file);
+            return Self::from_pkcs12(&pfx, password).map_err(in_file);
         }
         let mut parts = Parts::default();
         pem::read(&data, password, &mut parts).map_err(in_file)?;
