@@ -11,6 +11,7 @@ use crate::authority::{Authority, Endpoint, Region, Resolver};
 use crate::binding::Certificate;
 use crate::credential::{Ask, Credential, Proof, SignedAssertions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::add_query;
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Call;
 use crate::token::{
@@ -254,14 +255,11 @@ impl Attempt<'_> {
         let capabilities = &self.core.client_capabilities;
         let claims =
             merge_claims(self.request.claims(), options.claims_from_client.as_deref(), capabilities)?;
-        let mut form = form(&settings.client_id, self.scope, self.request, proof);
-        form.push(("claims", claims.as_deref().unwrap_or_default()));
+        let claims = claims.as_deref().unwrap_or_default();
+        let mut form = form(&settings.client_id, self.scope, claims, self.request, proof);
         form.extend(parameters.body());
-        let query = parameters.query();
         let mut url = endpoint.url.clone();
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        add_query(&mut url, &parameters.query());
         let region = &endpoint.region;
         let telemetry = Telemetry {
             region: region.used.as_ref().map_or("", Region::as_str),
@@ -290,6 +288,7 @@ impl Attempt<'_> {
 fn form<'a>(
     client_id: &'a str,
     scope: &'a str,
+    claims: &'a str,
     request: &'a TokenRequest,
     proof: &'a Proof,
 ) -> Vec<(&'a str, &'a str)> {
@@ -302,6 +301,7 @@ fn form<'a>(
         form.push(("client_secret", secret.expose()));
     }
     form.push(("scope", scope));
+    form.push(("claims", claims));
     form.push(("grant_type", "client_credentials"));
     form.push(("client_info", "2"));
     if request.token_type() == TokenType::MtlsPop {

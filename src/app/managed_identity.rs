@@ -12,7 +12,7 @@ use crate::authority::RegionDetails;
 use crate::binding::{Binding, BindingCache, REPLACEMENT_PAUSE};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
-use crate::http::Imds;
+use crate::http::{Imds, add_query};
 use crate::key::{KeyHome, MtlsBindingStrength};
 use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
@@ -327,11 +327,8 @@ impl ManagedIdentity {
         let mut endpoint = binding.endpoint.clone();
         endpoint.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
         let parameters = self.parameters.overlaid(&request.client().parameters);
-        let query = parameters.query();
         let mut url = endpoint.clone();
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        add_query(&mut url, &parameters.query());
         let claims = merge_claims(request.claims(), None, &core.client_capabilities)?;
         let form = [
             ("client_id", binding.client_id.as_str()),

@@ -11,7 +11,7 @@ use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::error::{Error, ErrorKind, Result, text};
-use crate::http::{Policy, Pool, Request, Response, retry_after, send_with_retry};
+use crate::http::{Policy, Pool, Request, Response, add_query, retry_after, send_with_retry};
 use crate::key::{Evidence, PrivateKey, SignatureScheme, TpmKey};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -243,7 +243,7 @@ fn exchange<A: DeserializeOwned>(
 ) -> Result<A> {
     let mut url = endpoint.clone();
     url.set_path(&format!("{}/{PATH}", endpoint.path().trim_end_matches('/')));
-    url.query_pairs_mut().append_pair(API_VERSION.0, API_VERSION.1);
+    add_query(&mut url, &[API_VERSION]);
     let body = json(&Envelope { data: base64(&json(&Message { payload })?) })?;
     let request = Request::post(&url, &body)
         .header("Content-Type", "application/json")

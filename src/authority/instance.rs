@@ -7,7 +7,7 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Pool, Request, Response, Shared};
+use crate::http::{Client, Pool, Request, Response, Shared, add_query};
 use crate::runtime::{Call, Memory};
 
 /// The name that is preferred on the network, by the host that was asked about; `None` where the host
@@ -69,8 +69,9 @@ pub(super) fn preferred_network(
 fn ask(authority: &Authority, client: &Client, call: &Call) -> Result<Option<String>> {
     let endpoint = format!("{}oauth2/v2.0/authorize", authority.canonical());
     let query = [("api-version", "1.1"), ("authorization_endpoint", endpoint.as_str())];
-    let url = Url::parse_with_params(DISCOVERY, query)
-        .map_err(|error| Error::internal(format!("instance discovery: {error}")))?;
+    let mut url =
+        Url::parse(DISCOVERY).map_err(|error| Error::internal(format!("instance discovery: {error}")))?;
+    add_query(&mut url, &query);
     let response = client.send(&Request::get(&url).identified(call), call)?;
     read(&response, &authority.host)
 }

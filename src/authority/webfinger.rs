@@ -8,7 +8,7 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, Response, retry_after, send_with_retry};
+use crate::http::{Client, Policy, Request, Response, add_query, retry_after, send_with_retry};
 use crate::runtime::Call;
 
 #[derive(Deserialize)]
@@ -31,8 +31,9 @@ const TRUSTED_REALM: &str = "http://schemas.microsoft.com/rel/trusted-realm";
 pub(super) fn validate(authority: &Authority, client: &Client, call: &Call) -> Result<()> {
     let realm = format!("https://{}{}", authority.host, authority.port);
     let query = [("rel", TRUSTED_REALM), ("resource", realm.as_str())];
-    let url = Url::parse_with_params(&format!("{realm}/.well-known/webfinger"), query)
+    let mut url = Url::parse(&format!("{realm}/.well-known/webfinger"))
         .map_err(|error| Error::internal(format!("webfinger of {realm}: {error}")))?;
+    add_query(&mut url, &query);
     let response = send_with_retry(client, &Request::get(&url).identified(call), call, Policy::Sts)?;
     if vouches(&response, &realm) {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::query::add_query;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -27,9 +28,7 @@ impl Imds {
         url.set_path(path);
         url.set_fragment(None);
         url.set_query(None);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
+        add_query(&mut url, query);
         url
     }
 
@@ -70,7 +69,7 @@ mod tests {
     fn pod_identity_host() {
         let mut map = HashMap::new();
         let url = Imds::from_env(&map).unwrap().url("/p", &[("a", "b/c d")]);
-        assert_eq!(url.as_str(), "http://169.254.169.254/p?a=b%2Fc+d");
+        assert_eq!(url.as_str(), "http://169.254.169.254/p?a=b%2Fc%20d");
         assert_eq!(Imds::from_env(&map).unwrap().place(), "at 169.254.169.254");
         map.insert("AZURE_POD_IDENTITY_AUTHORITY_HOST".into(), "http://127.0.0.1:9/old?x=y".into());
         assert_eq!(Imds::from_env(&map).unwrap().url("/p", &[]).as_str(), "http://127.0.0.1:9/p");

@@ -14,6 +14,7 @@ mod older;
 mod pin;
 mod pool;
 mod proxy;
+mod query;
 mod retry;
 mod roots;
 mod sessions;
@@ -35,6 +36,7 @@ pub(crate) use message::{Request, Response, TlsDetails, method};
 pub(crate) use neighbours::Shared;
 pub(crate) use pin::Thumbprint;
 pub(crate) use pool::{Pool, TransportOptions};
+pub(crate) use query::add_query;
 pub(crate) use retry::{Policy, retry_after, send_with_retry};
 pub(crate) use throttle::Throttle;
 

@@ -16,7 +16,7 @@ use crate::clock::unix_seconds;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{
-    Client, Policy, Request, Response, TlsDetails, local_endpoint, retry_after, send_with_retry,
+    Client, Policy, Request, Response, TlsDetails, add_query, local_endpoint, retry_after, send_with_retry,
 };
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -43,9 +43,7 @@ pub(super) fn endpoint(env: &dyn Env, name: &str) -> Result<Url> {
 pub(super) fn with_query(endpoint: &Url, query: &[(&str, &str)]) -> Url {
     let mut url = endpoint.clone();
     url.set_fragment(None);
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
+    add_query(&mut url, query);
     url
 }
 

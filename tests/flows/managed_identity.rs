@@ -379,6 +379,8 @@ fn extra_query_parameters() {
         };
         let sent = (request.query("dc"), request.query("slice"));
         assert_eq!((sent.0.as_deref(), sent.1.as_deref()), expected, "{:?}", request.operation);
+        let blank = request.query.contains("dc=a%20b%26c") || expected.0.is_none();
+        assert!(blank && !request.query.contains('+'), "{}", request.query);
     }
     let plain = world.managed_identity(SYSTEM);
     for request in [bearer(GRAPH), pop(GRAPH)] {

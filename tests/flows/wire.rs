@@ -10,7 +10,7 @@ use mtlspop::{
     TokenSource,
 };
 
-use crate::support::{GRAPH_SCOPE, Provider, TestClock, World, bearer, claims, pop};
+use crate::support::{GRAPH, GRAPH_SCOPE, Provider, SYSTEM, TestClock, World, bearer, claims, pop};
 
 const VAULT_SCOPE: &str = "https://vault.azure.net/.default";
 
@@ -101,7 +101,7 @@ fn telemetry() {
 }
 
 /// Do extra parameters arrive as they were given, encoded (sections 4.2 and 6.3; the design's table, row
-/// "query values"), those of the request on top of the app's?
+/// "query values"), those of the request on top of the app's, with %20 for a blank in the query?
 #[test]
 fn extra_parameters() {
     let world = World::new();
@@ -117,9 +117,26 @@ fn extra_parameters() {
     let received = world.last_token_request();
     assert_eq!(received.query("dc").as_deref(), Some("a b&c=ü"));
     assert_eq!(received.query("slice").as_deref(), Some("of app"));
+    assert_eq!(received.query, "slice=of%20app&dc=a%20b%26c%3D%C3%BC");
     assert_eq!(received.form("devcloud").as_deref(), Some("x=y&z +ü"));
     assert_eq!(received.header("x-devcloud"), Some("one"));
     assert_eq!(received.header("x-client-sku"), Some("mine"));
+}
+
+/// Do claims stand behind the scope in the form (section 4.2), also in that of a managed identity?
+#[test]
+fn order_of_the_form() {
+    let world = World::new();
+    let claims = r#"{"access_token":{"acrs":{"values":["c1"]}}}"#;
+    let sent = |app: &App, scope: &str| {
+        app.acquire_token(&pop(scope).with_claims(claims)).unwrap();
+        let body = world.last_token_request().body;
+        body.split('&').map(|field| field.split('=').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let client = sent(&world.sni(), GRAPH_SCOPE);
+    assert_eq!(client, ["client_id", "scope", "claims", "grant_type", "client_info", "token_type"]);
+    let identity = sent(&world.managed_identity(SYSTEM), GRAPH);
+    assert_eq!(identity, ["client_id", "scope", "claims", "grant_type", "token_type"]);
 }
 
 /// `client_info` and what else the service says (section 6.4): can it be read, also on a hit, without
