@@ -2243,7 +2243,10 @@ void mtlspop_token_request_free(mtlspop_token_request *request);
 #define MTLSPOP_CACHE_REFRESH_REASON_NO_CACHED_ACCESS_TOKEN 2
 /** Refresh reason: the cache had one that is over. */
 #define MTLSPOP_CACHE_REFRESH_REASON_EXPIRED 3
-/** Refresh reason: the token in the cache was still good, but due for replacement. */
+/**
+ * Refresh reason: the token in the cache was still good, but due for replacement: the call fetched the next one,
+ * or had the app's thread begin to.
+ */
 #define MTLSPOP_CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED 4
 
 /**

@@ -201,7 +201,8 @@ impl App {
                     return Err(call.cancelled());
                 }
                 self.core.refresh_failed(&error, &call);
-                Ok(Token::cached(cached.token, correlation_id))
+                let metadata = seen.metadata(TokenSource::Cache, CacheLevel::L1Cache, &call);
+                Ok(Token::got(cached.token, metadata, call.correlation_id.clone()))
             });
         };
         let (core, key, request) = (self.core.clone(), key.clone(), request.clone());
@@ -221,7 +222,7 @@ impl App {
                 Err(error) => core.refresh_failed(&error, &call),
             }
         });
-        Ok(Token::cached(cached.token, correlation_id))
+        Ok(Token::cached(cached.token, correlation_id).being_refreshed())
     }
 
     /// Has the certificate behind an answer to `request` renewed by the app's thread, where it is due.

@@ -72,6 +72,12 @@ impl Token {
         Self { token, metadata: Metadata::L1, correlation_id }
     }
 
+    /// The same where this call had the next one fetched.
+    pub(super) fn being_refreshed(mut self) -> Self {
+        self.metadata.cache_refresh_reason = CacheRefreshReason::ProactivelyRefreshed;
+        self
+    }
+
     /// The token itself. A secret: do not log it.
     pub fn access_token(&self) -> &str {
         &self.authorization()[self.token.token_offset()..]

@@ -41,7 +41,8 @@ pub const MTLSPOP_CACHE_REFRESH_REASON_FORCE_REFRESH_OR_CLAIMS: i32 = 1;
 pub const MTLSPOP_CACHE_REFRESH_REASON_NO_CACHED_ACCESS_TOKEN: i32 = 2;
 /// Refresh reason: the cache had one that is over.
 pub const MTLSPOP_CACHE_REFRESH_REASON_EXPIRED: i32 = 3;
-/// Refresh reason: the token in the cache was still good, but due for replacement.
+/// Refresh reason: the token in the cache was still good, but due for replacement: the call fetched the next one,
+/// or had the app's thread begin to.
 pub const MTLSPOP_CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED: i32 = 4;
 
 /// A token with the certificate it is bound to: a snapshot that later renewals do not change. Owned by

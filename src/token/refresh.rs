@@ -29,7 +29,8 @@ pub enum CacheRefreshReason {
     NoCachedAccessToken = 2,
     /// The cache had one that is over.
     Expired = 3,
-    /// The token in the cache was still good, but due for replacement.
+    /// The token in the cache was still good, but due for replacement: this call fetched the next one, or had it
+    /// fetched in the background.
     ProactivelyRefreshed = 4,
 }
 

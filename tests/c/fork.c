@@ -60,6 +60,7 @@ int main(void)
     /* Past its refresh_in of one second: served, while the app's thread waits for devcloud's answer. */
     again = acquire(app, request);
     CHECK(mtlspop_token_source(again) == MTLSPOP_TOKEN_SOURCE_CACHE);
+    CHECK(mtlspop_token_cache_refresh_reason(again) == MTLSPOP_CACHE_REFRESH_REASON_PROACTIVELY_REFRESHED);
     pause_ms(300);
 
     fflush(stdout);

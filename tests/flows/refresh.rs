@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use devcloud::Fault;
-use mtlspop::{App, AssertionRequest, LogLevel, Logger, TokenSource};
+use mtlspop::{App, AssertionRequest, CacheLevel, CacheRefreshReason, LogLevel, Logger, Token, TokenSource};
 use serde_json::json;
 
 use crate::support::{GRAPH_SCOPE, Provider, World, pop, wait_for};
@@ -17,8 +17,13 @@ fn refresh_in_ten_minutes(world: &World, times: u32) {
     world.cloud.fault(fault).unwrap();
 }
 
+fn reason(token: &Token) -> CacheRefreshReason {
+    token.metadata().cache_refresh_reason
+}
+
 /// Past the refresh time: is the old token served at once, one request made behind the scenes, and the
-/// new token served after that (confidential_client spec, section 5.6, without its defects)?
+/// new token served after that (confidential_client spec, section 5.6, without its defects)? Does the call that has
+/// it made say so, and no other (section 8)?
 #[test]
 fn background_refresh() {
     let world = World::new();
@@ -30,6 +35,9 @@ fn background_refresh() {
     let served: Vec<_> = (0..20).map(|_| app.acquire_token(&pop(GRAPH_SCOPE)).unwrap()).collect();
     assert_eq!(served[0].access_token(), first.access_token());
     assert!(served.iter().all(|token| token.source() == TokenSource::Cache));
+    assert!(served.iter().all(|token| token.metadata().cache_level == CacheLevel::L1Cache));
+    assert_eq!(reason(&served[0]), CacheRefreshReason::ProactivelyRefreshed);
+    assert!(served[1..].iter().all(|token| reason(token) == CacheRefreshReason::NotApplicable));
     wait_for(|| app.acquire_token(&pop(GRAPH_SCOPE)).unwrap().access_token() != first.access_token());
     assert_eq!(world.cloud.counter("token"), 2, "one refresh for twenty hits");
 }
@@ -81,9 +89,17 @@ fn inline_refresh() {
     world.cloud.fault(Fault { times: 2, ..Fault::status("token", 503) }).unwrap();
     let kept = app.acquire_token(&pop(GRAPH_SCOPE)).unwrap();
     assert_eq!((kept.source(), kept.access_token()), (TokenSource::Cache, first.access_token()));
+    assert_eq!(reason(&kept), CacheRefreshReason::ProactivelyRefreshed, "it was tried");
+    assert!(!kept.metadata().duration_in_http.is_zero());
+    let spared = app.acquire_token(&pop(GRAPH_SCOPE)).unwrap();
+    assert_eq!(
+        (spared.access_token(), reason(&spared)),
+        (first.access_token(), CacheRefreshReason::NotApplicable)
+    );
     world.advance(Duration::from_secs(31));
     let next = app.acquire_token(&pop(GRAPH_SCOPE)).unwrap();
     assert_eq!(next.source(), TokenSource::IdentityProvider);
+    assert_eq!(reason(&next), CacheRefreshReason::ProactivelyRefreshed);
     assert_ne!(next.access_token(), first.access_token());
 }
 

@@ -12,7 +12,7 @@ import urllib.request
 import weakref
 
 import mtlspop
-from mtlspop import BindingStore, Certificate, KeySigner, ManagedIdentityClient, TokenCache
+from mtlspop import BindingStore, CacheRefreshReason, Certificate, KeySigner, ManagedIdentityClient, TokenCache
 from mtlspop import UserAssignedManagedIdentity, _callbacks, _errors
 from support import GRAPH, ME, SCOPES, Case, certificate, client, counter, env, fault, federated, identity
 from support import python, state
@@ -241,11 +241,15 @@ class Exceptions(Case):
             until = time.monotonic() + 30
             with self.assertLogs("mtlspop", logging.WARNING) as logs:
                 while not logs.records and time.monotonic() < until:
-                    self.assertEqual(app.acquire_token_for_client(SCOPES).token_type, "Bearer")
+                    result = app.acquire_token_for_client(SCOPES)
+                    self.assertEqual(result.token_type, "Bearer")
+                    reasons.append(result.cache_refresh_reason)
+        self.assertEqual(reasons.count(CacheRefreshReason.PROACTIVELY_REFRESHED), 1, "it says what it began")
         self.assertIs(logs.records[0].exc_info[0], Broken)
         self.assertEqual((_errors.raised, counter("token")), ({}, 1))
 
     def test_listeners(self):
+        reasons = []
         """Do calls go on where logging or metrics raise, and is that reported?"""
         code = (
             "from support import *\n"
