@@ -1723,7 +1723,8 @@ void mtlspop_app_options_set_certificate(mtlspop_app_options *options,
  * Makes a callback the credential that gives the app's certificate as it is now, so that certificates
  * rotate without a restart. Tokens that are bound to an earlier certificate stay in use, with that one.
  *
- * The callback is an assertion callback that sets no assertion, only a certificate.
+ * The callback is an assertion callback that sets no assertion, only a certificate. One that returns 0 and sets
+ * none is MTLSPOP_E_CALLBACK, mtls_certificate_not_provided.
  *
  * @param options   settings for a confidential client
  * @param callback  called once per token request that goes to the network, never for a cached token

@@ -191,7 +191,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "invalid_client_assertion",
         &[Callback, KeyUnavailable],
-        "a callback gave no assertion or certificate, or the federated token file holds no token",
+        "an assertion callback gave no assertion, or the federated token file holds no token",
         "Let the callback set it; check AZURE_FEDERATED_TOKEN_FILE and the volume it is on.",
     ),
     msal(
@@ -323,8 +323,8 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "mtls_certificate_not_provided",
         &[Callback, InvalidArgument],
-        "mtls_pop was asked with a credential that brings no certificate",
-        "Use a certificate, or an assertion callback that returns its binding certificate.",
+        "mtls_pop was asked with a credential that brings no certificate, or a certificate callback gave none",
+        "Use a certificate, or an assertion callback that returns its binding certificate; let the callback set it.",
     ),
     msal(
         "mtls_pop_not_supported_for_environment",

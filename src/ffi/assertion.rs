@@ -12,7 +12,6 @@ use crate::credential::{AssertionProvider, AssertionRequest, CertificateProvider
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Cancel;
 use crate::secret::Secret;
-use crate::token::TokenType;
 
 /// One question to an assertion callback. Valid during the callback only; never freed by the caller.
 pub struct mtlspop_assertion_op {
@@ -81,10 +80,7 @@ impl CertificateProvider for Callback<mtlspop_assertion_op> {
         let answer = self.ask_as("certificate", Question::new(request))?;
         answer.certificate.ok_or_else(|| {
             let message = "the certificate callback returned 0 but set no certificate";
-            match request.token_type {
-                TokenType::MtlsPop => no_answer("mtls_certificate_not_provided", message),
-                TokenType::Bearer => no_answer("invalid_client_assertion", message),
-            }
+            no_answer("mtls_certificate_not_provided", message)
         })
     }
 }

@@ -139,6 +139,30 @@ static void failure(mtlspop_assertion_callback callback, mtlspop_status expected
     if (callback == asks_the_same_app) CHECK(watch.inner != MTLSPOP_OK);
 }
 
+/* A certificate callback that gives nothing: one code, whatever type of token it was to be for. */
+static void no_certificate(void)
+{
+    static struct watch watch;
+    mtlspop_app_options *options = client_options(env("AZURE_CLIENT_ID"));
+    mtlspop_app *app;
+    int bound;
+
+    mtlspop_app_options_set_certificate_provider(options, says_nothing, &watch, destroy, 1);
+    app = app_of(options);
+    for (bound = 0; bound <= 1; bound++) {
+        mtlspop_token_request *request = graph_request(bound);
+        mtlspop_token *token = NULL;
+        mtlspop_error *error = NULL;
+        CHECK(mtlspop_app_acquire_token(app, request, &token, &error) == MTLSPOP_E_CALLBACK);
+        CHECK(token == NULL && strcmp(mtlspop_error_code(error), "mtls_certificate_not_provided") == 0);
+        CHECK_CONTAINS(mtlspop_error_message(error), "set no certificate");
+        mtlspop_error_free(error);
+        mtlspop_token_request_free(request);
+    }
+    mtlspop_app_free(app);
+    CHECK(watch.destroyed == 1);
+}
+
 /* Every line at the most talkative level, with a secret, a bound token and a call of Graph. */
 static void log_holds_no_secret(void)
 {
@@ -171,6 +195,7 @@ int main(void)
     failure(fails, MTLSPOP_E_CALLBACK, "the vault is closed");
     failure(fails_silently, MTLSPOP_E_CALLBACK, "7");
     failure(says_nothing, MTLSPOP_E_CALLBACK, "no assertion");
+    no_certificate();
     failure(sets_null, MTLSPOP_E_INVALID_ARGUMENT, "mtlspop_assertion_op_set_assertion: assertion is NULL");
     failure(asks_the_same_app, MTLSPOP_E_CALLBACK, "the assertion callback failed: ");
     log_holds_no_secret();

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 using mtlspop::status;
 
@@ -107,6 +108,19 @@ static void listeners()
     const auto failed = mtlspop::app(options).try_acquire_token(graph_request(false));
     CHECK(asked > 0);
     CHECK(failed.error().status() == status::callback && !failed.error().cause());
+}
+
+// A provider that gives nothing.
+static void no_certificate()
+{
+    auto options = client_options();
+    options.with_certificate_provider(
+        [](const mtlspop::assertion_op &) { return std::optional<mtlspop::certificate>(); });
+    const mtlspop::app app(options);
+    for (const bool bound : {false, true}) {
+        const auto result = app.try_acquire_token(graph_request(bound));
+        CHECK(result.error().status() == status::callback && result.error().code() == "mtls_certificate_not_provided");
+    }
 }
 
 // A signer that cannot do PSS is asked again, and then nothing was thrown.
@@ -322,6 +336,7 @@ int main(int, char **arguments)
         each_kind(arguments[1]);
         CHECK(alive == 0);
         listeners();
+        no_certificate();
         second_try();
         nested();
         attested_signer();

@@ -53,6 +53,18 @@ internal static class Keys
             var pop = await app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession().ExecuteAsync();
             True(ReferenceEquals(certificate, pop.BindingCertificate), "the delegate's certificate");
         }
+        using (var app = Client()
+            .WithCertificate(request => Task.FromResult<X509Certificate2>(null), options)
+            .Build())
+        {
+            foreach (bool bound in new[] { false, true })
+            {
+                var request = app.AcquireTokenForClient(Scopes);
+                request = bound ? request.WithMtlsProofOfPossession() : request;
+                var error = await Throws<MsalClientException>(() => request.ExecuteAsync());
+                Equal("mtls_certificate_not_provided", error.ErrorCode, "the delegate gives nothing");
+            }
+        }
     }
 
     /// <summary>The host issues certificates for attested keys only.</summary>

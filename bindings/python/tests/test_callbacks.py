@@ -186,6 +186,15 @@ class Exceptions(Case):
                 self.assertNotIn("secret text", str(caught.exception))
                 self.assertEqual(_errors.raised, {})
 
+    def test_no_certificate(self):
+        """Has a certificate callback that gives none one code, whatever type of token it was asked for?"""
+        for bound in (False, True):
+            with self.assertRaises(mtlspop.CallbackError) as caught:
+                client({"certificate": lambda request: None}).acquire_token_for_client(
+                    SCOPES, mtls_proof_of_possession=bound
+                )
+            self.assertEqual(caught.exception.code, "mtls_certificate_not_provided")
+
     def test_chain(self):
         """Does the cause go through two apps, one asking the other?"""
         inner = federated(broken)
@@ -237,6 +246,7 @@ class Exceptions(Case):
             return jwt
 
         fault(operation="token", set={"refresh_in": 1})
+        reasons = []
         with federated(assertion, background_refresh=True) as app:
             until = time.monotonic() + 30
             with self.assertLogs("mtlspop", logging.WARNING) as logs:
@@ -249,7 +259,6 @@ class Exceptions(Case):
         self.assertEqual((_errors.raised, counter("token")), ({}, 1))
 
     def test_listeners(self):
-        reasons = []
         """Do calls go on where logging or metrics raise, and is that reported?"""
         code = (
             "from support import *\n"

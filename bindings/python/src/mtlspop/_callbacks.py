@@ -243,7 +243,7 @@ def assertion(target: Callable[[AssertionRequest], Assertion], operation: Any) -
 
 
 @_question(c.AssertionCallback, "mtlspop_assertion_op_set_error")
-def certificate(target: Callable[[AssertionRequest], Certificate], operation: Any) -> None:
+def certificate(target: Callable[[AssertionRequest], Optional[Certificate]], operation: Any) -> None:
     with AssertionRequest(operation) as request:
         answer = target(request)
     # Without one the library says so.
