@@ -74,6 +74,7 @@ impl ManagedIdentity {
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;
+        self.source.check_for_token(&self.id)?;
         let parameters = self.parameters.overlaid(&request.client().parameters);
         check_query(&parameters)?;
         let (attested, home) = match request.token_type() {

@@ -27,8 +27,17 @@ impl MachineLearning {
         })
     }
 
-    /// An identity has to be named here, and by its client id.
+    /// An identity has to be named here, and by its client id. That there is no default one is no matter of what this
+    /// host can do: tokens are refused then.
     pub(super) fn check(&self, id: &ManagedIdentityId) -> Result<()> {
+        match id {
+            ManagedIdentityId::SystemAssigned => Ok(()),
+            id => self.client_id(id).map(drop),
+        }
+    }
+
+    /// An error where it cannot be asked for a token of `id`, so that this is said before a cache is looked into.
+    pub(super) fn check_for_token(&self, id: &ManagedIdentityId) -> Result<()> {
         self.client_id(id).map(drop)
     }
 

@@ -115,6 +115,14 @@ impl Source {
         }
     }
 
+    /// Refuses one that it cannot be asked for a token of, as things are.
+    pub(crate) fn check_for_token(&self, id: &ManagedIdentityId) -> Result<()> {
+        match self {
+            Self::MachineLearning(source) => source.check_for_token(id),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks for a Bearer token.
     pub(crate) fn acquire_bearer(
         &self,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use devcloud::{Source, directory};
-use mtlspop::{App, ErrorKind, ManagedIdentityId, TokenSource};
+use mtlspop::{App, ErrorKind, ManagedIdentityId, ManagedIdentitySource, TokenSource};
 
 use super::{CLAIMS, SYSTEM, app, app_on, ask, host, options, parameters, received};
 use crate::support::{GRAPH, World, bearer, claims, pop};
@@ -188,9 +188,15 @@ fn each_kind_of_identity() {
     // Machine Learning has no way to ask for "the one you have".
     let mut host = host(&world, Source::MachineLearning);
     host.variables.remove("DEFAULT_IDENTITY_CLIENT_ID");
-    let error = app_on(&world, host).unwrap_err();
+    let app = app_on(&world, host).unwrap();
+    let error = app.acquire_token(&bearer(GRAPH)).unwrap_err();
     assert_eq!(error.code(), "invalid_managed_identity_id_type");
     assert!(error.message().contains("DEFAULT_IDENTITY_CLIENT_ID"), "{error}");
+    assert!(received(&world, Source::MachineLearning).is_empty());
+    // What the host can do does not hang on it.
+    let capabilities = app.managed_identity_capabilities(None, None).unwrap();
+    assert_eq!(capabilities.source(), Some(ManagedIdentitySource::MachineLearning));
+    assert!(!capabilities.is_mtls_pop_supported_by_host());
 }
 
 /// Section 4.3: are bound tokens refused before any request, and never answered with Bearer?
