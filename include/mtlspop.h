@@ -2170,7 +2170,7 @@ void mtlspop_token_request_set_extra_body_parameter(mtlspop_token_request *reque
 
 /**
  * Adds a header for the token endpoint, or replaces one of the library's. Content-Type, Accept,
- * client-request-id and return-client-request-id cannot be set.
+ * client-request-id, return-client-request-id and the headers that frame the body cannot be set.
  *
  * @param request  the request
  * @param name  the name; an earlier value of it is replaced

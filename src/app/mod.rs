@@ -37,6 +37,7 @@ use host::HOST;
 use managed_identity::ManagedIdentity;
 use measure::{Seen, Subject};
 pub use options::AppOptions;
+pub(crate) use parameters::Parameters;
 pub use request::TokenRequest;
 use request::token_sha256;
 pub use result::{CacheLevel, Metadata, Token, TokenSource};

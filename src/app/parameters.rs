@@ -1,6 +1,7 @@
 //! What a caller adds to token requests beyond what the library knows: query, form and header fields.
 
 use crate::error::{Error, Result};
+use crate::http::check_header;
 use crate::token::{CallerSdk, KeyBuilder};
 
 /// Additions to a token request. Names are unique: the last value of a name counts.
@@ -80,7 +81,7 @@ impl Parameters {
         !self.body.is_empty() || !self.headers.is_empty()
     }
 
-    /// Refuses names that are missing or the library's own.
+    /// Refuses names that are missing or the library's own, and headers that cannot be sent.
     pub(crate) fn check(&self) -> Result<()> {
         let names = self.query.iter().map(|query| &query.name);
         let mut names = names.chain(self.body.iter().chain(&self.headers).map(|(name, _)| name));
@@ -96,7 +97,7 @@ impl Parameters {
                 Err(Error::argument(format!("the body parameter {name} is set by the library")))
             }
             (_, Some(name)) => Err(Error::argument(format!("the header {name} is set by the library"))),
-            _ => Ok(()),
+            _ => self.headers.iter().try_for_each(|(name, value)| check_header(name, value)),
         }
     }
 
@@ -180,8 +181,22 @@ mod tests {
             parameters.set_body(name, "x");
             assert!(parameters.check().is_err(), "{name:?}");
         }
+        for (name, value) in [
+            ("Client-Request-Id", "x"),
+            ("Host", "x"),
+            ("content-length", "1"),
+            ("", "x"),
+            ("two words", "x"),
+            ("new\nline", "x"),
+            ("good", "new\r\nline"),
+            ("good", "\0"),
+        ] {
+            let mut parameters = Parameters::default();
+            parameters.set_header(name, value);
+            assert!(parameters.check().is_err(), "{name:?}: {value:?}");
+        }
         let mut parameters = Parameters::default();
-        parameters.set_header("Client-Request-Id", "x");
-        assert!(parameters.check().is_err());
+        parameters.set_header("good", "a value, also empty or ü");
+        parameters.check().unwrap();
     }
 }

@@ -10,7 +10,7 @@ use super::handle::{Handle, boxed, free, value};
 use super::metric::{mtlspop_metrics_callback, sink};
 use super::text::{bytes, c_string, required};
 use super::token_cache::mtlspop_token_cache;
-use super::token_request::timeout;
+use super::token_request::{addition, timeout};
 use crate::app::AppOptions;
 use crate::error::{Error, Result};
 use crate::log::{LogLevel, Logger};
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_extra_query_parameter(
     value: *const c_char,
     in_cache_key: i32,
 ) {
-    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let parse = || unsafe { addition(name, value, |it, name, value| it.set_query(name, value, false)) };
     let apply = |options: AppOptions, (name, value): (&str, &str)| {
         options.with_extra_query_parameter(name, value, in_cache_key != 0)
     };

@@ -92,7 +92,10 @@ pub unsafe extern "C" fn mtlspop_http_request_add_header(
     name: *const c_char,
     value: *const c_char,
 ) {
-    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let parse = || {
+        let (name, value) = unsafe { (required(name, "name")?, required(value, "value")?) };
+        HttpRequest::check_header(name, value).map(|()| (name, value))
+    };
     let apply = |request: HttpRequest, (name, value): (&str, &str)| request.with_header(name, value);
     unsafe { change(request, "mtlspop_http_request_add_header", parse, apply) }
 }
@@ -110,8 +113,10 @@ pub unsafe extern "C" fn mtlspop_http_request_set_body(
     data: *const u8,
     length: usize,
 ) {
-    let parse = || unsafe {
-        Ok((optional(content_type, "content_type")?.unwrap_or_default(), bytes(data, length, "data")?))
+    let parse = || {
+        let content_type = unsafe { optional(content_type, "content_type") }?.unwrap_or_default();
+        HttpRequest::check_header("Content-Type", content_type)?;
+        Ok((content_type, unsafe { bytes(data, length, "data") }?))
     };
     let apply =
         |request: HttpRequest, (content_type, data): (&str, &[u8])| request.with_body(content_type, data);

@@ -11,7 +11,7 @@ use super::draft::{Draft, change};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
 use super::text::{optional, required};
-use crate::app::TokenRequest;
+use crate::app::{Parameters, TokenRequest};
 use crate::error::{Error, Result};
 
 /// A request for a token. Reuse it: a reused request finds a cached token faster. Threads may share
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn mtlspop_token_request_set_extra_query_parameter(
     value: *const c_char,
     in_cache_key: i32,
 ) {
-    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let parse = || unsafe { addition(name, value, |it, name, value| it.set_query(name, value, false)) };
     let apply = |request: TokenRequest, (name, value): (&str, &str)| {
         request.with_extra_query_parameter(name, value, in_cache_key != 0)
     };
@@ -270,7 +270,7 @@ pub unsafe extern "C" fn mtlspop_token_request_set_extra_body_parameter(
     name: *const c_char,
     value: *const c_char,
 ) {
-    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let parse = || unsafe { addition(name, value, Parameters::set_body) };
     let apply =
         |request: TokenRequest, (name, value): (&str, &str)| request.with_extra_body_parameter(name, value);
     let setter = "mtlspop_token_request_set_extra_body_parameter";
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn mtlspop_token_request_set_extra_body_parameter(
 }
 
 /// Adds a header for the token endpoint, or replaces one of the library's. Content-Type, Accept,
-/// client-request-id and return-client-request-id cannot be set.
+/// client-request-id, return-client-request-id and the headers that frame the body cannot be set.
 ///
 /// @param request  the request
 /// @param name  the name; an earlier value of it is replaced
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn mtlspop_token_request_set_extra_http_header(
     name: *const c_char,
     value: *const c_char,
 ) {
-    let parse = || unsafe { Ok((required(name, "name")?, required(value, "value")?)) };
+    let parse = || unsafe { addition(name, value, Parameters::set_header) };
     let apply =
         |request: TokenRequest, (name, value): (&str, &str)| request.with_extra_http_header(name, value);
     let setter = "mtlspop_token_request_set_extra_http_header";
@@ -350,6 +350,22 @@ pub unsafe extern "C" fn mtlspop_token_request_free(request: *mut mtlspop_token_
         unsafe { free(request) };
         Ok(())
     });
+}
+
+/// Name and value of what a caller adds to requests, checked by themselves: what is wrong with them is the setter's.
+///
+/// # Safety
+/// As for [`required`].
+pub(super) unsafe fn addition<'a>(
+    name: *const c_char,
+    value: *const c_char,
+    add: impl FnOnce(&mut Parameters, &str, &str),
+) -> Result<(&'a str, &'a str)> {
+    // SAFETY: as promised by the caller.
+    let (name, value) = unsafe { (required(name, "name")?, required(value, "value")?) };
+    let mut parameters = Parameters::default();
+    add(&mut parameters, name, value);
+    parameters.check().map(|()| (name, value))
 }
 
 /// Milliseconds of a caller; `None` for 0.

@@ -204,6 +204,11 @@ fn is_hung_up(error: &Error) -> bool {
     matches!(error.transport(), Some(TransportFailure::Reset | TransportFailure::ServerTls))
 }
 
+/// Refuses a header that cannot be sent, or is not the caller's to set.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
+    header(name, value).map(drop)
+}
+
 /// Methods that are made for a body get one, if empty: some servers insist on a `Content-Length`.
 fn body<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
     let expects_one = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
@@ -222,21 +227,24 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>> {
     *head.method_mut() = request.method.clone();
     *head.uri_mut() = uri;
     for (name, value) in &request.headers {
-        let shown = name.escape_debug();
-        let key = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| Error::argument(format!("{shown} is not the name of an HTTP header")))?;
-        if OURS.contains(&key) {
-            return Err(Error::argument(format!("the header {shown} is set by the library; leave it out")));
-        }
-        let mut value = HeaderValue::from_bytes(value.expose().as_bytes()).map_err(|_| {
-            Error::argument(format!(
-                "the value of the header {shown} holds a line break or control character"
-            ))
-        })?;
-        value.set_sensitive(true);
-        head.headers_mut().append(key, value);
+        let (name, value) = header(name, value.expose())?;
+        head.headers_mut().append(name, value);
     }
     Ok(head)
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let shown = name.escape_debug();
+    let key = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Error::argument(format!("{shown} is not the name of an HTTP header")))?;
+    if OURS.contains(&key) {
+        return Err(Error::argument(format!("the header {shown} is set by the library; leave it out")));
+    }
+    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        Error::argument(format!("the value of the header {shown} holds a line break or control character"))
+    })?;
+    value.set_sensitive(true);
+    Ok((key, value))
 }
 
 fn receive(

@@ -29,7 +29,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, check_header};
 pub(crate) use imds::{Imds, local_endpoint};
 pub use message::TlsVersion;
 pub(crate) use message::{Request, Response, TlsDetails, method};

@@ -8,7 +8,7 @@ use url::Url;
 use super::challenge;
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Pool, Request, Response, TlsVersion, method};
+use crate::http::{Pool, Request, Response, TlsVersion, check_header, method};
 use crate::runtime::{Call, Cancel};
 
 /// A request to an API.
@@ -51,6 +51,15 @@ impl HttpRequest {
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Refuses a header that [`with_header`](Self::with_header) should not have been given.
+    pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
+        check_header(name, value)?;
+        match name.eq_ignore_ascii_case("authorization") {
+            true => Err(Error::argument(format!("the header {name} comes from the token and cannot be set"))),
+            false => Ok(()),
+        }
     }
 
     /// Sets the body, and its `Content-Type` unless `content_type` is empty.
@@ -143,11 +152,7 @@ pub(crate) fn send(
 ) -> Result<HttpResponse> {
     call.check()?;
     let url = check_url(&request.url)?;
-    if let Some((name, _)) =
-        request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-    {
-        return Err(Error::argument(format!("the header {name} comes from the token and cannot be set")));
-    }
+    request.headers.iter().try_for_each(|(name, value)| HttpRequest::check_header(name, value))?;
     if let Some(certificate) = certificate
         && certificate.not_after() <= call.clock.now()
     {

@@ -269,12 +269,18 @@ static void request_texts(const mtlspop_app *app, const mtlspop_app *managed)
     pair_row("query parameter NULL", app, set_query, NULL, "x", "name is NULL");
     pair_row("query parameter without name", app, set_query, " ", "x", "no name");
     pair_row("body parameter of the library", app, mtlspop_token_request_set_extra_body_parameter, "token_type",
-             "Bearer", "token_type is set by the library");
+             "Bearer", "mtlspop_token_request_set_extra_body_parameter: the body parameter token_type is set by the library");
     pair_row("body parameter not UTF-8", app, mtlspop_token_request_set_extra_body_parameter, "x", "\xff",
              "value is not valid UTF-8");
     pair_row("header of the library", app, mtlspop_token_request_set_extra_http_header, "Content-Type", "x",
-             "Content-Type is set by the library");
-    pair_row("header with a line break", app, mtlspop_token_request_set_extra_http_header, "x", "a\r\nb", "header");
+             "mtlspop_token_request_set_extra_http_header: the header Content-Type is set by the library");
+    pair_row("header of the connection", app, mtlspop_token_request_set_extra_http_header, "Host", "x",
+             "mtlspop_token_request_set_extra_http_header: the header Host is set by the library");
+    pair_row("header without name", app, mtlspop_token_request_set_extra_http_header, "", "x", "has no name");
+    pair_row("header name with a blank", app, mtlspop_token_request_set_extra_http_header, "x y", "z",
+             "x y is not the name of an HTTP header");
+    pair_row("header with a line break", app, mtlspop_token_request_set_extra_http_header, "x", "a\r\nb",
+             "mtlspop_token_request_set_extra_http_header: the value of the header x holds a line break");
     pair_row("partition key without name", app, mtlspop_token_request_set_cache_partition_key, "", "x", "no name");
     pair_row("partition key NULL", app, mtlspop_token_request_set_cache_partition_key, "x", NULL, "value is NULL");
 }
@@ -344,16 +350,31 @@ static void certificates(void)
 }
 
 static void http_row(const char *name, const mtlspop_app *app, const mtlspop_token *token, const char *url,
-                     const char *header, const char *part)
+                     const char *header, const char *value, const char *part)
 {
     mtlspop_http_request *request = mtlspop_http_request_new("GET", url);
     mtlspop_http_response *response = (mtlspop_http_response *)request;
     mtlspop_error *error = NULL;
     mtlspop_status status;
-    if (header) mtlspop_http_request_add_header(request, header, "x");
+    if (header) mtlspop_http_request_add_header(request, header, value);
     status = mtlspop_app_send(app, token, request, &response, &error);
     CHECK(response == NULL);
     row(name, status, error, MTLSPOP_E_INVALID_ARGUMENT, part);
+    mtlspop_http_request_free(request);
+}
+
+static void body_row(const mtlspop_app *app, const mtlspop_token *token)
+{
+    mtlspop_http_request *request = mtlspop_http_request_new("POST", GRAPH);
+    mtlspop_http_response *response = NULL;
+    mtlspop_error *error = NULL;
+    mtlspop_status status;
+    mtlspop_http_request_set_body(request, "text/plain\r\nx: y", NULL, 0);
+    /* The first bad value counts. */
+    mtlspop_http_request_add_header(request, "Host", "x");
+    status = mtlspop_app_send(app, token, request, &response, &error);
+    row("content type with a line break", status, error, MTLSPOP_E_INVALID_ARGUMENT,
+        "mtlspop_http_request_set_body: the value of the header Content-Type holds a line break");
     mtlspop_http_request_free(request);
 }
 
@@ -362,9 +383,18 @@ static void http(void)
     mtlspop_app *app = managed_identity_app();
     mtlspop_token_request *request = graph_request(0);
     mtlspop_token *token = acquire(app, request);
-    http_row("API over http", app, token, "http://graph.microsoft.com/", NULL, "https");
-    http_row("API without URL", app, token, NULL, NULL, "url is NULL");
-    http_row("header of the library", app, token, GRAPH, "authorization", "authorization");
+    http_row("API over http", app, token, "http://graph.microsoft.com/", NULL, NULL, "https");
+    http_row("API without URL", app, token, NULL, NULL, NULL, "url is NULL");
+    /* The setter's name: it was found there. */
+    http_row("header of the library", app, token, GRAPH, "authorization", "x",
+             "mtlspop_http_request_add_header: the header authorization comes from the token");
+    http_row("header of the connection", app, token, GRAPH, "Host", "x",
+             "mtlspop_http_request_add_header: the header Host is set by the library");
+    http_row("API header without name", app, token, GRAPH, "", "x",
+             "mtlspop_http_request_add_header:  is not the name of an HTTP header");
+    http_row("API header with a line break", app, token, GRAPH, "x", "a\nb",
+             "mtlspop_http_request_add_header: the value of the header x holds a line break");
+    body_row(app, token);
     mtlspop_token_free(token);
     mtlspop_token_request_free(request);
     mtlspop_app_free(app);

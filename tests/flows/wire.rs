@@ -123,6 +123,28 @@ fn extra_parameters() {
     assert_eq!(received.header("x-client-sku"), Some("mine"));
 }
 
+/// Is a header that cannot be sent, or is the library's, found out before anybody is asked, be it the callback or the
+/// cache?
+#[test]
+fn bad_headers() {
+    let world = World::new();
+    let provider = Provider(|_: &AssertionRequest<'_>| {
+        panic!("asked for an assertion of a request that cannot be sent")
+    });
+    let app = App::new(world.fic_options(provider)).unwrap();
+    let cached = world.sni();
+    cached.acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
+    let before = world.cloud.requests().len();
+    for (name, value) in [("x", "a\r\nb"), ("x y", "a"), ("", "a"), ("Host", "a"), ("accept", "a")] {
+        let request = bearer(GRAPH_SCOPE).with_extra_http_header(name, value);
+        for app in [&app, &cached] {
+            let error = app.acquire_token(&request).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name:?}: {error}");
+        }
+    }
+    assert_eq!(world.cloud.requests().len(), before);
+}
+
 /// Do claims stand behind the scope in the form (section 4.2), also in that of a managed identity?
 #[test]
 fn order_of_the_form() {
