@@ -120,7 +120,10 @@ fn environment_variables_are_read() {
 fn looks_like_a_path(span: &str) -> bool {
     let plain = span.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-".contains(&byte));
     let ending = [".rs", ".c", ".h", ".sh", ".md", ".toml", ".in", ".txt"];
+    // 10.0.0.0/8 is none.
+    let named = span.bytes().any(|byte| byte.is_ascii_alphabetic());
     plain
+        && named
         && !span.starts_with(['/', '-', '.'])
         && !span.starts_with("target/")
         && (span.contains('/') || ending.iter().any(|ending| span.ends_with(ending)))
