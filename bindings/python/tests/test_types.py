@@ -14,10 +14,10 @@ PACKAGE = Path(__file__).parents[1]
 class Types(unittest.TestCase):
     @unittest.skipUnless(importlib.util.find_spec("mypy"), "mypy is not installed: `make test-python` has it")
     def test_mypy(self):
-        """Does mypy find nothing, as strict as pyproject.toml says?"""
+        """Does mypy find nothing, as strict as pyproject.toml says, in the package and in a program that uses it?"""
         with tempfile.TemporaryDirectory() as cache:
             settings = ["--config-file", PACKAGE / "pyproject.toml", "--cache-dir", cache]
-            command = [sys.executable, "-m", "mypy", *settings, PACKAGE / "src"]
+            command = [sys.executable, "-m", "mypy", *settings, PACKAGE / "src", PACKAGE / "tests/typed.py"]
             output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.assertEqual(output.returncode, 0, output.stdout)
         self.assertTrue((PACKAGE / "src/mtlspop/py.typed").exists())
