@@ -1,7 +1,9 @@
 //! Making a [`Certificate`] from what people have: PEM text, PKCS#12 data, files of either.
 
+mod ber;
 mod chain;
 mod name;
+mod password;
 mod pem;
 mod pkcs12;
 mod signature;

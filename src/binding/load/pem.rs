@@ -1,22 +1,15 @@
 //! Certificates and private keys in PEM, in any order.
 
 use der::Decode;
-use pkcs8::pkcs5::pbes2::Kdf;
-use pkcs8::pkcs5::{self, EncryptionScheme};
-use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
+use super::password::{EncryptedKey, Password, Trouble};
 use super::{Parts, locked, malformed, parse};
 use crate::error::{Error, Result};
 use crate::key::SoftwareKey;
 use crate::pem::{Block, blocks};
 use crate::secret::Secret;
-
-/// What a file may ask of us before its password is known to be right. OpenSSL writes 2048 rounds,
-/// OWASP recommends 600 000; scrypt as OpenSSL writes it takes 16 MiB.
-const MAX_PBKDF2_ROUNDS: u32 = 5_000_000;
-const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
-const MAX_SCRYPT_PARALLELISM: u16 = 16;
 
 /// Adds the certificates and private keys in `text` to `parts`.
 pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) -> Result<()> {
@@ -58,18 +51,13 @@ fn read_certificate(block: &Block) -> Result<Option<Vec<u8>>> {
 
 fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: Option<&Secret>) -> Result<SoftwareKey> {
     if block.encrypted {
-        return Err(locked(
-            "the private key is encrypted in a way that is not supported (\"Proc-Type: \
-             4,ENCRYPTED\"), convert it with: openssl pkcs8 -topk8 -in KEY.pem -out NEW-KEY.pem",
-        ));
+        return Err(unsupported_encryption("\"Proc-Type: 4,ENCRYPTED\""));
     }
     match block.label.as_str() {
         "PRIVATE KEY" => SoftwareKey::from_pkcs8_der(&block.contents),
         "RSA PRIVATE KEY" => SoftwareKey::from_pkcs1_der(&block.contents),
         "EC PRIVATE KEY" => SoftwareKey::from_sec1_der(&block.contents, ec_parameters),
-        "ENCRYPTED PRIVATE KEY" => {
-            SoftwareKey::from_pkcs8_der(decrypt(&block.contents, password)?.as_bytes())
-        }
+        "ENCRYPTED PRIVATE KEY" => SoftwareKey::from_pkcs8_der(&decrypt(&block.contents, password)?),
         // "DSA PRIVATE KEY", "OPENSSH PRIVATE KEY" and the like.
         other => Err(locked(format!(
             "a key of the kind \"{other}\" is not supported, use RSA or EC P-256/P-384/P-521 in PKCS#8"
@@ -77,50 +65,32 @@ fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: Option<&Secre
     }
 }
 
-fn decrypt(der: &[u8], password: Option<&Secret>) -> Result<SecretDocument> {
-    let encrypted = EncryptedPrivateKeyInfoRef::from_der(der)
-        .map_err(|_| unsupported_encryption("its algorithm is unknown or it is malformed"))?;
-    let EncryptionScheme::Pbes2(parameters) = &encrypted.encryption_algorithm else {
-        return Err(unsupported_encryption("it uses PBES1"));
-    };
-    if !is_affordable(&parameters.kdf) {
-        return Err(unsupported_encryption("its key derivation asks for too much work"));
-    }
-    let password = password.ok_or_else(|| locked("the private key is encrypted, give its password"))?;
-    encrypted.decrypt(password.expose()).map_err(|error| match error {
-        pkcs8::Error::EncryptedPrivateKey(
-            pkcs5::Error::UnsupportedAlgorithm { oid } | pkcs5::Error::AlgorithmParametersInvalid { oid },
-        ) => unsupported_encryption(&format!("it uses the algorithm {oid}")),
-        // A wrong password shows as bad padding or, one time in 256, as a plaintext that is no key.
-        _ => locked("the password of the private key is wrong"),
-    })
-}
-
-fn is_affordable(kdf: &Kdf) -> bool {
-    match kdf {
-        Kdf::Pbkdf2(pbkdf2) => pbkdf2.iteration_count <= MAX_PBKDF2_ROUNDS,
-        Kdf::Scrypt(scrypt) => {
-            let memory = u64::from(scrypt.block_size) * 128;
-            scrypt.parallelization <= MAX_SCRYPT_PARALLELISM
-                && memory.checked_mul(scrypt.cost_parameter).is_some_and(|m| m <= MAX_SCRYPT_MEMORY)
+fn decrypt(der: &[u8], password: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>> {
+    let key = EncryptedKey::from_der(der).map_err(|_| locked("the encrypted private key is malformed"))?;
+    let password = password.map(Secret::expose).unwrap_or_default();
+    Password::new(password).decrypt_key(&key).map_err(|trouble| match trouble {
+        Trouble::WrongPassword if password.is_empty() => {
+            locked("the private key is encrypted, give its password")
         }
-        _ => false,
-    }
+        Trouble::WrongPassword => locked("the password of the private key is wrong"),
+        Trouble::Malformed => locked("the encrypted private key is malformed"),
+        other => unsupported_encryption(&other.lack().unwrap_or_default()),
+    })
 }
 
 fn unsupported_encryption(reason: &str) -> Error {
     locked(format!(
-        "the encryption of the private key is not supported ({reason}), convert it with: openssl \
-         pkcs8 -in KEY.pem -topk8 -v2 aes256 -out NEW-KEY.pem"
+        "the encryption of the private key is not supported ({reason}), convert it with: openssl pkcs8 -topk8 \
+         -provider legacy -provider default -in KEY.pem -out NEW-KEY.pem (without the providers before OpenSSL 3)"
     ))
 }
 
 fn not_pem(text: &[u8]) -> Error {
     if X509Certificate::from_der(text).is_ok() {
         return malformed(
-            "it is a certificate in DER without a private key, give a PEM or PKCS#12 file (openssl \
-             x509 -inform der makes PEM of it)",
+            "it is a certificate in DER without a private key, give a PEM or PKCS#12 file; PEM is made of it with: \
+             openssl x509 -inform der -in CERTIFICATE.cer -out CERTIFICATE.pem",
         );
     }
-    malformed("it is neither PEM nor DER-encoded PKCS#12")
+    malformed("it is neither PEM nor PKCS#12")
 }

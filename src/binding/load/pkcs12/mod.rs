@@ -1,7 +1,5 @@
 //! Reading PKCS#12 (PFX): a private key and certificates, as Windows, .NET, OpenSSL and Java write it.
 
-mod ber;
-mod password;
 mod text;
 
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
@@ -9,9 +7,9 @@ use der::{Decode, Encode, Sequence, Tag, TagNumber, Tagged};
 use pkcs8::pkcs5::AlgorithmIdentifierRef;
 use zeroize::Zeroizing;
 
-use self::password::{MacData, Password};
 pub(super) use self::text::find;
-use super::{Parts, locked, malformed};
+use super::password::{EncryptedKey, MacData, Password, Trouble};
+use super::{Parts, ber, locked, malformed};
 use crate::binding::pkcs12_password;
 use crate::error::{Error, Result};
 use crate::key::SoftwareKey;
@@ -28,7 +26,7 @@ pub(super) fn read(pfx: &[u8], password: Option<&Secret>, parts: &mut Parts) -> 
     let pfx = find(pfx).ok_or_else(|| malformed("it is neither PKCS#12 nor base64 text of it"))?;
     let password = password.map(pkcs12_password).transpose()?.unwrap_or_default();
     let mut opened = Opened { password: Password::new(password), keys: Vec::new(), certificates: Vec::new() };
-    opened.pfx(&pfx).map_err(|trouble| trouble.explain(password))?;
+    opened.pfx(&pfx).map_err(|trouble| explain(&trouble, password))?;
     for key in &opened.keys {
         parts.keys.push(SoftwareKey::from_pkcs8_der(key)?);
     }
@@ -36,44 +34,24 @@ pub(super) fn read(pfx: &[u8], password: Option<&Secret>, parts: &mut Parts) -> 
     Ok(())
 }
 
-/// Why PKCS#12 data cannot be read.
-enum Trouble {
-    Malformed,
-    WrongPassword,
-    TooMuchWork,
-    /// One that is not supported.
-    Algorithm(ObjectIdentifier),
-}
-
-impl Trouble {
-    fn explain(self, password: &str) -> Error {
-        match self {
-            Self::Malformed => malformed("the PKCS#12 data is malformed"),
-            Self::WrongPassword if password.is_empty() => {
-                locked("the PKCS#12 data is protected by a password, give it")
-            }
-            Self::WrongPassword => {
-                locked("the password of the PKCS#12 data is wrong (or the data is damaged)")
-            }
-            Self::TooMuchWork => unsupported("its key derivation asks for too much work"),
-            Self::Algorithm(oid) => unsupported(&format!("it uses the algorithm {oid}")),
+fn explain(trouble: &Trouble, password: &str) -> Error {
+    if let Some(lack) = trouble.lack() {
+        // The key stays encrypted in the file between the two.
+        return locked(format!(
+            "the PKCS#12 data is protected in a way that is not supported ({lack}), write it anew with: openssl pkcs12 \
+             -legacy -in OLD.pfx -aes256 -out TEMPORARY.pem && openssl pkcs12 -export -in TEMPORARY.pem -out NEW.pfx && rm TEMPORARY.pem \
+             (without -legacy before OpenSSL 3)"
+        ));
+    }
+    match trouble {
+        Trouble::WrongPassword if password.is_empty() => {
+            locked("the PKCS#12 data is protected by a password, give it")
         }
+        Trouble::WrongPassword => {
+            locked("the password of the PKCS#12 data is wrong (or the data is damaged)")
+        }
+        _ => malformed("the PKCS#12 data is malformed"),
     }
-}
-
-impl From<der::Error> for Trouble {
-    fn from(_: der::Error) -> Self {
-        Self::Malformed
-    }
-}
-
-/// The key stays encrypted in the file between the two.
-fn unsupported(reason: &str) -> Error {
-    locked(format!(
-        "the PKCS#12 data is protected in a way that is not supported ({reason}), write it anew with: openssl pkcs12 \
-         -legacy -in OLD.pfx -aes256 -out TEMPORARY.pem && openssl pkcs12 -export -in TEMPORARY.pem -out NEW.pfx \
-         (without -legacy before OpenSSL 3)"
-    ))
 }
 
 /// PFX, RFC 7292 section 4.
@@ -121,12 +99,6 @@ struct CertBag<'a> {
     id: ObjectIdentifier,
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
     value: AnyRef<'a>,
-}
-
-#[derive(Sequence)]
-struct EncryptedPrivateKeyInfo<'a> {
-    algorithm: AlgorithmIdentifierRef<'a>,
-    content: &'a OctetStringRef,
 }
 
 /// What has been found so far.
@@ -178,8 +150,8 @@ impl Opened<'_> {
             match id {
                 pkcs12::PKCS_12_KEY_BAG_OID => self.keys.push(Zeroizing::new(value.to_der()?)),
                 pkcs12::PKCS_12_PKCS8_KEY_BAG_OID => {
-                    let EncryptedPrivateKeyInfo { algorithm, content } = value.decode_as()?;
-                    self.keys.push(self.password.decrypt(algorithm, content.as_bytes())?);
+                    let key: EncryptedKey<'_> = value.decode_as()?;
+                    self.keys.push(self.password.decrypt_key(&key)?);
                 }
                 pkcs12::PKCS_12_CERT_BAG_OID => {
                     let certificate: CertBag<'_> = value.decode_as()?;

@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use super::ber::starts_like_pfx;
+use crate::binding::load::ber::starts_like_pfx;
 
 /// Padding is lost easily on the way, and is not needed.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -1,4 +1,4 @@
-//! What a password opens in PKCS#12 data: the checksum over everything, and each part that is encrypted.
+//! What a password opens: private keys, the parts of PKCS#12 data, and the checksum over them.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -18,10 +18,10 @@ use sha1::Sha1;
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
 use zeroize::Zeroizing;
 
-use super::{Trouble, ber};
+use super::ber;
 
 /// What a file may ask of us in all, before anything about it is known to be right. OpenSSL writes 2048 rounds for each of
-/// its three parts, Firefox 600 000, which are 3.6 million where two ciphers each need a key and an IV.
+/// PKCS#12's three parts, Firefox 600 000, which are 3.6 million where two ciphers each need a key and an IV.
 const MAX_ROUNDS: u64 = 5_000_000;
 
 /// In rounds of PBKDF2, for each of N times r times p.
@@ -60,6 +60,39 @@ struct Pbmac1Params<'a> {
 struct PbeParams<'a> {
     salt: &'a OctetStringRef,
     iterations: u32,
+}
+
+/// EncryptedPrivateKeyInfo, RFC 5958 section 3.
+#[derive(Sequence)]
+pub(super) struct EncryptedKey<'a> {
+    algorithm: AlgorithmIdentifierRef<'a>,
+    content: &'a OctetStringRef,
+}
+
+/// Why something stays closed.
+pub(super) enum Trouble {
+    Malformed,
+    WrongPassword,
+    TooMuchWork,
+    /// One that is not supported.
+    Algorithm(ObjectIdentifier),
+}
+
+impl Trouble {
+    /// What it is about the encryption that is not supported, if it is that.
+    pub(super) fn lack(&self) -> Option<String> {
+        match self {
+            Self::TooMuchWork => Some("its key derivation asks for too much work".to_owned()),
+            Self::Algorithm(oid) => Some(format!("it uses the algorithm {oid}")),
+            Self::Malformed | Self::WrongPassword => None,
+        }
+    }
+}
+
+impl From<der::Error> for Trouble {
+    fn from(_: der::Error) -> Self {
+        Self::Malformed
+    }
 }
 
 pub(super) struct Password<'a> {
@@ -126,7 +159,12 @@ impl<'a> Password<'a> {
         right.then_some(()).ok_or(Trouble::WrongPassword)
     }
 
-    /// What `encrypted` holds, as DER. That it is a sequence, as everything is that PKCS#12 encrypts, tells the right password
+    /// The key, PKCS#8.
+    pub(super) fn decrypt_key(&mut self, key: &EncryptedKey<'_>) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+        self.decrypt(key.algorithm, key.content.as_bytes())
+    }
+
+    /// What `encrypted` holds, as DER. That it is a sequence, as keys and the parts of PKCS#12 are, tells the right password
     /// from those, one in 256, with which the padding looks right.
     pub(super) fn decrypt(
         &mut self,
@@ -245,7 +283,7 @@ impl Hash {
     }
 }
 
-/// A cipher of PKCS#12's own, RFC 7292 appendix C: those in blocks, not RC4.
+/// A cipher of PKCS#12's own, which encrypts keys in PEM as well, RFC 7292 appendix C: those in blocks, not RC4.
 struct Cipher {
     key_length: usize,
     decrypt: Decrypt,
