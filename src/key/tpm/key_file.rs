@@ -3,11 +3,12 @@
 //! draft-bottomley-tpm2-keys, ASN.1 Specification for TPM 2.0 Key Files: loadable keys without a policy.
 
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
-use der::pem::{LineEnding, decode_vec, encode_string};
+use der::pem::{LineEnding, encode_string};
 use der::{Decode, Encode, Sequence, Tag};
 
 use crate::error::{Error, Result};
 use crate::key::unusable;
+use crate::pem::blocks;
 
 const LABEL: &str = "TSS2 PRIVATE KEY";
 const LOADABLE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.10.1.3");
@@ -53,11 +54,13 @@ struct TpmKey<'a> {
 
 impl KeyFile {
     pub(super) fn from_pem(pem: &[u8]) -> Result<Self> {
-        let (label, der) = decode_vec(pem).map_err(|_| malformed("it is not PEM"))?;
-        if label != LABEL {
-            return Err(malformed(&format!("it is a {label}, not a {LABEL}")));
+        let blocks = blocks(pem).map_err(|fault| malformed(&fault))?;
+        match blocks.as_slice() {
+            [key] if key.label == LABEL => Self::from_der(&key.contents),
+            [other] => Err(malformed(&format!("it is a {}, not a {LABEL}", other.label))),
+            [] => Err(malformed("it is not PEM")),
+            _ => Err(malformed("there is more than the key in it")),
         }
-        Self::from_der(&der)
     }
 
     pub(super) fn from_der(der: &[u8]) -> Result<Self> {
@@ -148,7 +151,10 @@ mod tests {
     #[test]
     fn round_trip() {
         for key in [key(0x4000_0001, true), key(0x8100_0001, false)] {
-            assert_eq!(KeyFile::from_pem(key.to_pem().unwrap().as_bytes()).unwrap(), key);
+            let pem = key.to_pem().unwrap();
+            assert_eq!(KeyFile::from_pem(pem.as_bytes()).unwrap(), key);
+            let indented: String = pem.lines().map(|line| format!("  {line}\r\n")).collect();
+            assert_eq!(KeyFile::from_pem(format!("\u{feff}{indented}").as_bytes()).unwrap(), key);
         }
     }
 
@@ -180,6 +186,8 @@ mod tests {
             (KeyFile::from_der(&lengths), "lengths"),
             (KeyFile::from_pem(other.as_bytes()), "it is a PRIVATE KEY"),
             (KeyFile::from_pem(b"nothing"), "not PEM"),
+            (KeyFile::from_pem(other.repeat(2).as_bytes()), "more than the key"),
+            (KeyFile::from_pem(&other.as_bytes()[..60]), "line 1"),
         ] {
             let error = result.unwrap_err();
             assert!(error.message().contains(reason), "{error}");
