@@ -330,6 +330,13 @@ mod tests {
         }
     }
 
+    /// Does a text without line ends take no longer than one with them, however many blocks are in it?
+    #[test]
+    fn one_line_of_many_blocks_is_read() {
+        let text = "-----BEGIN A-----YQ==-----END A-----".repeat(30_000);
+        assert_eq!(blocks(text.as_bytes()).unwrap().len(), 30_000);
+    }
+
     /// Are lines for people, with dashes or not, left to them?
     #[test]
     fn other_text_does_not_matter() {

@@ -165,6 +165,62 @@ fn the_leaf_that_is_valid_is_chosen() {
     assert_chain(&leaf, &[&valid, &leaf.expired(&root), &future, &root_pem], &[&valid, &root_pem]);
 }
 
+/// Does the signature decide for every algorithm that issuers use, old ones too; and the name, where it cannot be
+/// judged?
+#[test]
+fn every_algorithm_of_an_issuer_is_judged() {
+    let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen";
+    let rsa = |bits| format!("-algorithm RSA -pkeyopt rsa_keygen_bits:{bits}");
+    let ec = |curve| format!("-algorithm EC -pkeyopt ec_paramgen_curve:{curve}");
+    let hashes = ["sha256", "sha384", "sha512"].map(|hash| format!("-{hash}"));
+    let with_pss = hashes.clone().map(|hash| format!("{hash} {pss}:digest"));
+    let (sha256, nothing) = (hashes[0].clone(), String::new());
+    let kinds = [
+        (rsa(2048), [&["-sha1".to_owned()][..], &hashes, &with_pss].concat(), true),
+        (rsa(1024), vec![sha256.clone()], true),
+        (ec("P-256"), hashes.to_vec(), true),
+        (ec("P-384"), hashes.to_vec(), true),
+        (ec("P-521"), hashes.to_vec(), true),
+        ("-algorithm ED25519".to_owned(), vec![nothing.clone()], true),
+        (rsa(2048), vec![format!("{sha256} {pss}:20")], false),
+        (ec("secp256k1"), vec![sha256], false),
+        ("-algorithm ED448".to_owned(), vec![nothing], false),
+    ];
+    let workshop = Workshop::new();
+    workshop.openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out leaf.key");
+    workshop.openssl("req -new -key leaf.key -subj /CN=leaf -out leaf.csr");
+    let plain =
+        "[req]\ndistinguished_name=n\nx509_extensions=e\n[n]\n[e]\nbasicConstraints=critical,CA:true\n";
+    workshop.write("plain.cnf", plain);
+    for (kind, options, judged) in kinds {
+        for name in ["one", "other"] {
+            workshop.openssl(&format!("genpkey {kind} -out {name}.key"));
+            let subject = "-config plain.cnf -subj /CN=issuer -days 30";
+            workshop.openssl(&format!("req -x509 -new {subject} -key {name}.key -out {name}.pem"));
+        }
+        for options in options {
+            workshop.openssl(&format!(
+            "x509 -req -in leaf.csr -CA one.pem -CAkey one.key -CAcreateserial -days 30 {options} -out leaf.pem"
+        ));
+            let read =
+                |names: &[&str]| names.iter().map(|name| workshop.read(name)).collect::<Vec<_>>().concat();
+            let [leaf, one] =
+                ["leaf.pem", "one.pem"].map(|name| workshop.openssl(&format!("x509 -in {name}")));
+            let chain_of =
+                |names: &[&str]| Certificate::from_pem(&read(names), None, None).unwrap().chain_pem();
+            let what = format!("{kind} {options}");
+            assert_eq!(chain_of(&["leaf.pem", "one.pem", "leaf.key"]), format!("{leaf}{one}"), "{what}");
+            if judged {
+                for names in [["other.pem", "one.pem"], ["one.pem", "other.pem"]] {
+                    let names = [names[0], names[1], "leaf.pem", "leaf.key"];
+                    assert_eq!(chain_of(&names), format!("{leaf}{one}"), "{what}");
+                }
+                assert_eq!(chain_of(&["leaf.pem", "other.pem", "leaf.key"]), leaf, "{what}");
+            }
+        }
+    }
+}
+
 /// Are more certificates of one name than any chain has an error, and not minutes of work?
 #[test]
 fn a_thousand_issuers_of_one_name_are_refused() {
