@@ -85,8 +85,8 @@ fn installed() {
 }
 
 /// What distributions ask: is the library that `make install` builds small (5 MB) and
-/// without a path of the machine that built it; and does a program that is linked statically find the plugin in
-/// the directory that was named at the build?
+/// without a path of the machine that built it, as it stands there and in a wheel; and does a program that is linked
+/// statically find the plugin in the directory that was named at the build?
 #[test]
 fn installed_from_scratch() {
     // The same place each time: the library knows it, and is built anew for another.
@@ -103,8 +103,12 @@ fn installed_from_scratch() {
     let size = fs::metadata(&library).unwrap().len();
     println!("stripped: {size} bytes");
     assert!(size <= 5_000_000, "{size} bytes: the budget is 5 MB");
+    let place = tempfile::tempdir().unwrap();
+    let inside = wheels(place.path());
+    assert!(fs::metadata(&inside[0]).unwrap().len() <= 5_000_000, "the library in the wheel");
     let cargo = std::env::var("CARGO_HOME").unwrap_or(format!("{}/.cargo", std::env::var("HOME").unwrap()));
-    for file in [library, prefix.join("lib/libmtlspop.a"), prefix.join("lib/libmtlspop_tpm.so")] {
+    let installed = ["libmtlspop.a", "libmtlspop_tpm.so"].map(|file| prefix.join("lib").join(file));
+    for file in [library].into_iter().chain(installed).chain(inside) {
         let bytes = fs::read(&file).unwrap();
         for path in [format!("{cargo}/"), format!("{}/src", root().display())] {
             let found = bytes.windows(path.len()).any(|part| part == path.as_bytes());
@@ -112,7 +116,6 @@ fn installed_from_scratch() {
         }
     }
 
-    let place = tempfile::tempdir().unwrap();
     let program = place.path().join("program");
     let mut cpp = hermetic("g++", 120);
     cpp.args(["-std=c++17", "-o"]).arg(&program).arg(root().join("bindings/cpp/tests/tpm.cpp"));
@@ -122,6 +125,18 @@ fn installed_from_scratch() {
     let mut command = hermetic(&program, 60);
     command.envs(cloud.env()).env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none");
     println!("{}", succeed(&mut command));
+}
+
+/// Makes wheels of what `make install` has just built, and takes the library and its plugin out of them.
+fn wheels(directory: &Path) -> [PathBuf; 2] {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let mut command = Command::new(root().join("scripts/wheel.sh"));
+    command.env("ARCHIVE", target.join("dist/libmtlspop.a")).env("OUT", directory);
+    succeed(command.env("PLUGIN", target.join("dist/libmtlspop_tpm.so")));
+    for wheel in files(directory) {
+        succeed(hermetic("python3", 60).args(["-m", "zipfile", "-e"]).arg(wheel).arg(directory));
+    }
+    ["mtlspop/libmtlspop.so", "mtlspop_tpm/libmtlspop_tpm.so"].map(|file| directory.join(file))
 }
 
 /// What a user of CMake writes, for a program in C and one in C++, with each target.

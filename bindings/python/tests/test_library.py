@@ -26,16 +26,23 @@ class Loading(Case):
         """Is the dynamic loader asked where nothing else is said?"""
         directory = self.directory()
         os.symlink(os.environ["MTLSPOP_LIBRARY"], directory + "/libmtlspop.so.0")
-        output = python(IMPORT, MTLSPOP_LIBRARY="", LD_LIBRARY_PATH=directory)
-        self.assertEqual((output.stdout, output.stderr), (_prototypes.VERSION + "\n", ""))
+        code = IMPORT + "; print(mtlspop.library_path())"
+        output = python(code, MTLSPOP_LIBRARY="", LD_LIBRARY_PATH=directory)
+        expected = f"{_prototypes.VERSION}\n{directory}/libmtlspop.so.0\n"
+        self.assertEqual((output.stdout, output.stderr), (expected, ""))
 
     def test_beside(self):
-        """Does the library beside the package come first, as in a wheel?"""
-        directory = self.directory()
+        """Is the library beside the package loaded, as in a wheel, and does MTLSPOP_LIBRARY come before it?"""
+        directory, code = self.directory(), "import mtlspop; print(mtlspop.library_path())"
         shutil.copytree(os.path.join(SOURCES, "mtlspop"), directory + "/mtlspop")
-        shutil.copy(os.environ["MTLSPOP_LIBRARY"], directory + "/mtlspop/libmtlspop.so")
-        output = python(IMPORT, MTLSPOP_LIBRARY="/nowhere", PYTHONPATH=directory)
-        self.assertEqual((output.stdout, output.stderr), (_prototypes.VERSION + "\n", ""))
+        beside = shutil.copy(os.environ["MTLSPOP_LIBRARY"], directory + "/mtlspop/libmtlspop.so")
+        output = python(code, MTLSPOP_LIBRARY="", PYTHONPATH=directory)
+        self.assertEqual((output.stdout, output.stderr), (beside + "\n", ""))
+        named = os.path.relpath(os.environ["MTLSPOP_LIBRARY"])
+        output = python("import os; " + code.replace("print", "os.chdir('/'); print"), MTLSPOP_LIBRARY=named)
+        self.assertEqual((output.stdout, output.stderr), (os.path.abspath(named) + "\n", ""))
+        output = python(code, MTLSPOP_LIBRARY="/nowhere/x.so", PYTHONPATH=directory)
+        self.assertIn("cannot load its library, /nowhere/x.so", output.stderr)
 
     def test_abi(self):
         """Is a library refused with an older ABI or another major version, and a newer minor one taken?"""

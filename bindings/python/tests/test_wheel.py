@@ -1,4 +1,4 @@
-"""Does a wheel bring all that it needs to a machine that has no source tree?"""
+"""Do the wheels bring all that they need to a machine that has no source tree, and claim nothing else?"""
 
 import glob
 import importlib.util
@@ -13,11 +13,11 @@ from support import SOURCES, Case
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(SOURCES)))
 PROGRAM = """
-import mtlspop, os
+import mtlspop
 app = mtlspop.ManagedIdentityClient(mtlspop.SystemAssignedManagedIdentity())
 graph = "https://graph.microsoft.com/"
 result = app.acquire_token_for_client(resource=graph, mtls_proof_of_possession=True)
-print(os.path.dirname(mtlspop.__file__), result.token_type, app.send(result, "GET", graph + "v1.0/me").status)
+print(mtlspop.library_path(), result.token_type, app.send(result, "GET", graph + "v1.0/me").status)
 try:
     tpm = mtlspop.Tpm(tcti="device:/nowhere")
     mtlspop.ManagedIdentityClient(mtlspop.SystemAssignedManagedIdentity(), tpm=tpm).acquire_token_for_client(
@@ -50,27 +50,54 @@ class Wheel(Case):
         return output.stdout
 
     def test_installed(self):
-        """Does a program get a token with nothing but the wheel, installed into an empty environment?"""
+        """Does a program get a token with nothing but the wheels, installed into an empty environment; is the
+        plugin in one of its own; and does auditwheel say of the platforms what they claim?
+        """
         out, home = self.directory(), self.directory()
+        built = os.path.dirname(os.environ["MTLSPOP_LIBRARY"])
         self.run_(
-            ROOT + "/scripts/wheel.sh", LIBRARY=os.environ["MTLSPOP_LIBRARY"], OUT=out, PYTHON=sys.executable
+            ROOT + "/scripts/wheel.sh",
+            ARCHIVE=built + "/libmtlspop.a",
+            PLUGIN=built + "/libmtlspop_tpm.so",
+            OUT=out,
+            PYTHON=sys.executable,
         )
-        (wheel,) = glob.glob(out + "/*.whl")
+        wheel, plugin = sorted(glob.glob(out + "/*.whl"))
         self.assertRegex(wheel, r"mtlspop-[\d.]+-py3-none-manylinux_2_\d+_\w+\.whl$")
+        self.assertRegex(plugin, r"mtlspop_tpm-[\d.]+-py3-none-linux_\w+\.whl$")
         names = zipfile.ZipFile(wheel).namelist()
-        for name in ("py.typed", "_prototypes.py", "requests.py", "libmtlspop.so", "libmtlspop_tpm.so"):
+        for name in ("py.typed", "_prototypes.py", "requests.py", "libmtlspop.so"):
             self.assertIn("mtlspop/" + name, names)
-        self.assertTrue(any(name.endswith("LICENSE") for name in names))
+        self.assertNotIn("mtlspop/libmtlspop_tpm.so", names)
+        for each in (wheel, plugin):
+            tag = each[: -len(".whl")].split("-")[-1]
+            if importlib.util.find_spec("auditwheel"):
+                said = self.run_(sys.executable, "-m", "auditwheel", "show", each)
+                self.assertIn(f'the following platform tag: "{tag}"', " ".join(said.split()))
+            archive = zipfile.ZipFile(each)
+            self.assertTrue(any(name.endswith("LICENSE") for name in archive.namelist()))
+            (metadata,) = [name for name in archive.namelist() if name.endswith("METADATA")]
+            for field in (b"Author: The mtlspop developers", b"Project-URL: ", b"License: MIT"):
+                self.assertIn(field, archive.read(metadata))
 
         venv.create(home, with_pip=False, symlinks=True)
         python = home + "/bin/python"
-        install = ["-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps", wheel]
-        self.run_(sys.executable, *install, PYTHONPATH="")
-        printed = self.run_(python, "-c", PROGRAM, MTLSPOP_LIBRARY="/nowhere", PYTHONPATH="").splitlines()
-        place, token_type, status = printed[0].split()
-        self.assertTrue(place.startswith(home), place)
+        install = ["-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps"]
+        self.run_(sys.executable, *install, wheel, PYTHONPATH="")
+
+        def program(library):
+            return self.run_(python, "-c", PROGRAM, PYTHONPATH="", MTLSPOP_LIBRARY=library).split()
+
+        place, token_type, status, code, missing = program("")
+        self.assertTrue(place.startswith(home) and place.endswith("/mtlspop/libmtlspop.so"), place)
         self.assertEqual((token_type, status), ("mtls_pop", "200"))
-        self.assertEqual(printed[1], "tpm_unavailable False", "the plugin beside the library must be found")
+        self.assertEqual((code, missing), ("tpm_unavailable", "True"), "there is no plugin yet")
+
+        self.run_(sys.executable, *install, plugin, PYTHONPATH="")
+        self.assertEqual(program("")[3:], ["tpm_unavailable", "False"])
+        # A library that is named is the one that counts, with the plugin beside it.
+        place, _, _, code, missing = program(built + "/libmtlspop.so")
+        self.assertEqual((place, missing), (built + "/libmtlspop.so", "False"))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ctypes import CDLL, byref, c_size_t, string_at
+from ctypes import CDLL, Structure, byref, c_char_p, c_size_t, c_void_p, cast, string_at
 
 from . import _prototypes
 from ._prototypes import ABI_VERSION, FUNCTIONS
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Text = Union[str, "os.PathLike[str]"]
 
 NAME = "libmtlspop.so"
+PLUGIN = "libmtlspop_tpm.so"
 
 
 class _Library:
@@ -33,10 +34,13 @@ class _Library:
 
 
 def _load() -> CDLL:
-    """Beside this package as wheels have it, else where MTLSPOP_LIBRARY says, else where the loader looks."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), NAME)
-    if not os.path.exists(path):
-        path = os.environ.get("MTLSPOP_LIBRARY") or f"{NAME}.{ABI_VERSION >> 16}"
+    """Where MTLSPOP_LIBRARY says, else beside this package as wheels have it, else where the loader looks."""
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), NAME)
+    found_by_loader = f"{NAME}.{ABI_VERSION >> 16}"
+    path = os.environ.get("MTLSPOP_LIBRARY") or (beside if os.path.exists(beside) else found_by_loader)
+    if "/" in path:
+        # As library_path() is to say it, wherever the process goes.
+        path = os.path.abspath(path)
     try:
         dll = CDLL(path)
         dll.mtlspop_abi_version.restype, dll.mtlspop_abi_version.argtypes = (
@@ -47,7 +51,7 @@ def _load() -> CDLL:
     except (OSError, AttributeError) as error:
         raise ImportError(
             f"mtlspop cannot load its library, {path}: {error}. Install the wheel, which brings it along, "
-            f"or set MTLSPOP_LIBRARY to the path of {NAME}"
+            f"or set MTLSPOP_LIBRARY to the path of {NAME}, which comes before the wheel's"
         ) from error
     if found >> 16 != ABI_VERSION >> 16 or found < ABI_VERSION:
         raise ImportError(
@@ -58,6 +62,33 @@ def _load() -> CDLL:
 
 
 lib: Any = _Library(_load())
+
+
+class _Place(Structure):
+    """Dl_info of dladdr."""
+
+    _fields_ = [("file", c_char_p), ("base", c_void_p), ("symbol", c_char_p), ("address", c_void_p)]
+
+
+def library_path() -> str:
+    """The file that libmtlspop was loaded from."""
+    place = _Place()
+    if not CDLL(None).dladdr(cast(lib._dll.mtlspop_abi_version, c_void_p), byref(place)):
+        raise OSError(f"the loader does not say where {NAME} is")
+    return os.fsdecode(place.file)
+
+
+def plugin_path() -> Optional[str]:
+    """The plugin of the wheel mtlspop-tpm; none where one is beside the library, which looks there by itself."""
+    if os.path.exists(os.path.join(os.path.dirname(library_path()), PLUGIN)):
+        return None
+    from importlib import import_module
+
+    try:
+        found: str = import_module("mtlspop_tpm").PLUGIN
+    except ImportError:
+        return None
+    return found
 
 
 def _own(kind: type, free: Callable[[Any], None]) -> None:

@@ -15,6 +15,7 @@ from ._library import (
     octets,
     one,
     path,
+    plugin_path,
     size,
     utf8,
     words,
@@ -84,6 +85,7 @@ class Tpm:
         attestation_pcrs: Optional[Iterable[int]] = None,
     ) -> None:
         self._handle = handle = lib.mtlspop_tpm_options_new()
+        plugin = plugin_path() if plugin is None else plugin
         if plugin is not None:
             lib.mtlspop_tpm_options_set_plugin(handle, path(plugin, "plugin"))
         if tcti is not None:
