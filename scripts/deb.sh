@@ -1,5 +1,6 @@
 #!/bin/sh
-# deb.sh: makes Debian packages of what scripts/install.sh installs: libmtlspop0, libmtlspop-dev and libmtlspop-tpm.
+# deb.sh: makes Debian packages of what scripts/install.sh installs, for the release that it runs on: libmtlspop0,
+# libmtlspop-dev and mtlspop-tpm-plugin.
 #
 #   OUTPUT           where they go, target/deb unless given
 #   ARCHIVE, PLUGIN  as scripts/install.sh takes them
@@ -13,7 +14,14 @@ fail() {
 cd "$(dirname "$0")/.."
 umask 022
 output=${OUTPUT:-${CARGO_TARGET_DIR:-target}/deb}
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+upstream=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+# The release that it is built on: what it depends on has other names and versions on the next one.
+os() { (. /etc/os-release && eval "echo \"\${$1:-}\""); }
+release=$(os VERSION_ID)
+release=$(os ID | sed 's/^debian$/deb/')${release:-$(os VERSION_CODENAME)}
+version=$upstream-1~$release
+maintainer='The mtlspop developers <mtlspop@mtlspop.invalid>'
+date=$(date --utc --rfc-email --date="@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}")
 architecture=$(dpkg --print-architecture)
 libdir=/usr/lib/$(dpkg-architecture --query DEB_HOST_MULTIARCH)
 
@@ -24,7 +32,11 @@ soname=$(basename "$(readlink "$work/all$libdir/libmtlspop.so")")
 abi=${soname##*.}
 [ -n "$abi" ] || fail "there is no SONAME in $work/all$libdir"
 strip --strip-debug "$work/all$libdir/libmtlspop.a"
-strip --strip-unneeded "$work/all$libdir/libmtlspop_tpm.so"
+# No library of its own: among those only what programs link with may be.
+plugin=$libdir/mtlspop/libmtlspop_tpm.so
+mkdir "$work/all$libdir/mtlspop"
+mv "$work/all$libdir/libmtlspop_tpm.so" "$work/all$plugin"
+strip --strip-unneeded "$work/all$plugin"
 # Debian's libraries are not executable.
 find "$work/all$libdir" -type f -name '*.so*' -exec chmod 644 {} +
 gzip -9n "$work/all/usr/share/man/man3/mtlspop.3"
@@ -39,7 +51,7 @@ move() {
     done
 }
 move "libmtlspop$abi" "$libdir/$soname" "$libdir/$(readlink "$work/all$libdir/$soname")"
-move libmtlspop-tpm "$libdir/libmtlspop_tpm.so"
+move mtlspop-tpm-plugin "$plugin"
 move libmtlspop-dev /usr/include "$libdir/libmtlspop.so" "$libdir/libmtlspop.a" "$libdir/pkgconfig" "$libdir/cmake" \
     /usr/share/man
 [ -z "$(find "$work/all" -type f -o -type l)" ] || fail "in no package: $(find "$work/all" -type f -o -type l)"
@@ -65,6 +77,8 @@ package() {
     root=$work/$1
     mkdir -p "$root/DEBIAN" "$root/usr/share/doc/$1"
     cp LICENSE "$root/usr/share/doc/$1/copyright"
+    gzip -9nc CHANGELOG.md >"$root/usr/share/doc/$1/changelog.gz"
+    gzip -9nc "$work/changelog" >"$root/usr/share/doc/$1/changelog.Debian.gz"
     cat >"$root/DEBIAN/control" <<CONTROL
 Package: $1
 Source: mtlspop
@@ -73,28 +87,39 @@ Architecture: $architecture
 Multi-Arch: same
 Section: $2
 Priority: optional
-Maintainer: The mtlspop developers <mtlspop@localhost>
+Maintainer: $maintainer
 Installed-Size: $(du --summarize --apparent-size --block-size=1024 "$root/usr" | cut -f 1)
 $4
 Description: $3
- libmtlspop acquires tokens of managed identities and confidential clients, Bearer and bound to a certificate
- (mtls_pop), and calls APIs with them.
+ libmtlspop acquires tokens of managed identities and confidential
+ clients, Bearer and bound to a certificate (mtls_pop), and calls APIs
+ with them.
+ .
+ Built for $(os PRETTY_NAME).
 CONTROL
     (cd "$root" && find usr -type f -exec md5sum {} +) >"$root/DEBIAN/md5sums"
     dpkg-deb --root-owner-group --build "$root" "$output/$1_${version}_$architecture.deb"
 }
 
+cat >"$work/changelog" <<CHANGELOG
+mtlspop ($version) $(os VERSION_CODENAME); urgency=medium
+
+  * Built for $(os PRETTY_NAME). What is new is in changelog.gz.
+
+ -- $maintainer  $date
+CHANGELOG
+
 library_needs=$(needs "libmtlspop$abi")
-plugin_needs=$(needs libmtlspop-tpm)
-echo "libmtlspop $abi libmtlspop$abi (>= $version)" >"$work/libmtlspop$abi/DEBIAN/shlibs"
+plugin_needs=$(needs mtlspop-tpm-plugin)
+echo "libmtlspop $abi libmtlspop$abi (>= $upstream)" >"$work/libmtlspop$abi/DEBIAN/shlibs"
 echo 'activate-noawait ldconfig' >"$work/libmtlspop$abi/DEBIAN/triggers"
 
 mkdir -p "$output"
 package "libmtlspop$abi" libs 'Microsoft Entra tokens, Bearer and mTLS proof-of-possession' \
     "Depends: $library_needs
-Suggests: libmtlspop-tpm (= $version)"
+Suggests: mtlspop-tpm-plugin (= $version)"
 # The library takes only the plugin of its own version.
-package libmtlspop-tpm libs 'Microsoft Entra tokens: keys in a TPM 2.0' \
+package mtlspop-tpm-plugin libs 'plugin of libmtlspop for keys in a TPM 2.0' \
     "Depends: libmtlspop$abi (= $version), $plugin_needs"
 package libmtlspop-dev libdevel 'Microsoft Entra tokens: files to build programs with' \
     "Depends: libmtlspop$abi (= $version), libc6-dev"

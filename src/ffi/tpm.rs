@@ -50,8 +50,9 @@ pub extern "C" fn mtlspop_tpm_options_new() -> *mut mtlspop_tpm_options {
 }
 
 /// Sets where the plugin is. Without this setting libmtlspop_tpm.so is loaded from the directory of this
-/// library, or of the program it is linked into, else from the one that this library was installed in; never
-/// from the working directory or a search path. It must have exactly the version of this library.
+/// library, or of the program it is linked into, else from the one that this library was installed in, or from
+/// mtlspop/ there; never from the working directory or a search path. It must have exactly the version of this
+/// library.
 ///
 /// @param options  settings
 /// @param path     an absolute path

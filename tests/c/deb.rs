@@ -28,24 +28,37 @@ fn glibc(file: &Path) -> (u32, u32) {
     versions.max().expect("it uses glibc")
 }
 
-/// Does a program in C++ build with the files of the packages alone and run with a key in a TPM; and does each
-/// package depend on the libraries and the glibc that its own files ask for?
+/// Does a program in C++ build with the files of the packages alone and run with a key in a TPM; does each
+/// package depend on the libraries and the glibc that its own files ask for; and does it say for which release it is,
+/// who answers for it and what is new?
 #[test]
 fn packages_are_whole() {
     let place = tempfile::tempdir().unwrap();
     packages(place.path());
     let scratch = place.path().join("root");
-    let version = env!("CARGO_PKG_VERSION");
     let architecture = succeed(Command::new("dpkg").arg("--print-architecture"));
-    let depends = ["libmtlspop0", "libmtlspop-dev", "libmtlspop-tpm"].map(|name| {
+    let os = succeed(
+        Command::new("sh").args(["-c", ". /etc/os-release && echo \"$ID ${VERSION_ID:-$VERSION_CODENAME}\""]),
+    );
+    let release = os.trim().replace("debian", "deb").replace(' ', "");
+    let version = format!("{}-1~{release}", env!("CARGO_PKG_VERSION"));
+    let depends = ["libmtlspop0", "libmtlspop-dev", "mtlspop-tpm-plugin"].map(|name| {
         let package = place.path().join(format!("{name}_{version}_{}.deb", architecture.trim()));
         succeed(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&scratch));
-        succeed(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Depends"))
+        let field = |name: &str| succeed(Command::new("dpkg-deb").arg("-f").arg(&package).arg(name));
+        assert!(field("Description").contains("Built for "), "{name}");
+        // A host of more than one word, for which no mail can arrive anywhere by mistake.
+        assert!(field("Maintainer").ends_with("@mtlspop.invalid>\n"), "{name}");
+        let changelog = scratch.join("usr/share/doc").join(name).join("changelog.Debian.gz");
+        let first = succeed(Command::new("gzip").arg("-dc").arg(changelog));
+        assert!(first.starts_with(&format!("mtlspop ({version}) ")), "{first}");
+        field("Depends")
     });
 
     let multiarch = succeed(Command::new("dpkg-architecture").args(["--query", "DEB_HOST_MULTIARCH"]));
     let libdir = scratch.join("usr/lib").join(multiarch.trim());
-    for (file, depends) in [("libmtlspop.so.0", &depends[0]), ("libmtlspop_tpm.so", &depends[2])] {
+    // A plugin is none of the libraries that the loader knows.
+    for (file, depends) in [("libmtlspop.so.0", &depends[0]), ("mtlspop/libmtlspop_tpm.so", &depends[2])] {
         let (major, minor) = glibc(&libdir.join(file));
         assert!(depends.contains(&format!("libc6 (>= {major}.{minor})")), "{file}: {depends}");
     }

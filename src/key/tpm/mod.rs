@@ -81,7 +81,7 @@ impl TpmOptions {
     }
 
     /// The plugin library, by its absolute path. Without it `libmtlspop_tpm.so` beside this library is loaded,
-    /// else the one in the directory that this library was installed into.
+    /// else the one in the directory that this library was installed into, or in `mtlspop/` there.
     pub fn with_plugin(mut self, path: impl Into<PathBuf>) -> Self {
         self.plugin = Some(path.into());
         self

@@ -36,6 +36,8 @@ pub(super) struct Opened {
 unsafe impl Send for Opened {}
 
 const FILE: &str = "libmtlspop_tpm.so";
+/// Where Debian's packages have it below that: only libraries that programs link with may lie beside the library.
+const PRIVATE: &str = "mtlspop";
 /// Where `make install` puts both libraries.
 const LIBRARY_DIRECTORY: Option<&str> = option_env!("MTLSPOP_LIBDIR");
 
@@ -160,15 +162,17 @@ fn load(path: &Path) -> Result<Plugin> {
 }
 
 fn find() -> Result<PathBuf> {
-    let beside = own_directory().map(|directory| directory.join(FILE));
-    let installed = LIBRARY_DIRECTORY.map(Path::new).filter(|path| path.is_absolute()).map(|d| d.join(FILE));
-    let places: Vec<PathBuf> = [beside, installed].into_iter().flatten().collect();
+    let installed = LIBRARY_DIRECTORY.map(PathBuf::from).filter(|path| path.is_absolute());
+    let directories = [own_directory(), installed].into_iter().flatten();
+    let places: Vec<PathBuf> = directories
+        .flat_map(|directory| [directory.join(FILE), directory.join(PRIVATE).join(FILE)])
+        .collect();
     places.iter().find(|path| path.exists()).cloned().ok_or_else(|| {
         let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
         unavailable(format!(
             "the TPM plugin is missing: looked for it as {}; build it (cargo build --package mtlspop-tpm) or \
              set its path",
-            places.join(" and ")
+            places.join(", ")
         ))
     })
 }
