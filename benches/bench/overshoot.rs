@@ -80,12 +80,13 @@ fn serving(head: &'static [u8]) -> SocketAddr {
 }
 
 fn serve(mut stream: TcpStream, head: &[u8]) -> std::io::Result<()> {
-    stream.read(&mut [0; 4096])?;
+    let _ = stream.read(&mut [0; 4096])?;
     stream.write_all(head)?;
-    let trickles = head.windows(14).any(|part| part == b"Content-Length");
-    while trickles {
-        thread::sleep(Duration::from_millis(100));
-        stream.write_all(b" ")?;
+    if head.windows(14).any(|part| part == b"Content-Length") {
+        loop {
+            thread::sleep(Duration::from_millis(100));
+            stream.write_all(b" ")?;
+        }
     }
     // Until the other side gives up.
     while stream.read(&mut [0; 4096])? > 0 {}
