@@ -11,8 +11,8 @@ use crate::http::{Client, Pool, Request, Response, Shared, add_query};
 use crate::runtime::{Call, Memory};
 
 /// The name that is preferred on the network, by the host that was asked about; `None` where the host
-/// itself is to be used. A fact of the host that was asked about: neighbours share this.
-pub(crate) type Instances = Memory<Option<String>, Shared>;
+/// itself is to be used, an error where Entra denies it. A fact of that host: neighbours share this.
+pub(crate) type Instances = Memory<Result<Option<String>>, Shared>;
 
 #[derive(Deserialize)]
 struct Discovered {
@@ -44,7 +44,7 @@ const INVALID_INSTANCE: &str = "invalid_instance";
 const BUDGET: Duration = Duration::from_secs(10);
 
 /// The name for the host of `authority`. Only Entra's clear "no" is an error (`invalid_instance`):
-/// where it gives no answer, the host is used as it was given.
+/// where it gives no answer, the host is used as it was given. Both are believed for a while.
 pub(super) fn preferred_network(
     instances: &Instances,
     authority: &Authority,
@@ -52,18 +52,18 @@ pub(super) fn preferred_network(
     call: &Call,
 ) -> Result<Option<String>> {
     let host = &authority.host;
-    let fetch = |call: &Call| ask(authority, &*pool.plain()?, call);
+    let fetch = |call: &Call| ask(authority, &*pool.plain()?, call).map(Ok);
     let assume = |error: Error| match error.code() {
-        INVALID_INSTANCE => Err(error),
+        INVALID_INSTANCE => Ok(Err(error)),
         _ => {
             call.log.warn("authority", || {
                 format!("{host} is used without asking Entra about it: {error} [{}]", call.correlation_id)
             });
-            Ok(None)
+            Ok(Ok(None))
         }
     };
     let key = (pool.neighbours(&call.clock), host.clone());
-    Ok(instances.get_or_assume(&key, call, BUDGET, fetch, assume)?.0)
+    instances.get_or_assume(&key, call, BUDGET, fetch, assume)?.0
 }
 
 fn ask(authority: &Authority, client: &Client, call: &Call) -> Result<Option<String>> {

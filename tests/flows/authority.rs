@@ -145,8 +145,8 @@ fn no_discovery() {
     assert_eq!((world.cloud.counter("instance_discovery"), world.cloud.counter("webfinger")), (0, 0));
 }
 
-/// A host that Entra denies: is nothing sent to it, Bearer or bound, with region or without
-/// (section 1.3, invalid_instance)?
+/// A host that Entra denies: is nothing sent to it, Bearer or bound, with region or without (section 1.3,
+/// invalid_instance), and is Entra asked again only after five minutes, whichever app asks?
 #[test]
 fn denied_host() {
     let world = World::new();
@@ -161,6 +161,10 @@ fn denied_host() {
         assert!(error.message().contains("login.unknown.test"), "{error}");
         assert!(error.correlation_id().is_some());
     }
+    assert_eq!(world.cloud.counter("instance_discovery"), 1);
+    world.advance(Duration::from_secs(301));
+    ask(at(&world, "login.unknown.test"), &bearer(GRAPH_SCOPE)).unwrap_err();
+    assert_eq!(world.cloud.counter("instance_discovery"), 2);
     assert!(world.cloud.requests().iter().all(|request| request.host == "login.microsoftonline.com"));
     assert_eq!(world.cloud.counter("token"), 0);
 }
