@@ -296,10 +296,10 @@ const char *mtlspop_error_correlation_id(const mtlspop_error *error);
 const char *mtlspop_error_claims(const mtlspop_error *error);
 
 /**
- * How long the server asks to wait.
+ * How long to wait before another try: what the server asks for, or the rest of a pause of the library.
  *
  * @param error  the error
- * @return seconds, -1 where it did not say
+ * @return seconds, -1 where that is not known
  */
 int64_t mtlspop_error_retry_after_seconds(const mtlspop_error *error);
 

@@ -166,7 +166,7 @@ impl Error {
         self.0.claims.as_deref()
     }
 
-    /// How long the server asks to wait.
+    /// How long to wait before another try: what the server asks for, or the rest of a pause of the library.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

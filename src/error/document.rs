@@ -72,7 +72,7 @@ the number; everything else is for the person who reads the log.
 | `mtlspop_error_sub_error()` | OAuth's `suberror` |
 | `mtlspop_error_claims()` | a claims challenge, for `mtlspop_token_request_set_claims()` |
 | `mtlspop_error_correlation_id()` | what to quote to Microsoft support |
-| `mtlspop_error_retry_after_seconds()` | how long the server asks to wait |
+| `mtlspop_error_retry_after_seconds()` | how long to wait before another try: what the server asks for, or the rest of a pause of the library |
 | `mtlspop_error_is_retryable()` | whether the same call may succeed later without any change |
 
 A message that came from the token endpoint is the service's description, word for word, and behind it in brackets

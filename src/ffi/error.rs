@@ -169,10 +169,10 @@ pub unsafe extern "C" fn mtlspop_error_claims(error: *const mtlspop_error) -> *c
     })
 }
 
-/// How long the server asks to wait.
+/// How long to wait before another try: what the server asks for, or the rest of a pause of the library.
 ///
 /// @param error  the error
-/// @return seconds, -1 where it did not say
+/// @return seconds, -1 where that is not known
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_error_retry_after_seconds(error: *const mtlspop_error) -> i64 {
     guard_or(-1, || {
