@@ -137,10 +137,10 @@ impl BindingCertificates<'_> {
                 Ok(Some(renewed))
             }
             Err(error) => {
-                if let Err(own) = call.check() {
+                if let Some(end) = call.end(&error) {
                     // Others may have more time.
                     claim.done();
-                    return Err(own);
+                    return Err(end);
                 }
                 self.core.log.warn("managed_identity", || {
                     format!(

@@ -381,7 +381,7 @@ fn given_up(call: &Call, claim: Option<Claim>, error: Error) -> Error {
     if let Some(claim) = claim {
         claim.done();
     }
-    call.check().err().unwrap_or(error)
+    call.end(&error).unwrap_or(error)
 }
 
 /// What it ends with where others were rejected as well: with the claim a pause begins, unless the call itself

@@ -117,7 +117,10 @@ impl Attestor<'_> {
         {
             self.cache.put(name, token);
         }
-        call.check()?;
+        if let Some(end) = answer.as_ref().err().and_then(|error| call.end(error)) {
+            return Err(end);
+        }
+        call.check().map_err(|end| end.context("attestation"))?;
         let token = match &self.provider {
             Provider::Tpm { .. } => answer?,
             Provider::Callback(_) => answer.map_err(failed)?,

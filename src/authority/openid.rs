@@ -36,8 +36,10 @@ pub(super) fn token_endpoint(authority: &Authority, client: &Client, call: &Call
     let response = match send_with_retry(client, &request, call, Policy::Sts) {
         Ok(response) => response,
         Err(error) => {
-            call.check()?;
-            return Err(error.with_code("oidc_failure").context("no OpenID configuration"));
+            let end = call.end(&error);
+            return Err(
+                end.unwrap_or_else(|| error.with_code("oidc_failure").context("no OpenID configuration"))
+            );
         }
     };
     read(authority, &response, call.clock.now())

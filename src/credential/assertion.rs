@@ -67,7 +67,7 @@ pub(super) fn ask_provider(
     call: &Call,
 ) -> Result<SignedAssertion> {
     let signed = provider.assertion(&question(ask, call))?;
-    call.check()?;
+    call.check().map_err(|end| end.context("the assertion callback"))?;
     if signed.assertion.expose().trim().is_empty() {
         return Err(Error::new(
             ErrorKind::Callback,
@@ -85,7 +85,7 @@ pub(super) fn ask_for_certificate(
     call: &Call,
 ) -> Result<Certificate> {
     let certificate = provider.certificate(&question(ask, call))?;
-    call.check()?;
+    call.check().map_err(|end| end.context("the certificate callback"))?;
     Ok(certificate)
 }
 

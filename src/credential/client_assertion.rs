@@ -70,7 +70,9 @@ pub(super) fn sign(certificate: &Certificate, send_x5c: bool, ask: &Ask<'_>, cal
         return Ok(Signed { jwt: sign_as(RS256, certificate, send_x5c, &payload, call)?, expires_on });
     }
     let jwt = sign_as(PS256, certificate, send_x5c, &payload, call).or_else(|error| {
-        call.check()?;
+        if let Some(end) = call.end(&error) {
+            return Err(end);
+        }
         // A key in a TPM has shown that it can, and wrong tries may lock it.
         let tested = certificate.key().in_tpm().is_some();
         if tested || matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {

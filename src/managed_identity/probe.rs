@@ -154,9 +154,15 @@ impl Prober<'_> {
         let call = self.call;
         call.log.info("managed_identity", || format!("probing {}", url.path()));
         let outcome = send_with_retry(self.client, &request.attempt_timeout(self.attempt), call, policy);
-        call.check()?;
+        let end = match &outcome {
+            Err(error) => call.end(error),
+            Ok(_) => call.check().err(),
+        };
+        if let Some(end) = end {
+            return Err(end);
+        }
         if call.was_cut_short() {
-            return Err(call.timed_out());
+            return Err(call.timed_out().context("no time to ask the metadata service again"));
         }
         Ok(outcome.map_err(|error| error.message().to_owned()))
     }

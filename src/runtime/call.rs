@@ -129,6 +129,14 @@ impl Call {
         Ok(())
     }
 
+    /// The end of the call, where it is over and a step failed with `error`: in the words of the step where that
+    /// one met the end, as it knows whom it waited for.
+    pub(crate) fn end(&self, error: &Error) -> Option<Error> {
+        let own = self.check().err()?;
+        let met = (error.kind(), error.code()) == (own.kind(), own.code());
+        Some(if met { error.clone() } else { own })
+    }
+
     /// Waits between two attempts. Fails at once, without waiting, if the call's time would not
     /// suffice; fails as soon as the call is cancelled.
     pub(crate) fn sleep(&self, duration: Duration) -> Result<()> {

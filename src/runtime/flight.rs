@@ -118,7 +118,7 @@ impl<V: Clone> Flight<V> {
                 Outcome::Failed(error) => return Ok(Some(Err(error.clone()))),
                 Outcome::HandedOver => return Ok(None),
             }
-            call.check()?;
+            call.check().map_err(|end| end.context("waiting for another call that gets the same"))?;
             let slice = call.bounded(WAIT_SLICE);
             outcome = self.landed.wait_timeout(outcome, slice).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -70,9 +70,9 @@ impl<V: Clone, K: Hash + Eq + Clone> Memory<V, K> {
                 Err(error) => Ok((assume(error)?, Some(ASSUMED_FOR))),
             }
         });
-        outcome.or_else(|error| {
-            call.check()?;
-            Ok((assume(error)?, true))
+        outcome.or_else(|error| match call.end(&error) {
+            Some(end) => Err(end),
+            None => Ok((assume(error)?, true)),
         })
     }
 

@@ -138,8 +138,8 @@ impl Directory {
             if let Some(lock) = self.try_lock(file)? {
                 return Ok(Ok(Some(lock)));
             }
-            if let Err(error) = call.check() {
-                return Ok(Err(error));
+            if let Err(end) = call.check() {
+                return Ok(Err(end.context("waiting for another process that has locked the binding store")));
             }
             call.cancel.wait(call.bounded(LOCK_SLICE));
         }
