@@ -34,6 +34,7 @@ int main(int argc, char **argv)
 
     /* A vault that asks for the certificate in a TLS renegotiation cannot be called: see README.md. */
     call = mtlspop_http_request_new("GET", argv[1]);
+    mtlspop_http_request_set_token_request(call, request); /* where the API rejects the token: another one, once */
     mtlspop_http_request_add_header(call, "x-ms-tokenboundauth", "true");
     if (mtlspop_app_send(app, token, call, &response, &error))
         goto done;

@@ -36,6 +36,7 @@ int main(int argc, char **argv)
         goto done;
 
     call = mtlspop_http_request_new("GET", example_url());
+    mtlspop_http_request_set_token_request(call, request); /* where the API rejects the token: another one, once */
     if (mtlspop_app_send(app, token, call, &response, &error))
         goto done;
     result = example_result("sni_bearer", token, NULL, response);

@@ -39,6 +39,7 @@ int main(int argc, char **argv)
     binding = mtlspop_token_binding_certificate(token);
 
     call = mtlspop_http_request_new("GET", example_url());
+    mtlspop_http_request_set_token_request(call, request); /* where the API rejects the token: another one, once */
     if (mtlspop_app_send(app, token, call, &response, &error))
         goto done;
     result = example_result("sni_pop", token, binding, response);

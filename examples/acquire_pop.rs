@@ -21,7 +21,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let app = App::new(AppOptions::managed_identity(id))?;
     let request = TokenRequest::new("https://graph.microsoft.com/").with_mtls_proof_of_possession(true);
     let token = app.acquire_token(&request)?;
-    let response = app.send(&token, &HttpRequest::new("GET", &url))?;
+    // Where the API rejects the token, another one is sent, once.
+    let response = app.send_answering_claims(&token, &request, &HttpRequest::new("GET", &url))?;
 
     let source = match token.source() {
         TokenSource::IdentityProvider => "identity_provider",

@@ -1834,7 +1834,7 @@ mtlspop_status mtlspop_app_acquire_token(const mtlspop_app *app,
  *
  * Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
  * response, not an error. Redirects are returned, not followed. The Authorization header is set from
- * the token. A claims challenge is answered if mtlspop_http_request_set_token_request() says how: the
+ * the token. A 401 is answered with another token if mtlspop_http_request_set_token_request() says how: the
  * errors of mtlspop_app_acquire_token() are then possible too.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
@@ -2491,16 +2491,19 @@ void mtlspop_http_request_set_timeout_ms(mtlspop_http_request *request, int64_t 
 void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request, size_t bytes);
 
 /**
- * Answers a claims challenge: where the API answers 401 and asks for other claims, mtlspop_app_send()
- * acquires a token with these claims and sends once more. The new token is kept: the next
- * mtlspop_app_acquire_token() gives it.
+ * Answers a 401 with another token: mtlspop_app_send() acquires one and sends once more. The new token is
+ * kept: the next mtlspop_app_acquire_token() gives it.
  *
- * Timeout and flag of this request are those of the whole call. That no such token can be had is the
- * error of mtlspop_app_send(); a second challenge is a response.
+ * Where the API asks for claims, the token is acquired with them; that no such token can be had is the error
+ * of mtlspop_app_send(). Where it asks for none, the token may have been revoked: one that is not it is taken
+ * from the cache, or fetched, once for all threads. The 401 is the response where there is none, where the API
+ * never asked for the certificate that the token is bound to, and where a new token is refused, too: then none
+ * is fetched for this API and token request for a minute. Timeout and flag of this request are those of the
+ * whole call. A second 401 is a response.
  *
  * @param request        the request
- * @param token_request  what the token is acquired with; copied, claims in it are replaced. NULL: a 401
- *                       is a response, as without this call
+ * @param token_request  what the token is acquired with; copied, claims in it are replaced by those of a
+ *                       challenge. NULL: a 401 is a response, as without this call
  */
 void mtlspop_http_request_set_token_request(mtlspop_http_request *request,
                                             const mtlspop_token_request *token_request);

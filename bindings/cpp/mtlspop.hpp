@@ -1261,7 +1261,7 @@ public:
         return mtlspop_http_request_set_max_response_bytes(get(), bytes), *this;
     }
 
-    /** Answers a claims challenge; NULL: a 401 is a response. */
+    /** Answers a 401 once with another token; NULL: a 401 is a response. */
     http_request &with_token_request(const token_request &request)
     {
         return mtlspop_http_request_set_token_request(get(), request.get()), *this;

@@ -8,6 +8,7 @@ mod managed_identity;
 mod measure;
 mod options;
 mod parameters;
+mod rejected;
 mod request;
 mod result;
 mod send;
@@ -38,6 +39,7 @@ use managed_identity::ManagedIdentity;
 use measure::{Seen, Subject};
 pub use options::AppOptions;
 pub(crate) use parameters::Parameters;
+use rejected::Rejected;
 pub use request::TokenRequest;
 use request::token_sha256;
 pub use result::{CacheLevel, Metadata, Token, TokenSource};
@@ -80,6 +82,8 @@ struct Caches {
     /// What probes of the instance metadata service found.
     probed: Probed,
     attestations: AttestationCache,
+    /// The APIs that want none of its tokens.
+    rejected: Rejected,
 }
 
 impl App {
@@ -433,6 +437,7 @@ impl Caches {
             bindings: BindingCaches::new(),
             probed: Probed::new(),
             attestations: AttestationCache::new(),
+            rejected: Rejected::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::request::token_sha256;
 use crate::authority::{Region, RegionOutcome};
 use crate::binding::Certificate;
 use crate::clock::from_unix_seconds;
@@ -81,6 +82,11 @@ impl Token {
     /// The token itself. A secret: do not log it.
     pub fn access_token(&self) -> &str {
         &self.authorization()[self.token.token_offset()..]
+    }
+
+    /// Its hash, by which a request names it as one that is not to be served.
+    pub(super) fn sha256(&self) -> String {
+        token_sha256(&self.token)
     }
 
     /// How it must be presented.

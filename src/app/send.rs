@@ -1,10 +1,11 @@
-//! Calling an API, and answering once where it wants other claims in the token.
+//! Calling an API, and answering once where it wants another token: with other claims, or just a fresh one.
 
 use super::{App, Identity, Token, TokenRequest};
 use crate::error::{Error, Result};
 use crate::key::KEY_LOST;
 use crate::resource::{self, HttpRequest, HttpResponse};
 use crate::runtime::Call;
+use crate::token::KeyBuilder;
 
 impl App {
     /// Sends `request` to an API with `token`: over mTLS with the certificate it is bound to, where
@@ -13,12 +14,18 @@ impl App {
         self.send_once(token, request, &self.call_to_api(token, request))
     }
 
-    /// As [`send`](Self::send); but where the API answers 401 with a claims challenge, `token_request` is
-    /// asked again with these claims, and `request` is sent once more, with the new token. It is kept: the
-    /// next [`acquire_token`](Self::acquire_token) gives it.
+    /// As [`send`](Self::send); but where the API answers 401, `token_request` is asked for another token, and
+    /// `request` is sent once more, with that one. It is kept: the next [`acquire_token`](Self::acquire_token)
+    /// gives it.
+    ///
+    /// With a claims challenge the token is acquired with these claims; that no such token can be had is an
+    /// error. Without one, `token` may have been revoked: one that is not it is taken from the cache, or fetched,
+    /// once for all threads. Where there is none, where the API refuses the new one, too, and where it never
+    /// asked for the certificate that `token` is bound to, the 401 is the response; after a new token was refused
+    /// none is fetched for this API and `token_request` for a minute.
     ///
     /// `token_request` is what `token` was acquired with. Timeout and cancellation of `request` are those
-    /// of the whole call. That no such token can be had is an error; a second challenge is a response.
+    /// of the whole call. A second 401 is a response.
     pub fn send_answering_claims(
         &self,
         token: &Token,
@@ -35,21 +42,67 @@ impl App {
         }
         let call = self.call_to_api(token, request);
         let response = self.send_once(token, request, &call)?;
-        let Some(claims) = response.claims() else { return Ok(response) };
+        let Some(claims) = response.claims() else {
+            return match response.status() {
+                401 => self.answer_rejection(token, token_request, request, response, &call),
+                _ => Ok(response),
+            };
+        };
         call.log.info("resource", || "the API asks for other claims: getting a new token".to_owned());
-        let token_request = token_request
-            .clone()
+        let token_request = another(token_request, &call)
             .with_claims(claims)
             // With a hash, a token of before the challenge might be served; forced, Service Fabric is not told
             // which one was rejected.
-            .with_access_token_hash_to_refresh("")
-            .with_force_refresh(false)
-            .with_timeout(call.remaining())
-            .with_cancel(call.cancel.clone());
+            .with_access_token_hash_to_refresh("");
         let token = self.acquire_token(&token_request).map_err(|error| {
             error.context("the API answered 401 and asks for other claims, but there is no such token")
         })?;
         self.send_once(&token, request, &call)
+    }
+
+    /// Sends `request` again with a token that is not the rejected one, where there is reason to hope.
+    fn answer_rejection(
+        &self,
+        rejected: &Token,
+        token_request: &TokenRequest,
+        request: &HttpRequest,
+        response: HttpResponse,
+        call: &Call,
+    ) -> Result<HttpResponse> {
+        if rejected.binding_certificate().is_some() && response.certificate_requested() == Some(false) {
+            return Ok(response);
+        }
+        let core = &self.core;
+        let key =
+            token_request.cache_key(core.number, || core.cache_key(token_request).map(KeyBuilder::build))?;
+        let (caches, pair) = (core.caches.get(), (request.origin()?, key));
+        if caches.rejected.is_paused(&pair, core.clock.monotonic()) {
+            call.log.info("resource", || {
+                "the API rejected the token, as it did a fresh one less than a minute ago".to_owned()
+            });
+            return Ok(response);
+        }
+        call.log.info("resource", || "the API rejected the token: getting another".to_owned());
+        let hash = rejected.sha256();
+        let token_request = another(token_request, call).with_access_token_hash_to_refresh(&hash);
+        let token = match self.acquire_token(&token_request) {
+            Ok(token) => token,
+            Err(_) if call.cancel.is_cancelled() => return Err(call.cancelled()),
+            Err(error) => {
+                call.log.warn("resource", || format!("there is no other token: {}", error.code()));
+                return Ok(response);
+            }
+        };
+        // Some sources have a cache that nobody can refresh.
+        let same = token.access_token() == rejected.access_token();
+        let response = if same { response } else { self.send_once(&token, request, call)? };
+        if response.status() == 401 && response.claims().is_none() {
+            call.log.warn("resource", || {
+                "the API rejects fresh tokens, too: none is fetched for a minute".to_owned()
+            });
+            caches.rejected.note(pair, core.clock.monotonic());
+        }
+        Ok(response)
     }
 
     fn call_to_api(&self, token: &Token, request: &HttpRequest) -> Call {
@@ -76,4 +129,9 @@ impl App {
             }
         })
     }
+}
+
+/// `request` for another token, within the time and under the flag of `call`.
+fn another(request: &TokenRequest, call: &Call) -> TokenRequest {
+    request.clone().with_force_refresh(false).with_timeout(call.remaining()).with_cancel(call.cancel.clone())
 }

@@ -149,16 +149,19 @@ pub unsafe extern "C" fn mtlspop_http_request_set_max_response_bytes(
     unsafe { change(request, setter, || Ok(bytes), HttpRequest::with_max_response_bytes) }
 }
 
-/// Answers a claims challenge: where the API answers 401 and asks for other claims, mtlspop_app_send()
-/// acquires a token with these claims and sends once more. The new token is kept: the next
-/// mtlspop_app_acquire_token() gives it.
+/// Answers a 401 with another token: mtlspop_app_send() acquires one and sends once more. The new token is
+/// kept: the next mtlspop_app_acquire_token() gives it.
 ///
-/// Timeout and flag of this request are those of the whole call. That no such token can be had is the
-/// error of mtlspop_app_send(); a second challenge is a response.
+/// Where the API asks for claims, the token is acquired with them; that no such token can be had is the error
+/// of mtlspop_app_send(). Where it asks for none, the token may have been revoked: one that is not it is taken
+/// from the cache, or fetched, once for all threads. The 401 is the response where there is none, where the API
+/// never asked for the certificate that the token is bound to, and where a new token is refused, too: then none
+/// is fetched for this API and token request for a minute. Timeout and flag of this request are those of the
+/// whole call. A second 401 is a response.
 ///
 /// @param request        the request
-/// @param token_request  what the token is acquired with; copied, claims in it are replaced. NULL: a 401
-///                       is a response, as without this call
+/// @param token_request  what the token is acquired with; copied, claims in it are replaced by those of a
+///                       challenge. NULL: a 401 is a response, as without this call
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_http_request_set_token_request(
     request: *mut mtlspop_http_request,

@@ -90,6 +90,11 @@ impl HttpRequest {
         self
     }
 
+    /// Scheme, host and port of the API.
+    pub(crate) fn origin(&self) -> Result<String> {
+        Ok(check_url(&self.url)?.origin().ascii_serialization())
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }

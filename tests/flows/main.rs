@@ -20,6 +20,7 @@ mod managed_identity_time;
 mod memory;
 mod refresh;
 mod region;
+mod rejected;
 mod replacement;
 mod resource;
 mod rotation;
