@@ -64,6 +64,8 @@ fn binding(path: &str) -> PathBuf {
 fn flows() {
     Program::new("flows").run(|cloud, command| {
         command.arg(cloud.state_dir().join("store"));
+        let due = json!({"refresh_in": 1}).as_object().unwrap().clone();
+        cloud.fault(Fault { set: due, ..Fault::on("token") }).unwrap();
     });
 }
 

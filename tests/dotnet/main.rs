@@ -210,6 +210,17 @@ fn elliptic() {
     }
 }
 
+/// Does the call that has the next token fetched say so?
+#[test]
+fn early_refresh() {
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        let set = json!({"refresh_in": 1}).as_object().unwrap().clone();
+        cloud.fault(Fault { set, ..Fault::on("token") }).unwrap();
+        test_in(&cloud, runtime, "EarlyRefresh", &[]);
+    }
+}
+
 /// Is a delegate asked for the certificate, once for each request that goes out?
 #[test]
 fn certificate_provider() {

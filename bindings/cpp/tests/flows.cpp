@@ -46,6 +46,22 @@ static void flow(const mtlspop::app &app, bool bound)
     }
 }
 
+// Its first token is due for replacement after a second: does the call say so that has the next one fetched?
+static void early_refresh()
+{
+    const mtlspop::app app = certificate_app();
+    const auto request = graph_request(false);
+    const auto first = app.acquire_token(request);
+    const auto end = std::chrono::steady_clock::now() + 60s;
+    auto reason = mtlspop::cache_refresh_reason::not_applicable;
+    while (reason == mtlspop::cache_refresh_reason::not_applicable && std::chrono::steady_clock::now() < end) {
+        const auto token = app.acquire_token(request);
+        CHECK(token.source() == mtlspop::token_source::cache && token.access_token() == first.access_token());
+        reason = token.cache_refresh_reason();
+    }
+    CHECK(reason == mtlspop::cache_refresh_reason::proactively_refreshed);
+}
+
 static void region()
 {
     const mtlspop::app app = certificate_app();
@@ -162,6 +178,7 @@ static void stores(const std::string &directory)
 int main(int, char **arguments)
 {
     return checked([&] {
+        early_refresh();
         host();
         stores(arguments[1]);
         for (const bool bound : {false, true}) {

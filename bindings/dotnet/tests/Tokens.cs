@@ -88,6 +88,24 @@ internal static class Tokens
         }
     }
 
+    /// <summary>The first token is due for replacement after a second.</summary>
+    private static async Task EarlyRefresh()
+    {
+        using (var app = Client().WithCertificate(Certificate("SNI_PFX"), sendX5C: true).Build())
+        {
+            var first = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            var end = DateTime.UtcNow.AddSeconds(60);
+            var reason = CacheRefreshReason.NotApplicable;
+            while (reason == CacheRefreshReason.NotApplicable && DateTime.UtcNow < end)
+            {
+                var next = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+                Equal(first.AccessToken, next.AccessToken, "the token that is still good");
+                reason = next.AuthenticationResultMetadata.CacheRefreshReason;
+            }
+            Equal(CacheRefreshReason.ProactivelyRefreshed, reason, "reason");
+        }
+    }
+
     private static async Task Federated()
     {
         var certificate = Certificate("FIC_PFX");
