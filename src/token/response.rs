@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::{Position, Url};
 
-use super::TokenType;
+use super::{LONGEST_LIFE, TokenType, whole_seconds};
 use crate::error::aadsts::{LOOP_DETECTED, advice};
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{Response, TlsDetails, retry_after};
@@ -100,8 +100,8 @@ impl TokenResponse {
         let refresh_in = answer.refresh_in.filter(|seconds| *seconds > 0);
         Ok(Self {
             access_token,
-            expires_in,
-            refresh_in,
+            expires_in: expires_in.min(LONGEST_LIFE),
+            refresh_in: refresh_in.map(|seconds| seconds.min(LONGEST_LIFE)),
             scope: answer.scope.filter(|scope| !scope.is_empty()),
             response_parameters: response_parameters(answer.others, answer.client_info.as_deref())?,
             tls: response.tls,
@@ -224,13 +224,9 @@ fn codes_in(description: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Seconds, which services send as a number or as a numeric string.
+/// Seconds; anything else is left out.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<i64>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|float| float as i64)),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    })
+    Ok(whole_seconds(&Value::deserialize(deserializer)?))
 }
 
 /// Error codes, as numbers or strings; anything else is left out.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::cache_key::Partition;
 use super::refresh::MARGIN;
-use super::{AccessToken, CacheKey, TokenType};
+use super::{AccessToken, CacheKey, LONGEST_LIFE, TokenType, is_token};
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::clock::{from_unix_seconds, unix_seconds};
@@ -70,8 +70,8 @@ impl StoredPartition<'_> {
     /// The tokens that are good, with their keys.
     pub(crate) fn load(&self) -> Vec<(Arc<CacheKey>, Arc<AccessToken>)> {
         let now = unix_seconds(self.call.clock.now());
-        let entries = self.entries().into_iter().filter(|entry| entry.expires_on > now + MARGIN);
-        entries
+        self.entries(now)
+            .into_iter()
             .filter_map(|entry| {
                 let key = Arc::new(CacheKey::from_text(entry.key.as_str()));
                 Some((key, Arc::new(entry.into_token(self.certificate.as_ref())?)))
@@ -83,8 +83,8 @@ impl StoredPartition<'_> {
     /// what is there is read first; what has expired is left out.
     pub(crate) fn save(&self, key: &CacheKey, token: &AccessToken) {
         let now = unix_seconds(self.call.clock.now());
-        let mut tokens = self.entries();
-        tokens.retain(|entry| entry.key != key.text() && entry.expires_on > now + MARGIN);
+        let mut tokens = self.entries(now);
+        tokens.retain(|entry| entry.key != key.text());
         tokens.push(Entry::new(key, token));
         let latest = tokens.iter().map(|entry| entry.expires_on).max().unwrap_or(now);
         if latest <= now + MARGIN {
@@ -102,8 +102,9 @@ impl StoredPartition<'_> {
         }
     }
 
-    /// What is there, as far as it can be read and belongs here.
-    fn entries(&self) -> Vec<Entry> {
+    /// What is there, as far as it can be read, belongs here and is of use at `now`. Nothing that was written here
+    /// lives longer than any token does.
+    fn entries(&self, now: i64) -> Vec<Entry> {
         let data = match self.timed(|| self.store.load(&self.partition.key)) {
             Ok(Some(data)) => Zeroizing::new(data),
             Ok(None) => return Vec::new(),
@@ -125,7 +126,8 @@ impl StoredPartition<'_> {
             }
         };
         let mut tokens = content.tokens;
-        tokens.retain(|entry| self.partition.holds(&entry.key));
+        let ends = now + MARGIN + 1..=now.saturating_add(LONGEST_LIFE + MARGIN);
+        tokens.retain(|entry| self.partition.holds(&entry.key) && ends.contains(&entry.expires_on));
         tokens
     }
 
@@ -165,8 +167,11 @@ impl Entry {
         1024 + 6 * (self.key.len() + self.endpoint.len()) + self.token.len() + lists
     }
 
-    /// The token, unless it is bound to a certificate that is not at hand.
+    /// The token, unless it is none, or bound to a certificate that is not at hand.
     fn into_token(self, own: Option<&Certificate>) -> Option<AccessToken> {
+        if !is_token(&self.token) {
+            return None;
+        }
         let token_type = [TokenType::Bearer, TokenType::MtlsPop]
             .into_iter()
             .find(|token_type| token_type.as_str() == self.token_type)?;
@@ -182,7 +187,7 @@ impl Entry {
             authorization: AccessToken::authorization(token_type, &Secret::new(self.token.as_str())),
             token_type,
             expires_on: self.expires_on,
-            refresh_on: self.refresh_on,
+            refresh_on: self.refresh_on.map(|refresh_on| refresh_on.min(self.expires_on)),
             scopes: self.scopes,
             tenant: self.tenant,
             endpoint: self.endpoint,
@@ -307,6 +312,32 @@ mod tests {
             let content = serde_json::to_vec(&Content { version: VERSION, tokens: vec![entry] }).unwrap();
             store.save(&partition.partition.key, &content, SystemTime::now()).unwrap();
             assert_eq!(partition.load().len(), usize::from(believed));
+        }
+    }
+
+    /// Is nothing believed that never came from here: what would end a header, and what lives for ever?
+    #[test]
+    fn tokens_that_are_none() {
+        let (store, call) = (Map::default(), call());
+        let partition = stored(&store, "a", &call);
+        let entry = |token: &str, seconds: i64| Entry::new(&key("a", "s"), &lasting(token, seconds));
+        for (entry, believed) in [
+            (entry("one", 1000), true),
+            (entry("one", LONGEST_LIFE), true),
+            (entry("one\r\nX: y", 1000), false),
+            (entry("one\0", 1000), false),
+            (entry("\u{e4}", 1000), false),
+            (entry("", 1000), false),
+            (entry("one", LONGEST_LIFE + 1000), false),
+            (Entry { expires_on: i64::MAX, ..entry("one", 1000) }, false),
+            (Entry { expires_on: i64::MIN, ..entry("one", 1000) }, false),
+            (Entry { refresh_on: Some(i64::MAX), ..entry("one", 1000) }, true),
+        ] {
+            let content = serde_json::to_vec(&Content { version: VERSION, tokens: vec![entry] }).unwrap();
+            store.save(&partition.partition.key, &content, SystemTime::now()).unwrap();
+            let found = partition.load();
+            assert_eq!(found.len(), usize::from(believed), "{}", String::from_utf8_lossy(&content));
+            assert!(found.iter().all(|(_, token)| token.refresh_on.is_none_or(|at| at <= token.expires_on)));
         }
     }
 
