@@ -15,6 +15,7 @@ use crate::http::Pool;
 use crate::key::PrivateKey;
 use crate::runtime::{Call, Cancel, Wait};
 use crate::secret::Secret;
+use crate::token::is_token;
 
 pub(crate) use cache::AttestationCache;
 
@@ -113,7 +114,7 @@ impl Attestor<'_> {
         };
         // A token that came too late for this call is there for the next.
         if let Ok(token) = &answer
-            && !token.expose().trim().is_empty()
+            && is_token(token.expose())
         {
             self.cache.put(name, token);
         }
@@ -127,6 +128,11 @@ impl Attestor<'_> {
         };
         if token.expose().trim().is_empty() {
             return Err(no_token("the attestation callback reported success but set no token"));
+        }
+        if !is_token(token.expose()) {
+            let message = "the attestation callback set a token that has line breaks, control characters or others \
+                           than ASCII: give the compact JWT and nothing else";
+            return Err(no_token(message));
         }
         Ok(token)
     }
@@ -150,7 +156,7 @@ impl Attestor<'_> {
     }
 }
 
-/// What a callback that reported success without a token is told.
+/// What a callback that reported success without a usable token is told.
 pub(crate) fn no_token(message: &str) -> Error {
     Error::new(ErrorKind::Callback, "attestation_failed", message)
 }

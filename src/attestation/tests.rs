@@ -109,6 +109,11 @@ fn failures() {
     for error in [fail(&|| Ok(Secret::new(""))), fail(&|| Ok(Secret::new(" \n")))] {
         assert_eq!((error.kind(), error.code()), (ErrorKind::Callback, "attestation_failed"));
     }
+    for token in ["eyJ.x\r\nX: y", "eyJ.x\n", "eyJ.\u{e4}"] {
+        let error = fail(&|| Ok(Secret::new(token)));
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Callback, "attestation_failed"));
+        assert!(error.message().contains("the compact JWT") && !error.message().contains("eyJ"), "{error}");
+    }
     let error = fail(&|| Err(vault()));
     assert_eq!((error.kind(), error.code()), (ErrorKind::Callback, "attestation_failed"));
     assert_eq!(error.message(), "the attestation callback failed: the vault is closed");

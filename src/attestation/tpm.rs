@@ -15,6 +15,7 @@ use crate::http::{Policy, Pool, Request, Response, add_query, retry_after, send_
 use crate::key::{Evidence, PrivateKey, SignatureScheme, TpmKey};
 use crate::runtime::Call;
 use crate::secret::Secret;
+use crate::token::is_token;
 
 /// Both ways, in `data`: base64url of JSON.
 #[derive(Serialize, Deserialize)]
@@ -193,10 +194,11 @@ pub(super) fn attest(
     };
     let signed = SignedRequest { request: sign(key, &attestation, call)? };
     let answer: Report = exchange(pool, endpoint, &signed, call)?;
-    if answer.report.trim().is_empty() {
-        return Err(unreadable("its report is empty"));
+    let report = Secret::new(answer.report);
+    match is_token(report.expose()) {
+        true => Ok(report),
+        false => Err(unreadable("its report is empty, or has characters that no token has")),
     }
-    Ok(Secret::new(answer.report))
 }
 
 fn current(evidence: &Evidence, logs: Option<Log>) -> Current {

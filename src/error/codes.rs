@@ -269,7 +269,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "invalid_token_provider_response_value",
         &[InvalidResponse],
-        "an answer of success lacks the token, or its expiry is not in the future",
+        "an answer of success lacks the token or its expiry is not in the future, or the token has characters that no header may hold",
         "Check this host's clock; else report it to the service.",
     ),
     ours(

@@ -20,6 +20,7 @@ use crate::http::{
 };
 use crate::runtime::Call;
 use crate::secret::Secret;
+use crate::token::is_token;
 
 /// A token as the host hands it out.
 pub(crate) struct IssuedToken {
@@ -93,6 +94,10 @@ pub(super) fn read(
         let text = format!("{peer} answered 200 without access_token or without expires_on");
         return Err(failed(text).with_http_status(200));
     };
+    if !is_token(access_token.expose()) {
+        let text = format!("{peer} sent a token that has characters which may not stand in a header");
+        return Err(Error::new(ErrorKind::InvalidResponse, "invalid_token_provider_response_value", text));
+    }
     let expires_in = seconds_left(&expiry, unix_seconds(now)).ok_or_else(|| {
         let text = format!("{peer} sent an expiry that is not a time: {expiry}");
         Error::new(ErrorKind::InvalidResponse, "invalid_timestamp_format", text)

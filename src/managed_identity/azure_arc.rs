@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::http::{Client, Request, Response};
 use crate::runtime::Call;
 use crate::secret::Secret;
+use crate::token::is_token;
 
 /// The endpoint, and the one directory that keys are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,8 +107,9 @@ fn read_key(directory: &Path, path: &str) -> Result<Secret> {
     }
     let text = read_text(file).map_err(|why| refuse(&why))?;
     let key = text.trim_end_matches(['\r', '\n']);
-    if key.is_empty() || key.contains(|c: char| c.is_control()) {
-        return Err(refuse("it does not hold one line of text"));
+    // It goes into a header, as tokens do.
+    if !is_token(key) {
+        return Err(refuse("it does not hold one line of ASCII text"));
     }
     Ok(Secret::new(key))
 }
@@ -129,6 +131,7 @@ fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
     if bytes.len() > MAX_KEY_BYTES {
         return Err(format!("it is longer than {MAX_KEY_BYTES} bytes"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| "it does not hold one line of text".to_owned())?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|_| "it does not hold one line of ASCII text".to_owned())?;
     Ok(Zeroizing::new(text.to_owned()))
 }

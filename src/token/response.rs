@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::{Position, Url};
 
-use super::{LONGEST_LIFE, TokenType, whole_seconds};
+use super::{LONGEST_LIFE, TokenType, is_token, whole_seconds};
 use crate::error::aadsts::{LOOP_DETECTED, advice};
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{Response, TlsDetails, retry_after};
@@ -94,6 +94,11 @@ impl TokenResponse {
             ));
         }
         let access_token = access_token.ok_or_else(|| invalid_value("without an access_token"))?;
+        if !is_token(access_token.expose()) {
+            return Err(invalid_value(
+                "with an access_token that has characters which may not stand in a header",
+            ));
+        }
         let expires_in = answer.expires_in.filter(|seconds| *seconds > 0);
         let expires_in =
             expires_in.ok_or_else(|| invalid_value("whose expires_in is not a number of seconds to come"))?;
@@ -292,6 +297,19 @@ mod tests {
         ];
         for (body, code) in rows {
             assert_eq!(success(body).unwrap_err(), code, "{body}");
+        }
+    }
+
+    /// RFC 6749, A.12: is a token refused that could end the header it is put into?
+    #[test]
+    fn characters_of_tokens() {
+        let with = |token: &str| {
+            let token = serde_json::to_string(token).unwrap();
+            success(&format!(r#"{{"token_type":"mtls_pop","access_token":{token},"expires_in":1}}"#))
+        };
+        with("eyJ.a-b_c~+/=").unwrap();
+        for token in ["a\r\nX: y", "a\n", "a\0", "\u{e4}", "a\u{202e}", "\u{7f}", " "] {
+            assert_eq!(with(token).unwrap_err(), "invalid_token_provider_response_value", "{token:?}");
         }
     }
 

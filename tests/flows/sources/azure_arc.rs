@@ -69,6 +69,7 @@ fn refused_challenges() {
     fs::write(keys.join("empty.key"), "\n").unwrap();
     fs::write(keys.join("lines.key"), "two\nlines").unwrap();
     fs::write(keys.join("bytes.key"), [0xFF, 0xFE]).unwrap();
+    fs::write(keys.join("letters.key"), "\u{e4}").unwrap();
     fs::create_dir(keys.join("directory.key")).unwrap();
     fs::create_dir(keys.join("below")).unwrap();
     fs::write(keys.join("below/a.key"), "secret").unwrap();
@@ -93,9 +94,10 @@ fn refused_challenges() {
         (name("directory.key"), "not a regular file"),
         (name("missing.key"), "cannot be read"),
         (name("long.key"), "longer than 4096 bytes"),
-        (name("empty.key"), "one line of text"),
-        (name("lines.key"), "one line of text"),
-        (name("bytes.key"), "one line of text"),
+        (name("empty.key"), "one line of ASCII text"),
+        (name("lines.key"), "one line of ASCII text"),
+        (name("bytes.key"), "one line of ASCII text"),
+        (name("letters.key"), "one line of ASCII text"),
     ];
     for (header, words) in rows {
         world.cloud.reset();
