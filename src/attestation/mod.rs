@@ -10,8 +10,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::clock::unix_seconds;
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::Pool;
+use crate::error::{Error, ErrorKind, Result, text};
+use crate::http::{Pool, https_url};
 use crate::key::PrivateKey;
 use crate::runtime::{Call, Cancel, Wait};
 use crate::secret::Secret;
@@ -181,9 +181,10 @@ fn absolute(endpoint: &str) -> Result<Url> {
         true => endpoint.to_owned(),
         false => format!("https://{endpoint}"),
     };
-    Url::parse(&text).ok().filter(|url| url.scheme() == "https").ok_or_else(|| {
+    https_url(&text).ok_or_else(|| {
+        let shown = text::cut(endpoint, 200);
         let message = format!(
-            "the answer to getplatformmetadata names an attestationEndpoint that is no https URL: {endpoint}"
+            "the answer to getplatformmetadata names an attestationEndpoint that is no https URL: {shown}"
         );
         Error::new(ErrorKind::InvalidResponse, "managed_identity_request_failed", message)
     })

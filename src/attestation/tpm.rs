@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::error::{Error, ErrorKind, Result, text};
-use crate::http::{Policy, Pool, Request, Response, add_query, retry_after, send_with_retry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Policy, Pool, Refusal, Request, Response, add_query, page, retry_after, send_with_retry};
 use crate::key::{Evidence, PrivateKey, SignatureScheme, TpmKey};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -132,16 +132,6 @@ struct Jwk {
     e: String,
 }
 
-#[derive(Deserialize)]
-struct Refusal {
-    error: RefusalError,
-}
-
-#[derive(Deserialize)]
-struct RefusalError {
-    message: String,
-}
-
 const PATH: &str = "attest/Tpm";
 const API_VERSION: (&str, &str) = ("api-version", "2022-08-01");
 /// TPM_ALG_SHA256.
@@ -258,7 +248,7 @@ fn exchange<A: DeserializeOwned>(
         return Err(refused(endpoint, &response, call));
     }
     let envelope: Envelope =
-        serde_json::from_slice(&response.body).map_err(|_| unreadable("it has no member data"))?;
+        response.json().map_err(|_| unreadable(&format!("it has no member data{}", page(&response))))?;
     let data = URL_SAFE_NO_PAD
         .decode(envelope.data.trim_end_matches('='))
         .map_err(|_| unreadable("its data is not base64url"))?;
@@ -268,17 +258,12 @@ fn exchange<A: DeserializeOwned>(
 }
 
 fn refused(endpoint: &Url, response: &Response, call: &Call) -> Error {
-    let said = serde_json::from_slice::<Refusal>(&response.body).map(|refusal| refusal.error.message);
-    let said = said.unwrap_or_else(|_| String::from_utf8_lossy(&response.body).trim().to_owned());
-    let said: String = match said.is_empty() {
-        true => "it gives no reason".to_owned(),
-        false => text::said(&said),
-    };
+    let refusal = Refusal::read(response);
     let (host, status) = (endpoint.host_str().unwrap_or_default(), response.status);
-    let kind = if status == 429 { ErrorKind::Throttled } else { ErrorKind::Rejected };
+    let said = refusal.said();
     let message =
         format!("the attestation service {host} refuses the TPM's evidence (HTTP {status}): {said}");
-    Error::new(kind, "attestation_failed", message)
+    Error::new(Refusal::kind(status), "attestation_failed", message)
         .with_http_status(status)
         .with_retryable(status == 429 || status >= 500)
         .with_retry_after(retry_after(response, call.clock.now()))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::region::{Region, RegionDetails, RegionOutcome, RegionSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Imds, Policy, Pool, Request, Response, send_with_retry};
+use crate::http::{Client, Imds, Policy, Pool, Refusal, Request, Response, page, send_with_retry};
 use crate::runtime::{Call, Memory};
 
 /// The regions that were found out, by the address of the metadata service. A region is a fact of the
@@ -76,7 +76,7 @@ fn ask(imds: &Imds, client: &Client, call: &Call) -> Result<Region> {
         return location(&response);
     }
     let versions: Versions = match get(&[])? {
-        response if response.status == 400 => serde_json::from_slice(&response.body).ok(),
+        response if response.status == 400 => response.json().ok(),
         _ => None,
     }
     .ok_or_else(|| failed(format!("it knows no version {VERSION} and does not tell which it knows")))?;
@@ -86,12 +86,18 @@ fn ask(imds: &Imds, client: &Client, call: &Call) -> Result<Region> {
 
 fn location(response: &Response) -> Result<Region> {
     if response.status != 200 {
-        return Err(failed(format!("it answered HTTP {}", response.status)));
+        let refusal = Refusal::read(response);
+        return Err(failed(format!("it answered HTTP {}: {}", response.status, refusal.said())));
     }
-    let compute: Compute = serde_json::from_slice(&response.body)
-        .map_err(|_| failed("its answer is not the JSON expected".to_owned()))?;
+    let compute: Compute = response
+        .json()
+        .map_err(|_| failed(format!("its answer is not the JSON expected{}", page(response))))?;
     let location = compute.location.ok_or_else(|| failed("its answer has no location".to_owned()))?;
-    Region::parse(&location).map_err(|error| failed(format!("the location it gave: {error}")))
+    // Not the parser's words: they tell a caller what to write.
+    Region::parse(&location).map_err(|_| {
+        let shown: String = location.chars().take(40).collect();
+        failed(format!("the location it gave, {shown:?}, is not the name of a region"))
+    })
 }
 
 fn failed(why: String) -> Error {

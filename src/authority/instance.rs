@@ -7,7 +7,7 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Pool, Request, Response, Shared, add_query};
+use crate::http::{Client, Pool, Refusal, Request, Response, Shared, add_query, page};
 use crate::runtime::{Call, Memory};
 
 /// The name that is preferred on the network, by the host that was asked about; `None` where the host
@@ -27,15 +27,6 @@ struct Discovered {
 struct Metadata {
     preferred_network: String,
     aliases: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    error: String,
-    #[serde(default)]
-    error_description: String,
-    #[serde(default)]
-    error_codes: Vec<u32>,
 }
 
 /// Who is asked. Without the port of the authority, which is that of another host.
@@ -78,24 +69,28 @@ fn ask(authority: &Authority, client: &Client, call: &Call) -> Result<Option<Str
 
 fn read(response: &Response, host: &str) -> Result<Option<String>> {
     let unreadable = || {
-        let message = format!("instance discovery was answered with HTTP {} and no answer", response.status);
+        let what = match response.status {
+            200 => format!("something that is not the JSON expected{}", page(response)),
+            _ => Refusal::read(response).said().to_owned(),
+        };
+        let message = format!("instance discovery was answered with HTTP {}: {what}", response.status);
         Error::new(ErrorKind::InvalidResponse, "instance_discovery_failed", message)
     };
     if response.status != 200 {
-        let refused = serde_json::from_slice(&response.body)
-            .ok()
-            .filter(|refused: &Refused| refused.error == INVALID_INSTANCE)
-            .ok_or_else(unreadable)?;
+        let refusal = Refusal::read(response);
+        if refusal.error.as_deref() != Some(INVALID_INSTANCE) {
+            return Err(unreadable());
+        }
         let message = format!(
             "{host} is not a host of Microsoft Entra, says Entra: correct the authority, or set it as an OIDC \
              authority if it is another provider ({})",
-            refused.error_description
+            refusal.description.as_deref().unwrap_or(refusal.said())
         );
         return Err(Error::new(ErrorKind::Rejected, "invalid_instance", message)
             .with_http_status(response.status)
-            .with_aadsts(refused.error_codes));
+            .with_aadsts(refusal.aadsts));
     }
-    let discovered: Discovered = serde_json::from_slice(&response.body).map_err(|_| unreadable())?;
+    let discovered: Discovered = response.json().map_err(|_| unreadable())?;
     let is_about_host = |entry: &Metadata| entry.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(host));
     match discovered.metadata.into_iter().find(is_about_host) {
         None => Ok(None),

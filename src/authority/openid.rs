@@ -8,7 +8,9 @@ use url::Url;
 use super::cloud::Cloud;
 use super::parse::{Authority, AuthorityKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, Response, retry_after, send_with_retry};
+use crate::http::{
+    Client, Policy, Refusal, Request, Response, https_url, page, retry_after, send_with_retry,
+};
 use crate::runtime::Call;
 
 #[derive(Deserialize)]
@@ -60,12 +62,17 @@ fn read(authority: &Authority, response: &Response, now: SystemTime) -> Result<U
         Error::new(ErrorKind::InvalidResponse, "oidc_failure", message).with_http_status(response.status)
     };
     if response.status != 200 {
-        return Err(failed(&format!("was refused with HTTP {}: check the authority", response.status))
+        let refusal = Refusal::read(response);
+        let why =
+            format!("was answered with HTTP {}: {}; check the authority", response.status, refusal.said());
+        return Err(failed(&why)
+            .with_kind(Refusal::kind(response.status))
+            .with_aadsts(refusal.aadsts)
             .with_retry_after(retry_after(response, now))
             .with_retryable(matches!(response.status, 408 | 429 | 500..)));
     }
     let configuration: Configuration =
-        serde_json::from_slice(&response.body).map_err(|_| failed("is not the JSON expected"))?;
+        response.json().map_err(|_| failed(&format!("is not the JSON expected{}", page(response))))?;
     let issuer = configuration.issuer.unwrap_or_default();
     if !is_issuer_of(authority, &issuer) {
         let shown: String = issuer.chars().take(200).collect();
@@ -76,10 +83,7 @@ fn read(authority: &Authority, response: &Response, now: SystemTime) -> Result<U
         return Err(Error::new(ErrorKind::InvalidResponse, "authority_validation_failed", message));
     }
     let endpoint = configuration.token_endpoint.ok_or_else(|| failed("names no token_endpoint"))?;
-    Url::parse(&endpoint)
-        .ok()
-        .filter(|url| url.scheme() == "https")
-        .ok_or_else(|| failed("names a token_endpoint that is not an https URL"))
+    https_url(&endpoint).ok_or_else(|| failed("names a token_endpoint that is not an https URL"))
 }
 
 /// The same host, Entra by one of its names or a regional one, or the CIAM tenant that the authority
@@ -186,9 +190,17 @@ mod tests {
         );
         assert_eq!(read_json(200, &json!({ "issuer": ours })).unwrap_err().code(), "oidc_failure");
         assert_eq!(read_json(200, &json!([])).unwrap_err().code(), "oidc_failure");
-        for (status, retryable) in [(404, false), (302, false), (429, true), (503, true)] {
-            let error = read_json(status, &json!({ "issuer": ours, "token_endpoint": ours })).unwrap_err();
-            assert_eq!((error.code(), error.is_retryable()), ("oidc_failure", retryable));
+        assert_eq!(with(ours, "https://u:p@idp.example/token").unwrap_err(), "oidc_failure");
+        for (status, kind, retryable) in [
+            (404, ErrorKind::Rejected, false),
+            (302, ErrorKind::InvalidResponse, false),
+            (429, ErrorKind::Throttled, true),
+            (503, ErrorKind::Rejected, true),
+        ] {
+            let error = read_json(status, &json!({ "error": { "code": "Gone", "message": "not here" } }))
+                .unwrap_err();
+            assert_eq!((error.code(), error.kind(), error.is_retryable()), ("oidc_failure", kind, retryable));
+            assert!(error.message().contains("Gone: not here"), "{error}");
         }
     }
 

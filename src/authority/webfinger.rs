@@ -8,7 +8,9 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Policy, Request, Response, add_query, retry_after, send_with_retry};
+use crate::http::{
+    Client, Policy, Refusal, Request, Response, add_query, page, retry_after, send_with_retry,
+};
 use crate::runtime::Call;
 
 #[derive(Deserialize)]
@@ -35,26 +37,37 @@ pub(super) fn validate(authority: &Authority, client: &Client, call: &Call) -> R
         .map_err(|error| Error::internal(format!("webfinger of {realm}: {error}")))?;
     add_query(&mut url, &query);
     let response = send_with_retry(client, &Request::get(&url).identified(call), call, Policy::Sts)?;
-    if vouches(&response, &realm) {
-        return Ok(());
-    }
-    let message = format!(
-        "{realm} did not confirm that it is an AD FS host (webfinger, HTTP {}): check the authority, or switch \
-         instance discovery off",
-        response.status
-    );
-    Err(Error::new(ErrorKind::Rejected, "authority_validation_failed", message)
-        .with_http_status(response.status)
-        .with_retry_after(retry_after(&response, call.clock.now()))
-        .with_retryable(matches!(response.status, 408 | 429 | 500..)))
+    judge(&response, &realm).map_err(|error| {
+        error
+            .with_http_status(response.status)
+            .with_retry_after(retry_after(&response, call.clock.now()))
+            .with_retryable(matches!(response.status, 408 | 429 | 500..))
+    })
 }
 
-fn vouches(response: &Response, realm: &str) -> bool {
+fn judge(response: &Response, realm: &str) -> Result<()> {
+    let denied = |kind, how: &str| {
+        let message = format!(
+            "{realm} did not confirm that it is an AD FS host (webfinger, {how}): check the authority, or switch \
+             instance discovery off"
+        );
+        Err(Error::new(kind, "authority_validation_failed", message))
+    };
+    if response.status != 200 {
+        let refusal = Refusal::read(response);
+        let how = format!("HTTP {}: {}", response.status, refusal.said());
+        return denied(Refusal::kind(response.status), &how);
+    }
+    let Ok(finger) = response.json::<Finger>() else {
+        let how = format!("HTTP 200 with something that is not the JSON expected{}", page(response));
+        return denied(ErrorKind::InvalidResponse, &how);
+    };
     let is_proof =
         |link: &Link| link.rel.eq_ignore_ascii_case(TRUSTED_REALM) && link.href.eq_ignore_ascii_case(realm);
-    response.status == 200
-        && serde_json::from_slice(&response.body)
-            .is_ok_and(|finger: Finger| finger.links.iter().any(is_proof))
+    match finger.links.iter().any(is_proof) {
+        true => Ok(()),
+        false => denied(ErrorKind::Rejected, "HTTP 200 without a link that says so"),
+    }
 }
 
 #[cfg(test)]
@@ -70,19 +83,29 @@ mod tests {
             "rel": "http://schemas.microsoft.com/REL/trusted-realm", "href": "https://FS.x",
         }] });
         let rows = [
-            (200, fine.clone(), true),
-            (404, fine, false),
-            (200, json!({ "links": [{ "rel": TRUSTED_REALM, "href": "https://fs.y" }] }), false),
-            (200, json!({ "links": [{ "rel": "other", "href": "https://fs.x" }] }), false),
-            (200, json!({ "links": [{}] }), false),
-            (200, json!({}), false),
-            (200, json!([]), false),
+            (200, fine.clone(), None),
+            (404, fine.clone(), Some(ErrorKind::Rejected)),
+            (302, fine, Some(ErrorKind::InvalidResponse)),
+            (
+                200,
+                json!({ "links": [{ "rel": TRUSTED_REALM, "href": "https://fs.y" }] }),
+                Some(ErrorKind::Rejected),
+            ),
+            (
+                200,
+                json!({ "links": [{ "rel": "other", "href": "https://fs.x" }] }),
+                Some(ErrorKind::Rejected),
+            ),
+            (200, json!({ "links": [{}] }), Some(ErrorKind::Rejected)),
+            (200, json!({}), Some(ErrorKind::Rejected)),
+            (200, json!(7), Some(ErrorKind::InvalidResponse)),
         ];
         for (status, body, expected) in rows {
             let text = body.to_string();
             let response =
                 Response { status, headers: Vec::new(), body: text.clone().into_bytes().into(), tls: None };
-            assert_eq!(vouches(&response, "https://fs.x"), expected, "{status} {text}");
+            let error = judge(&response, "https://fs.x").err();
+            assert_eq!(error.map(|error| error.kind()), expected, "{status} {text}");
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "authority_validation_failed",
-        &[InvalidResponse, Rejected],
+        &[InvalidResponse, Rejected, Throttled],
         "the configuration of an OIDC authority names another issuer, or an AD FS host does not vouch for itself",
         "Check the authority's host.",
     ),
@@ -142,8 +142,8 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "http_status_not_200",
-        &[Rejected, Throttled],
-        "the token endpoint refused without an error code",
+        &[Rejected, Throttled, InvalidResponse],
+        "the token endpoint refused without an error code, or answered with neither a token nor a no, as a redirect",
         "Act on the HTTP status; the host may not be a token endpoint.",
     ),
     ours(
@@ -292,8 +292,8 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "managed_identity_request_failed",
-        &[Rejected, Throttled, InvalidResponse],
-        "the host's identity service refused, or answered with something incomplete or not to be followed",
+        &[Rejected, Throttled, InvalidResponse, KeyUnavailable],
+        "the host's identity service refused, answered with something incomplete or not to be followed, or named a key file that cannot be used",
         "Check that the identity is assigned to this host and that the resource exists.",
     ),
     msal(
@@ -359,7 +359,7 @@ pub(super) const CODES: &[Row] = &[
     ),
     msal(
         "oidc_failure",
-        &[InvalidResponse, Network, Timeout],
+        &[InvalidResponse, Rejected, Throttled, Network, Timeout],
         "the OpenID configuration of the authority could not be had or read",
         "Check the authority: its configuration must be at /.well-known/openid-configuration below it.",
     ),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+use ureq::http::Uri;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -156,6 +158,23 @@ impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
+
+    /// The body, read as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(without_mark(&self.body))
+    }
+}
+
+/// `text` without the byte order mark that some services put before it.
+pub(super) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// The URL that a service names, if it can be asked over https.
+pub(crate) fn https_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text.trim()).ok()?;
+    let plain = url.username().is_empty() && url.password().is_none();
+    (url.scheme() == "https" && plain && url.as_str().parse::<Uri>().is_ok()).then_some(url)
 }
 
 /// A method by its name, for calls to APIs.

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use url::Url;
-use uuid::Uuid;
 
 use super::ManagedIdentitySource;
 use super::expiry::seconds_left;
@@ -16,7 +15,8 @@ use crate::clock::unix_seconds;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{
-    Client, Policy, Request, Response, TlsDetails, add_query, local_endpoint, retry_after, send_with_retry,
+    Client, Policy, Refusal, Request, Response, TlsDetails, add_query, local_endpoint, page, retry_after,
+    send_with_retry,
 };
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -83,8 +83,9 @@ pub(super) fn read(
     let peer = source.peer();
     let answer = match response.body.trim_ascii() {
         b"" => None,
-        body => serde_json::from_slice::<Option<Answer>>(body).map_err(|_| {
-            let text = format!("{peer} answered 200 with something that is not the JSON of a token");
+        _ => response.json::<Option<Answer>>().map_err(|_| {
+            let page = page(response);
+            let text = format!("{peer} answered 200 with something that is not the JSON of a token{page}");
             Error::new(ErrorKind::InvalidResponse, "managed_identity_response_parse_failure", text)
                 .with_http_status(200)
         })?,
@@ -99,7 +100,8 @@ pub(super) fn read(
         return Err(Error::new(ErrorKind::InvalidResponse, "invalid_token_provider_response_value", text));
     }
     let expires_in = seconds_left(&expiry, unix_seconds(now)).ok_or_else(|| {
-        let text = format!("{peer} sent an expiry that is not a time: {expiry}");
+        let text =
+            format!("{peer} sent an expiry that is not a time: {}", text::cut(&expiry.to_string(), 100));
         Error::new(ErrorKind::InvalidResponse, "invalid_timestamp_format", text)
     })?;
     if expires_in <= 0 {
@@ -113,9 +115,9 @@ pub(super) fn read(
     Ok(IssuedToken { access_token, expires_in, refresh_in, endpoint: endpoint.into(), tls: response.tls })
 }
 
-/// An error of a source that is not a connection problem.
+/// An answer of a source that does not say no, and is not what was asked for either.
 pub(super) fn failed(message: String) -> Error {
-    Error::new(ErrorKind::Rejected, "managed_identity_request_failed", message)
+    Error::new(ErrorKind::InvalidResponse, "managed_identity_request_failed", message)
 }
 
 /// Keeps cancellation and deadlines as they are, names everything else as MSAL does.
@@ -136,7 +138,7 @@ pub(super) fn unreachable(source: ManagedIdentitySource, error: Error) -> Error 
 /// Turns an answer other than 200 into an error that quotes what the service said (section 6.0).
 pub(super) fn refused(source: ManagedIdentitySource, response: &Response, now: SystemTime) -> Error {
     let status = response.status;
-    let (said, correlation_id) = said(&response.body);
+    let refusal = Refusal::read(response);
     let hint = match (status, source) {
         (400, _) => " (is the identity assigned to this host, and does the resource exist?)".to_owned(),
         (401 | 403, ManagedIdentitySource::AzureArc) => {
@@ -148,14 +150,16 @@ pub(super) fn refused(source: ManagedIdentitySource, response: &Response, now: S
         (404, _) => " (this host has no such metadata service)".to_owned(),
         _ => String::new(),
     };
-    let kind = if status == 429 { ErrorKind::Throttled } else { ErrorKind::Rejected };
-    let message = format!("{} answered HTTP {status}: {said}{hint}", source.peer());
-    let error = Error::new(kind, "managed_identity_request_failed", message)
+    let message = format!("{} answered HTTP {status}: {}{hint}", source.peer(), refusal.said());
+    let error = Error::new(Refusal::kind(status), "managed_identity_request_failed", message)
         .with_http_status(status)
+        .with_aadsts(refusal.aadsts)
+        .with_sub_error(refusal.sub_error)
+        .with_claims(refusal.claims)
         .with_retry_after(retry_after(response, now))
         .with_retryable(policy(source).retries(status));
-    match correlation_id {
-        Some(id) => error.with_correlation_id(&id.to_string()),
+    match refusal.correlation_id {
+        Some(id) => error.with_correlation_id(&id),
         None => error,
     }
 }
@@ -165,23 +169,6 @@ fn policy(source: ManagedIdentitySource) -> Policy {
         ManagedIdentitySource::Imds => Policy::Imds,
         _ => Policy::ManagedIdentity,
     }
-}
-
-/// The error text of a body in any of the shapes in use, or its beginning; and the id of the service's own
-/// for the call, where it tells one.
-pub(super) fn said(body: &[u8]) -> (String, Option<Uuid>) {
-    let text = String::from_utf8_lossy(body);
-    let Ok(json) = serde_json::from_slice::<Value>(body) else {
-        return match text.trim().is_empty() {
-            true => ("no further information".into(), None),
-            false => (text::said(&text), None),
-        };
-    };
-    let nested = json.get("error").filter(|error| error.is_object()).unwrap_or(&json);
-    let parts = ["error", "code", "message", "error_description"];
-    let found: Vec<&str> = parts.iter().filter_map(|name| nested.get(name)?.as_str()).collect();
-    let id = nested.get("correlationId").and_then(|id| Uuid::parse_str(id.as_str()?).ok());
-    (text::said(&if found.is_empty() { text.into_owned() } else { found.join(": ") }), id)
 }
 
 /// What is read of an answer of success.
@@ -231,28 +218,6 @@ impl<'de> Visitor<'de> for AnswerVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Section 6.0: is the service's own explanation found in every shape of error body?
-    #[test]
-    fn error_shapes() {
-        let rows: [(&[u8], &str); 6] = [
-            (
-                br#"{"error":"invalid_request","error_description":"Identity not found"}"#,
-                "invalid_request: Identity not found",
-            ),
-            (br#"{"error":{"code":"A","message":"b"}}"#, "A: b"),
-            (br#"{"error":{"message":"b"}}"#, "b"),
-            (br#"{"statusCode":500,"message":"m"}"#, "m"),
-            (b"<html>", "<html>"),
-            (b"", "no further information"),
-        ];
-        for (body, text) in rows {
-            assert_eq!(said(body).0, text);
-        }
-        let id = Uuid::new_v4();
-        let body = format!(r#"{{"statusCode":500,"message":"m","correlationId":"{id}"}}"#);
-        assert_eq!(said(body.as_bytes()).1, Some(id));
-    }
 
     /// Section 6.0: which of the two names of the expiry counts?
     #[test]

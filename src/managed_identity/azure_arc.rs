@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::answer::{self, IssuedToken, failed};
 use super::{BearerRequest, ManagedIdentityId, ManagedIdentitySource};
 use crate::env::Env;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Request, Response};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -105,11 +105,13 @@ fn read_key(directory: &Path, path: &str) -> Result<Secret> {
     if file.is_symlink() {
         return Err(refuse("it is a symbolic link"));
     }
-    let text = read_text(file).map_err(|why| refuse(&why))?;
+    // What is wrong with the file itself is not what the agent said.
+    let unusable = |why: &str| refuse(why).with_kind(ErrorKind::KeyUnavailable);
+    let text = read_text(file).map_err(|why| unusable(&why))?;
     let key = text.trim_end_matches(['\r', '\n']);
     // It goes into a header, as tokens do.
     if !is_token(key) {
-        return Err(refuse("it does not hold one line of ASCII text"));
+        return Err(unusable("it does not hold one line of ASCII text"));
     }
     Ok(Secret::new(key))
 }

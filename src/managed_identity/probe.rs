@@ -5,10 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::answer::said;
 use super::{ManagedIdentityCapabilities, ManagedIdentityId, ManagedIdentitySource};
 use crate::error::Result;
-use crate::http::{Client, Imds, Policy, Request, Response, send_with_retry};
+use crate::http::{Client, Imds, Policy, Refusal, Request, Response, send_with_retry};
 use crate::key::MtlsBindingStrength;
 use crate::runtime::{Call, Memory};
 
@@ -131,7 +130,10 @@ impl Prober<'_> {
             .header("Accept", "application/json");
         Ok(match self.send(&url, request, Policy::ImdsProbe)? {
             Ok(response) if response.status == 400 => None,
-            Ok(response) => Some(format!("HTTP {}: {}", response.status, said(&response.body).0)),
+            Ok(response) => {
+                let refusal = Refusal::read(&response);
+                Some(format!("HTTP {}: {}", response.status, refusal.said()))
+            }
             Err(why) => Some(why),
         })
     }
@@ -174,7 +176,7 @@ fn strength(response: &Response) -> MtlsBindingStrength {
         compute.os_type.eq_ignore_ascii_case("Windows")
             && ["TrustedLaunch", "ConfidentialVM"].iter().any(|known| security.eq_ignore_ascii_case(known))
     };
-    let compute = serde_json::from_slice(&response.body).ok().filter(|_| response.status == 200);
+    let compute = response.json().ok().filter(|_| response.status == 200);
     match compute.as_ref().is_some_and(trusted) {
         true => MtlsBindingStrength::Software,
         false => MtlsBindingStrength::None,

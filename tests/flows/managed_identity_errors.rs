@@ -63,8 +63,8 @@ fn token_leg() {
         (at(404, ""), "not_found", Rejected, 404, 1),
         (at(404, "{}"), "not_found", Rejected, 404, 1),
         (at(400, ""), "http_status_not_200", Rejected, 400, 1),
-        (at(201, r#"{"token_type":"mtls_pop"}"#), "http_status_not_200", Rejected, 201, 1),
-        (at(302, ""), "http_status_not_200", Rejected, 302, 1),
+        (at(201, r#"{"token_type":"mtls_pop"}"#), "http_status_not_200", InvalidResponse, 201, 1),
+        (at(302, ""), "http_status_not_200", InvalidResponse, 302, 1),
         (at(408, ""), "http_status_not_200", Rejected, 408, 1),
         (at(429, "<html>"), "request_throttled", Throttled, 429, 1),
         (at(429, ""), "http_status_not_200", Throttled, 429, 1),
@@ -144,30 +144,33 @@ fn imds_answers() {
     let without = |operation, member: &str| Fault::set(operation, json!({ member: null }));
     let certificate = |text: &str| Fault::set("issuecredential", json!({ "certificate": text }));
     let mut rows = vec![
-        (metadata("<html>"), FAILED, Rejected, Some(200)),
-        (metadata(""), FAILED, Rejected, Some(200)),
-        (metadata("null"), FAILED, Rejected, Some(200)),
-        (metadata("{}"), FAILED, Rejected, Some(200)),
-        (Fault { headers: server("nginx"), ..Fault::on("metadata") }, FAILED, Rejected, Some(200)),
-        (Fault { headers: server(""), ..Fault::on("metadata") }, FAILED, Rejected, Some(200)),
-        (Fault::set("metadata", json!({"cuId": {"vmId": ""}})), FAILED, Rejected, Some(200)),
+        (metadata("<html>"), FAILED, InvalidResponse, Some(200)),
+        (metadata(""), FAILED, InvalidResponse, Some(200)),
+        (metadata("null"), FAILED, InvalidResponse, Some(200)),
+        (metadata("{}"), FAILED, InvalidResponse, Some(200)),
+        (Fault { headers: server("nginx"), ..Fault::on("metadata") }, FAILED, InvalidResponse, Some(200)),
+        (Fault { headers: server(""), ..Fault::on("metadata") }, FAILED, InvalidResponse, Some(200)),
+        (Fault::set("metadata", json!({"cuId": {"vmId": ""}})), FAILED, InvalidResponse, Some(200)),
         (Fault::set("metadata", json!({"clientId": "a_b"})), FAILED, InvalidResponse, None),
         (certificate("not base64 !"), "invalid_certificate", InvalidResponse, None),
         (certificate("bm90IGEgY2VydGlmaWNhdGU="), "invalid_certificate", InvalidResponse, None),
         (certificate(&STANDARD.encode(other.der())), "invalid_certificate", InvalidResponse, None),
     ];
     for member in ["cuId", "clientId", "tenantId", "attestationEndpoint"] {
-        rows.push((without("metadata", member), FAILED, Rejected, Some(200)));
+        rows.push((without("metadata", member), FAILED, InvalidResponse, Some(200)));
     }
     for text in ["<html>", "", "null", "[]", "{}"] {
-        rows.push((body("issuecredential", 200, text), FAILED, Rejected, Some(200)));
+        rows.push((body("issuecredential", 200, text), FAILED, InvalidResponse, Some(200)));
     }
     for member in ["client_id", "tenant_id", "certificate", "identity_type", "mtls_authentication_endpoint"] {
-        rows.push((without("issuecredential", member), FAILED, Rejected, Some(200)));
+        rows.push((without("issuecredential", member), FAILED, InvalidResponse, Some(200)));
     }
     for operation in ["metadata", "issuecredential"] {
         rows.push((cut(operation), UNREACHABLE, Network, None));
-        for status in [201, 204, 302, 400, 401, 403] {
+        for status in [201, 204, 302] {
+            rows.push((Fault::status(operation, status), FAILED, InvalidResponse, Some(status)));
+        }
+        for status in [400, 401, 403] {
             rows.push((Fault::status(operation, status), FAILED, Rejected, Some(status)));
         }
     }
@@ -195,8 +198,8 @@ fn bearer_answers() {
     let expiry = |value| Fault::set("imds_token", json!({"expires_on": value, "expires_in": value}));
     let rows = [
         (body("imds_token", 200, "<html>"), parse, InvalidResponse, Some(200)),
-        (body("imds_token", 200, ""), FAILED, Rejected, Some(200)),
-        (Fault::set("imds_token", json!({"access_token": null})), FAILED, Rejected, Some(200)),
+        (body("imds_token", 200, ""), FAILED, InvalidResponse, Some(200)),
+        (Fault::set("imds_token", json!({"access_token": null})), FAILED, InvalidResponse, Some(200)),
         (Fault::status("imds_token", 400), FAILED, Rejected, Some(400)),
         (expiry("soon"), "invalid_timestamp_format", InvalidResponse, None),
         (expiry("0"), value, InvalidResponse, None),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Certificate, renewal_time};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Imds, Policy, Request, send_with_retry};
+use crate::http::{Client, Imds, Policy, Request, https_url, page, send_with_retry};
 use crate::key::PrivateKey;
 use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
@@ -73,7 +73,7 @@ pub(super) fn issue_credential(
         });
     }
     let answer =
-        serde_json::from_slice(&response.body).map_err(|_| incomplete("is not the JSON expected"))?;
+        response.json().map_err(|_| incomplete(&format!("is not the JSON expected{}", page(&response))))?;
     bind(answer, key, call.clock.now())
 }
 
@@ -114,11 +114,13 @@ fn bind(answer: Answer, key: Arc<dyn PrivateKey>, minted: SystemTime) -> Result<
 
 /// Section 5.8, and never anything but https: the certificate will be presented there.
 fn endpoint(base: &str, tenant_id: &str) -> Result<Url> {
-    let text = format!("{}/{}", base.trim_end_matches('/'), tenant_id.trim_matches('/'));
-    match Url::parse(&text) {
-        Ok(url) if url.scheme() == "https" && url.query().is_none() && url.fragment().is_none() => Ok(url),
-        _ => Err(incomplete("names an mtls_authentication_endpoint that is not an https URL")),
+    let tenant = tenant_id.trim_matches('/');
+    if !tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')) {
+        return Err(incomplete("names a tenant_id that is none"));
     }
+    https_url(&format!("{}/{tenant}", base.trim().trim_end_matches('/')))
+        .filter(|url| url.query().is_none() && url.fragment().is_none())
+        .ok_or_else(|| incomplete("names an mtls_authentication_endpoint that is not an https URL"))
 }
 
 fn incomplete(what: &str) -> Error {

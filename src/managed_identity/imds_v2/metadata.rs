@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::csr::CuId;
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Imds, Policy, Request, send_with_retry};
+use crate::error::{Error, ErrorKind, Result, text};
+use crate::http::{Client, Imds, Policy, Request, page, send_with_retry};
 use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
 use crate::managed_identity::answer::{failed, refused, unreachable};
@@ -59,13 +59,13 @@ pub(crate) fn platform_metadata(
         }
         _ => return Err(refused(SOURCE, &response, call.clock.now())),
     }
-    let server = response.header("server").unwrap_or_default();
+    let server = text::cut(response.header("server").unwrap_or_default(), 100);
     if !server.to_ascii_uppercase().contains("IMDS") {
         let text = format!("the answer to getplatformmetadata is not from IMDS (Server: {server:?})");
         return Err(failed(text).with_http_status(200));
     }
     let answer =
-        serde_json::from_slice(&response.body).map_err(|_| incomplete("is not the JSON expected"))?;
+        response.json().map_err(|_| incomplete(&format!("is not the JSON expected{}", page(&response))))?;
     check(answer)
 }
 
