@@ -11,6 +11,7 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const WIDE_DASHES: &[u8] = b"-\0-\0-\0-";
 const LONGEST_LABEL: usize = 64;
+const TRUSTED: &str = "TRUSTED CERTIFICATE";
 
 /// What stands beside certificates and keys, and holds neither.
 const NEITHER: [&str; 14] = [
@@ -70,10 +71,11 @@ impl Block {
     pub(crate) fn certificate(&self) -> Result<Option<&[u8]>, String> {
         let (line, label) = (self.line, &self.label);
         match label.as_str() {
-            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => first_value(&self.contents)
-                .filter(|(_, rest)| rest.is_empty() || label == "TRUSTED CERTIFICATE")
-                .map(|(certificate, _)| Some(certificate))
-                .ok_or_else(|| format!("line {line}: a certificate in it is malformed")),
+            "CERTIFICATE" | "X509 CERTIFICATE" | TRUSTED => match first_value(&self.contents) {
+                // As for OpenSSL, what follows does not matter.
+                Some((certificate, _)) => Ok(Some(certificate)),
+                None => Err(format!("line {line}: a certificate in it is malformed")),
+            },
             neither if NEITHER.contains(&neither) => Ok(None),
             "PKCS7" => Err(format!(
                 "line {line}: a PKCS7 block is not read, take the certificates out of it with: openssl pkcs7 \
@@ -85,7 +87,10 @@ impl Block {
 
     /// What OpenSSL's TRUSTED CERTIFICATE says about the certificate, behind it; nothing in others.
     pub(crate) fn trust(&self) -> &[u8] {
-        first_value(&self.contents).map_or(&[], |(_, trust)| trust)
+        match first_value(&self.contents) {
+            Some((_, trust)) if self.label == TRUSTED => trust,
+            _ => &[],
+        }
     }
 }
 
@@ -158,6 +163,8 @@ impl Reader<'_> {
                 for byte in line.iter().filter(|byte| !byte.is_ascii_whitespace()) {
                     match byte {
                         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'/' | b'=' => base64.push(*byte),
+                        // Of a byte order mark: some are in the middle.
+                        b'\xef' | b'\xbb' | b'\xbf' => {}
                         b'\\' => {
                             return Err(self.fault("line ends are written as \\n in it, put real ones there"));
                         }
