@@ -62,7 +62,8 @@ impl From<Certificate> for CertificateValue {
 
 /// Loads a certificate with its chain and private key from files: PEM (certificates and a PKCS#8,
 /// PKCS#1 or SEC1 key, also encrypted PKCS#8) or PKCS#12 (.pfx, .p12, also as base64 text); which it is, is
-/// told by the content. RSA from 2048 bits and EC on P-256, P-384 and P-521.
+/// told by the content. RSA from 2048 bits and EC on P-256, P-384 and P-521. The issuers may stand in any
+/// order: those are taken whose signatures make the chain, and the log of an app made with it names the rest.
 ///
 /// Fails with MTLSPOP_E_KEY_UNAVAILABLE, saying what is wrong: the file cannot be read, holds no
 /// certificate or no key, the password is missing or wrong, the key is not the certificate's. With
