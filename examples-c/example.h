@@ -173,7 +173,9 @@ static inline int example_result(const char *flow, const mtlspop_token *token,
     example_print(flow, token, certificate, status);
     if (response == NULL || (status >= 200 && status < 300))
         return EXIT_SUCCESS;
-    fprintf(stderr, "%s: the API answered %d\n", flow, status);
+    fprintf(stderr, "%s: the API answered %d%s\n", flow, status,
+            certificate != NULL && mtlspop_http_response_certificate_requested(response) == 0
+                ? ", and never asked for the certificate that the token is bound to" : "");
     return EXIT_FAILURE;
 }
 

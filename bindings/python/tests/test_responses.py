@@ -102,6 +102,16 @@ class Calls(Case):
             copy = pickle.loads(pickle.dumps(caught.exception))
             self.assertEqual((str(copy), copy.response), (str(caught.exception), None))
 
+    def test_never_asked(self):
+        """Does the exception say it where a server never asked for the certificate that it misses?"""
+        app = client()
+        result = app.acquire_token_for_client(SCOPES, mtls_proof_of_possession=True)
+        fault(operation="tls_certificate_request", times=2)
+        response = app.send(result, "GET", ME, answer_claims_challenge=True)
+        self.assertEqual((response.status_code, response.certificate_requested), (401, False))
+        with self.assertRaisesRegex(mtlspop.HttpStatusError, r"never asked for the token's certificate \(TLSv1.2\)"):
+            response.raise_for_status()
+
     def test_body(self):
         """Is text decoded as its Content-Type says, and JSON read whatever that is?"""
         rows = [

@@ -61,10 +61,11 @@ class Headers(Texts):
 class Response:
     """What an API answered, whatever its status."""
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_bound", "_handle")
 
-    def __init__(self, handle: c.HttpResponse) -> None:
+    def __init__(self, handle: c.HttpResponse, bound: bool) -> None:
         self._handle = handle
+        self._bound = bound
 
     @property
     def status_code(self) -> int:
@@ -83,7 +84,10 @@ class Response:
             from http.client import responses
 
             phrase = responses.get(self.status_code, "")
-            raise HttpStatusError(f"the API answered HTTP {self.status_code} {phrase}".rstrip(), self)
+            message = f"the API answered HTTP {self.status_code} {phrase}".rstrip()
+            if self._bound and not self.certificate_requested:
+                message += f"; it never asked for the token's certificate ({self.tls_version})"
+            raise HttpStatusError(message, self)
         return self
 
     @property
@@ -187,7 +191,8 @@ def send(
         from ._app import Cancel
 
         lib.mtlspop_http_request_set_cancel(request, one(Cancel, cancel, "cancel")._handle)
-    return Response(call(lib.mtlspop_app_send, app, token._handle, request, out=c.HttpResponse()))
+    response = call(lib.mtlspop_app_send, app, token._handle, request, out=c.HttpResponse())
+    return Response(response, token.token_type == "mtls_pop")
 
 
 def _json(value: Any) -> bytes:
