@@ -47,7 +47,7 @@ impl Default for Pfx {
             password: Some("pw"),
             encrypted: true,
             mac: Mac::Traditional("sha1"),
-            rounds: 2048,
+            rounds: 20,
             claimed_rounds: None,
             depth: 0,
         }

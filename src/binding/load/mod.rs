@@ -44,9 +44,6 @@ impl Certificate {
         key_pem: Option<&[u8]>,
         password: Option<&Secret>,
     ) -> Result<Self> {
-        if pkcs12::find(certificate_pem).is_some() {
-            return Err(malformed("it is PKCS#12 (PFX) and not PEM, load it as such or from a file"));
-        }
         let mut parts = Parts::default();
         pem::read(certificate_pem, password, &mut parts)?;
         if let Some(key_pem) = key_pem {

@@ -5,7 +5,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::password::{EncryptedKey, Password, Trouble};
-use super::{Parts, locked, malformed, parse};
+use super::{Parts, locked, malformed, parse, pkcs12};
 use crate::error::{Error, Result};
 use crate::key::SoftwareKey;
 use crate::pem::{Block, blocks};
@@ -15,6 +15,11 @@ use crate::secret::Secret;
 pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) -> Result<()> {
     if text.is_empty() {
         return Err(malformed("it is empty"));
+    }
+    if pkcs12::find(text).is_some() {
+        return Err(malformed(
+            "it is PKCS#12 (PFX) where PEM is expected, load it as PKCS#12: it holds certificate and key",
+        ));
     }
     let blocks = blocks(text).map_err(malformed)?;
     let mut ec_parameters = None;
