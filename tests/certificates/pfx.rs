@@ -3,8 +3,6 @@
 
 use crate::workshop::Workshop;
 
-const SALT: &str = "0102030405060708";
-
 /// How things are encoded, X.690 section 8.1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Encoding {
@@ -33,6 +31,8 @@ pub(crate) struct Pfx {
     pub(crate) password: Option<&'static str>,
     pub(crate) encrypted: bool,
     pub(crate) mac: Mac,
+    /// In hexadecimal.
+    pub(crate) salt: &'static str,
     pub(crate) rounds: u32,
     /// What the data says in place of `rounds`.
     pub(crate) claimed_rounds: Option<u32>,
@@ -47,6 +47,7 @@ impl Default for Pfx {
             password: Some("pw"),
             encrypted: true,
             mac: Mac::Traditional("sha1"),
+            salt: "0102030405060708",
             rounds: 20,
             claimed_rounds: None,
             depth: 0,
@@ -109,7 +110,7 @@ impl Pfx {
 
     /// pbeWithSHAAnd3-KeyTripleDES-CBC
     fn pbe(&self) -> Vec<u8> {
-        let parameters = self.encoding.sequence(&[&tlv(0x04, &bytes(SALT)), &self.iterations()]);
+        let parameters = self.encoding.sequence(&[&tlv(0x04, &bytes(self.salt)), &self.iterations()]);
         self.encoding.sequence(&[&oid("1.2.840.113549.1.12.1.3"), &parameters])
     }
 
@@ -122,6 +123,7 @@ impl Pfx {
     }
 
     fn mac(&self, workshop: &Workshop, content: &[u8]) -> Vec<u8> {
+        let salt = self.salt;
         let (hash, algorithm, key) = match self.mac {
             Mac::None => return Vec::new(),
             Mac::Traditional(hash) => {
@@ -132,7 +134,7 @@ impl Pfx {
                 let password =
                     if password.is_empty() { "pass:".to_owned() } else { format!("hexpass:{password}") };
                 let key = workshop.openssl(&format!(
-                    "kdf -keylen {length} -kdfopt digest:{hash} -kdfopt {password} -kdfopt hexsalt:{SALT} -kdfopt \
+                    "kdf -keylen {length} -kdfopt digest:{hash} -kdfopt {password} -kdfopt hexsalt:{salt} -kdfopt \
                      iter:{} PBKDF2",
                     self.rounds
                 ));
@@ -143,14 +145,14 @@ impl Pfx {
         let mac = workshop.openssl(&format!("dgst -{hash} -mac HMAC -macopt hexkey:{key} content"));
         let mac = bytes(mac.trim().rsplit(' ').next().unwrap());
         let info = self.encoding.sequence(&[&algorithm, &self.encoding.octets(&mac)]);
-        self.encoding.sequence(&[&info, &tlv(0x04, &bytes(SALT)), &self.iterations()])
+        self.encoding.sequence(&[&info, &tlv(0x04, &bytes(self.salt)), &self.iterations()])
     }
 
     /// RFC 9579 section 4.
     fn pbmac1(&self, hash: &str, length: u16) -> Vec<u8> {
         let hmac = self.encoding.sequence(&[&hmac_oid(hash), &tlv(0x05, &[])]);
         let parameters = self.encoding.sequence(&[
-            &tlv(0x04, &bytes(SALT)),
+            &tlv(0x04, &bytes(self.salt)),
             &self.iterations(),
             &integer(length.into()),
             &hmac,
@@ -161,12 +163,13 @@ impl Pfx {
 
     /// RFC 7292 appendix B, in hexadecimal.
     fn derive(&self, workshop: &Workshop, hash: &str, id: u8, length: usize) -> String {
+        let salt = self.salt;
         let password: Vec<u8> = self
             .password
             .map(|text| text.encode_utf16().chain([0]).flat_map(u16::to_be_bytes).collect())
             .unwrap_or_default();
         let key = workshop.openssl(&format!(
-            "kdf -keylen {length} -kdfopt digest:{hash} -kdfopt hexpass:{} -kdfopt hexsalt:{SALT} -kdfopt iter:{} \
+            "kdf -keylen {length} -kdfopt digest:{hash} -kdfopt hexpass:{} -kdfopt hexsalt:{salt} -kdfopt iter:{} \
              -kdfopt id:{id} PKCS12KDF",
             hex(&password),
             self.rounds

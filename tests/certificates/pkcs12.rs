@@ -192,3 +192,26 @@ fn base64_text_is_read() {
     let text = Certificate::from_pkcs12(b"not a certificate at all", None);
     assert_refused(text, "invalid_certificate", "neither PKCS#12 nor base64 text of it");
 }
+
+/// Is what is well-formed but not read called something else than malformed: a salt that is too long for PBKDF2, data that
+/// is signed with a key?
+#[test]
+fn what_is_not_read_has_a_name() {
+    let workshop = Workshop::with_certificate(P256);
+    let recipe = Pfx { mac: Mac::Pbmac1("sha256", 32), ..Pfx::default() };
+    let salt = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20";
+    let long = Pfx { salt, ..recipe.clone() }.build(&workshop);
+    let long = Certificate::from_pkcs12(&long, Some(&Secret::new("pw")));
+    assert_refused(
+        long,
+        "cryptographic_error",
+        "its salt is longer than 32 bytes), write it anew with: openssl",
+    );
+
+    let mut signed = recipe.build(&workshop);
+    let data = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+    let place = signed.windows(data.len()).position(|window| window == data).unwrap();
+    signed[place + data.len() - 1] = 2;
+    let signed = Certificate::from_pkcs12(&signed, Some(&Secret::new("pw")));
+    assert_refused(signed, "cryptographic_error", "with a key and not with a password");
+}

@@ -11,7 +11,7 @@ use der::asn1::{ObjectIdentifier, OctetStringRef};
 use hmac::digest::block_api::BlockSizeUser;
 use hmac::digest::{Digest, FixedOutputReset};
 use hmac::{Mac, SimpleHmac};
-use pkcs8::pkcs5::pbes2::{Kdf, PBES2_OID, Parameters, Pbkdf2Params, Pbkdf2Prf};
+use pkcs8::pkcs5::pbes2::{Kdf, PBES2_OID, Parameters, Pbkdf2Params, Pbkdf2Prf, Salt};
 use pkcs8::pkcs5::{self, AlgorithmIdentifierRef};
 use pkcs12::kdf::{Pkcs12KeyType, derive_key};
 use sha1::Sha1;
@@ -74,6 +74,9 @@ pub(super) enum Trouble {
     Malformed,
     WrongPassword,
     TooMuchWork,
+    LongSalt,
+    /// PKCS#12 that takes a key in place of a password.
+    NoPasswordMode,
     /// One that is not supported.
     Algorithm(ObjectIdentifier),
 }
@@ -83,8 +86,9 @@ impl Trouble {
     pub(super) fn lack(&self) -> Option<String> {
         match self {
             Self::TooMuchWork => Some("its key derivation asks for too much work".to_owned()),
+            Self::LongSalt => Some(format!("its salt is longer than {} bytes", Salt::MAX_LEN)),
             Self::Algorithm(oid) => Some(format!("it uses the algorithm {oid}")),
-            Self::Malformed | Self::WrongPassword => None,
+            Self::Malformed | Self::WrongPassword | Self::NoPasswordMode => None,
         }
     }
 }
@@ -142,7 +146,7 @@ impl<'a> Password<'a> {
             return Err(Trouble::Algorithm(parameters.key_derivation.oid));
         }
         let pbkdf2 = parameters.key_derivation.parameters.ok_or(Trouble::Malformed)?;
-        let pbkdf2 = Pbkdf2Params::try_from(pbkdf2).map_err(unknown_algorithm)?;
+        let pbkdf2 = Pbkdf2Params::try_from(pbkdf2).map_err(not_supported)?;
         let algorithm = match pbkdf2.prf {
             Pbkdf2Prf::HmacWithSha1 => pbkdf2::PBKDF2_HMAC_SHA1,
             Pbkdf2Prf::HmacWithSha256 => pbkdf2::PBKDF2_HMAC_SHA256,
@@ -173,7 +177,7 @@ impl<'a> Password<'a> {
     ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
         let parameters = algorithm.parameters.ok_or(Trouble::Malformed)?;
         if algorithm.oid == PBES2_OID {
-            let parameters = Parameters::try_from(parameters).map_err(unknown_algorithm)?;
+            let parameters = Parameters::try_from(parameters).map_err(not_supported)?;
             self.spend_on(&parameters.kdf)?;
             let decrypt = |buffer: &mut [u8]| {
                 let plain = parameters.decrypt_in_place(self.text, buffer);
@@ -322,8 +326,9 @@ fn in_place<E>(
     Ok(plain.filter(|der| der.first() == Some(&ber::SEQUENCE)))
 }
 
-fn unknown_algorithm(error: der::Error) -> Trouble {
+fn not_supported(error: der::Error) -> Trouble {
     match error.kind() {
+        der::ErrorKind::Length { tag: der::Tag::OctetString } => Trouble::LongSalt,
         der::ErrorKind::OidUnknown { oid } => Trouble::Algorithm(oid),
         _ => Trouble::Malformed,
     }

@@ -50,6 +50,9 @@ fn explain(trouble: &Trouble, password: &str) -> Error {
         Trouble::WrongPassword => {
             locked("the password of the PKCS#12 data is wrong (or the data is damaged)")
         }
+        Trouble::NoPasswordMode => locked(
+            "the PKCS#12 data is signed or encrypted with a key and not with a password, which is not supported",
+        ),
         _ => malformed("the PKCS#12 data is malformed"),
     }
 }
@@ -116,7 +119,7 @@ impl Opened<'_> {
         let pfx = Pfx::from_der(&pfx)?;
         // Anything else is signed with a key, instead of with a password.
         if pfx.auth_safe.content_type != DATA {
-            return Err(Trouble::Algorithm(pfx.auth_safe.content_type));
+            return Err(Trouble::NoPasswordMode);
         }
         let content = pfx.auth_safe.content.decode_as::<&OctetStringRef>()?.as_bytes();
         if let Some(mac) = &pfx.mac_data {
@@ -139,7 +142,7 @@ impl Opened<'_> {
                 self.password.decrypt(algorithm, &implicit_octet_string(content)?)?
             }
             // Encrypted with a key, instead of with a password.
-            other => return Err(Trouble::Algorithm(other)),
+            _ => return Err(Trouble::NoPasswordMode),
         };
         self.bags(Vec::from_der(&contents)?)
     }
