@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls_native_certs::CertificateResult;
 
 use super::trust::for_servers;
+use super::words;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
@@ -206,7 +207,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 
 fn add(store: &mut RootCertStore, line: usize, der: CertificateDer<'static>) -> Result<(), String> {
     store.add(der).map_err(|fault| {
-        format!("line {line}: the certificate that begins there cannot be a root, take it out ({fault})")
+        let why = match fault {
+            rustls::Error::InvalidCertificate(why) => words::certificate(&why),
+            other => words::handshake(&other),
+        };
+        format!("line {line}: the certificate that begins there cannot be a root, take it out: it {why}")
     })
 }
 

@@ -15,7 +15,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 use super::roots::Trusted;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, text};
 
 /// The shortest RSA key whose signatures are accepted.
 const MIN_RSA_BITS: usize = 2048;
@@ -34,6 +34,12 @@ pub(super) struct WeakKey {
     pub(super) bits: usize,
     /// Whether it is the server's own, and not that of an authority.
     pub(super) own: bool,
+}
+
+/// An authority that neither the roots nor the server's chain lead beyond.
+#[derive(Clone, Debug)]
+pub(super) struct Untrusted {
+    pub(super) issuer: String,
 }
 
 impl Verifier {
@@ -66,6 +72,10 @@ impl ServerCertVerifier for Verifier {
         };
         if is_authority(&error) && self.trusted.named.iter().any(|named| named == end_entity) {
             return by_itself(end_entity, server_name, now);
+        }
+        if error == CertificateError::UnknownIssuer.into() {
+            return Err(untrusted(end_entity, intermediates)
+                .map_or(error, |untrusted| CertificateError::Other(OtherError(Arc::new(untrusted))).into()));
         }
         let chain = || std::iter::once(end_entity).chain(intermediates);
         let roots = self.trusted.named.iter().filter(|root| chain().any(|below| has_issued(root, below)));
@@ -131,6 +141,17 @@ fn by_itself(
     Ok(ServerCertVerified::assertion())
 }
 
+/// Who would have to be trusted: the issuer of the last certificate that the chain leads to.
+fn untrusted(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Option<Untrusted> {
+    let parse = |der| X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed);
+    let mut last = parse(end_entity)?;
+    let mut others: Vec<_> = intermediates.iter().filter_map(|der| parse(der)).collect();
+    while let Some(above) = others.iter().position(|other| other.subject() == last.issuer()) {
+        last = others.swap_remove(above);
+    }
+    Some(Untrusted { issuer: text::cut(&last.issuer().to_string(), 200) })
+}
+
 fn unix(time: ASN1Time) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0)))
 }
@@ -180,4 +201,12 @@ impl fmt::Display for WeakKey {
     }
 }
 
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an authority that is not trusted, {}", self.issuer)
+    }
+}
+
 impl std::error::Error for WeakKey {}
+
+impl std::error::Error for Untrusted {}

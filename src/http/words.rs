@@ -1,10 +1,12 @@
 //! What rustls and webpki report, in words, with what to do about it. Never their Rust names for things.
 
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+use rustls::{
+    AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible, PeerMisbehaved,
+};
 use x509_parser::asn1_rs::{FromDer, Oid};
 
-use super::verify::WeakKey;
+use super::verify::{Untrusted, WeakKey};
 use crate::clock::{date_text, from_unix_seconds};
 
 /// What we offer, and what most servers have of it.
@@ -125,11 +127,7 @@ pub(super) fn certificate(error: &CertificateError) -> String {
         | CertificateError::ExpiredRevocationListContext { .. }
         | CertificateError::InvalidOcspResponse => "may have been revoked: what says so is out of date",
         CertificateError::ApplicationVerificationFailure => "was not accepted",
-        CertificateError::Other(inner) => match (inner.0.downcast_ref(), inner.0.downcast_ref()) {
-            (Some(weak), _) => return weak_key(weak),
-            (_, Some(error)) => return by_webpki(error),
-            _ => return format!("was not accepted ({})", plain(&inner.0.to_string())),
-        },
+        CertificateError::Other(inner) => return other(inner),
         other => return format!("was not accepted ({})", plain(&format!("{other:?}"))),
     };
     words.to_owned()
@@ -212,6 +210,23 @@ fn other_name(expected: &ServerName<'_>, presented: &[String]) -> String {
          its place",
         names[..names.len().min(3)].join(", ")
     )
+}
+
+fn other(inner: &OtherError) -> String {
+    if let Some(weak) = inner.0.downcast_ref() {
+        return weak_key(weak);
+    }
+    if let Some(Untrusted { issuer }) = inner.0.downcast_ref() {
+        return format!(
+            "is issued by an authority that is not trusted here ({issuer}); add that authority with SSL_CERT_FILE or \
+             the trusted roots option; where another one that is trusted vouches for it, have the server send its \
+             certificate, too"
+        );
+    }
+    match inner.0.downcast_ref() {
+        Some(error) => by_webpki(error),
+        None => format!("was not accepted ({})", plain(&inner.0.to_string())),
+    }
 }
 
 fn weak_key(weak: &WeakKey) -> String {

@@ -10,7 +10,7 @@ use rustls::{
     PeerMisbehaved,
 };
 
-use crate::http::verify::WeakKey;
+use crate::http::verify::{Untrusted, WeakKey};
 use crate::http::words::{alert, certificate, handshake};
 
 /// The words of people that look like Rust's.
@@ -85,6 +85,7 @@ fn certificate_errors() -> Vec<CertificateError> {
         ApplicationVerificationFailure,
         weak(true),
         weak(false),
+        Other(OtherError(Arc::new(Untrusted { issuer: "CN=ca".into() }))),
         Other(OtherError(Arc::new(std::fmt::Error))),
     ];
     for presented in [
