@@ -27,13 +27,7 @@ pub(super) fn open(proxy: &Proxy, host: &str, port: u16, deadline: Instant, limi
     };
     let why = match status {
         200..=299 => return Ok(socket),
-        407 => {
-            return Err(refused(&format!(
-                "the {peer} asks for a user name and password or did not accept the given ones; put them into the \
-                 proxy URL (http://user:password@host:port)"
-            ))
-            .with_http_status(407));
-        }
+        407 => return Err(refused(&unauthorized(&head, &peer)).with_http_status(407)),
         401 | 403 => "its rules do not allow that; ask those who run it, or list the host in NO_PROXY",
         404 | 405 | 501 => "it opens no tunnels; is it a proxy?",
         429 => "it is asked too often; try again later",
@@ -85,6 +79,27 @@ fn status(head: &[u8]) -> Option<(u16, String)> {
     let reason = text::cut(reason.trim(), 100);
     let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
     version.starts_with("HTTP/1.").then_some((code.parse().ok()?, reason))
+}
+
+/// What to do about a 407. Only Basic is known here.
+fn unauthorized(head: &[u8], peer: &Peer) -> String {
+    let head = String::from_utf8_lossy(head);
+    let offered = head.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("proxy-authenticate").then(|| value.split_ascii_whitespace().next())?
+    });
+    let offered: Vec<_> = offered.map(|scheme| text::cut(scheme.trim_end_matches(','), 20)).collect();
+    if offered.is_empty() || offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+        return format!(
+            "the {peer} asks for a user name and password or did not accept the given ones; put them into the proxy \
+             URL (http://user:password@host:port)"
+        );
+    }
+    format!(
+        "the {peer} asks for {}, and only a user name and password (Basic) are supported; have a helper on this machine \
+         log in to it (cntlm, px) and name that one as proxy",
+        offered.join(", ")
+    )
 }
 
 fn refused(message: &str) -> Error {

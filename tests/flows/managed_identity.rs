@@ -400,6 +400,23 @@ fn extra_query_parameters() {
     assert_eq!(App::new(options).unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
+/// Is a managed identity not disturbed by a proxy in the environment that is for other programs, and a client that
+/// would go through it told which variable it is?
+#[test]
+fn a_proxy_for_others() {
+    let world = World::new();
+    let mut env = world.env();
+    env.insert("https_proxy".into(), "socks5h://127.0.0.1:1080".into());
+    let env = std::sync::Arc::new(env);
+    let app = App::new(world.managed_identity_options(SYSTEM).with_env(env.clone())).unwrap();
+    app.acquire_token(&bearer(GRAPH)).unwrap();
+    let error = app.acquire_token(&pop(GRAPH)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.message().contains("https_proxy names a SOCKS proxy (socks5h://)"), "{error}");
+    App::new(world.managed_identity_options(SYSTEM).with_env(env).with_proxy("socks5h://127.0.0.1:1"))
+        .unwrap_err();
+}
+
 /// IMDS is never asked through the proxy, whatever NO_PROXY says (design, decision 9).
 #[test]
 fn imds_bypasses_the_proxy() {

@@ -106,6 +106,9 @@ fn a_proxy_that_does_not_work_is_named() {
     let ca = Ca::new("ca");
     let nobody = Nobody::new();
     let refusing = Server::plain(|_| answer(407, "Proxy-Authenticate: Basic\r\n", "no"));
+    let kerberos = Server::plain(|_| {
+        answer(407, "Proxy-Authenticate: Negotiate\r\nproxy-authenticate: NTLM TlRMTVNT\r\n", "no")
+    });
     let forbidding = Server::plain(|_| answer(403, "", "no"));
     let says = |text: &'static str| Server::plain(move |_| Answer::SendAndClose(text.into()));
     let old = says("HTTP/1.0 503\n\n");
@@ -118,6 +121,7 @@ fn a_proxy_that_does_not_work_is_named() {
     for (address, word, status, retryable) in [
         (nobody.address.to_string(), "cannot be reached", None, true),
         (refusing.address.to_string(), "user name and password", Some(407), false),
+        (kerberos.address.to_string(), "asks for Negotiate, NTLM, and only", Some(407), false),
         (forbidding.address.to_string(), "answered 403 (Whatever)", Some(403), false),
         (overloaded.address.to_string(), "answered 503 (Service [31mUnavailable) when", Some(503), true),
         (
