@@ -80,12 +80,20 @@ pub(super) fn handshake(error: io::Error, peer: &Peer, limit: Limit) -> Error {
         let what = format!("the {peer} did not complete the TLS handshake");
         return timeout(&what, limit, "").with_transport(TransportFailure::Connect);
     }
+    let cause = error.to_string();
     let failed = io(error, peer, limit);
-    let asked = Exchange::current().is_some_and(|exchange| exchange.was_asked());
-    match failed.transport() {
-        Some(TransportFailure::Reset) if !asked => failed.with_transport(TransportFailure::Connect),
-        _ => failed,
+    if failed.transport() != Some(TransportFailure::Reset) {
+        return failed;
     }
+    let hung_up = format!("the {peer} hung up in the TLS handshake ({cause})");
+    if Exchange::current().is_some_and(|exchange| exchange.was_asked()) {
+        return network("network_error", hung_up, TransportFailure::Reset);
+    }
+    let why = format!(
+        "{hung_up}, as some do with whom nothing is in common, and firewalls that let nobody through; {}",
+        words::OFFERED
+    );
+    network("network_error", why, TransportFailure::Connect)
 }
 
 /// A connection to a server failed, in the handshake or later.

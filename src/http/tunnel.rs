@@ -58,6 +58,9 @@ fn exchange(socket: &mut Socket, proxy: &Proxy, target: &str) -> io::Result<Vec<
     // The body that a refusal may have is not waited for.
     while !is_complete(&head) {
         let count = socket.read(&mut chunk)?;
+        if count == 0 && head.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         head.extend_from_slice(&chunk[..count]);
         if count == 0 || head.len() > MAX_HEAD {
             return Ok(Vec::new());

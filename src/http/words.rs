@@ -10,7 +10,7 @@ use super::verify::{Untrusted, WeakKey};
 use crate::clock::{date_text, from_unix_seconds};
 
 /// What we offer, and what most servers have of it.
-const OFFERED: &str = "offered are TLS 1.3 and TLS 1.2 with AES-GCM or ChaCha20-Poly1305, ECDHE over X25519, P-256 or \
+pub(super) const OFFERED: &str = "offered are TLS 1.3 and TLS 1.2 with AES-GCM or ChaCha20-Poly1305, ECDHE over X25519, P-256 or \
                        P-384, and RSA, ECDSA or Ed25519 signatures with SHA-256 or longer; usual for a server is TLS \
                        1.2 with ECDHE-RSA-AES128-GCM-SHA256";
 const OLD_VERSION: &str = "it has neither TLS 1.3 nor TLS 1.2; have TLS 1.2 switched on there, which is usual: 1.1 and \

@@ -117,6 +117,7 @@ fn a_proxy_that_does_not_work_is_named() {
     let slow = says("HTTP/1.1  504  Gateway Timeout\r\n\r\n");
     let web = says("HTTP/1.1 405 Method Not Allowed\r\n\r\n");
     let babbling = Server::plain(|_| Answer::SendAndClose("220 smtp ready\r\n\r\n".into()));
+    let silent = Server::plain(|_| Answer::SendAndClose(String::new()));
     let resetting = Server::plain(|_| Answer::Reset);
     for (address, word, status, retryable) in [
         (nobody.address.to_string(), "cannot be reached", None, true),
@@ -135,6 +136,7 @@ fn a_proxy_that_does_not_work_is_named() {
         (web.address.to_string(), "it opens no tunnels", Some(405), false),
         (babbling.address.to_string(), "like an HTTP proxy", None, false),
         (resetting.address.to_string(), "closed the connection", None, true),
+        (silent.address.to_string(), "closed the connection", None, true),
         (format!("{}:1", impossible_host()), "cannot be resolved", None, true),
     ] {
         let proxy = format!("http://user:hunter2@{address}");

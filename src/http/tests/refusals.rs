@@ -201,3 +201,28 @@ fn no_tls_and_no_certificate() {
     let server = workshop.serve("server", "-tls1_2 -Verify 1");
     refused(&server, &pool, &["requires a client certificate"]);
 }
+
+/// Is a server that hangs up in the handshake, as some do that have nothing in common with us, told apart from one
+/// that loses an answer, with what is offered?
+#[test]
+fn a_server_that_hangs_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let linger = (number % 2 == 1).then_some(Duration::ZERO);
+            socket2::SockRef::from(&stream).set_linger(linger).unwrap();
+        }
+    });
+    let client = pool(&Ca::new("ca")).plain().unwrap();
+    for _ in ["by FIN", "by RST"] {
+        let error = get(&client, &url).unwrap_err();
+        assert_eq!((error.code(), error.transport()), ("network_error", Some(TransportFailure::Connect)));
+        assert!(error.is_retryable());
+        for word in ["server 127.0.0.1", "hung up in the TLS handshake", "TLS 1.3 and TLS 1.2"] {
+            assert!(error.message().contains(word), "{error}");
+        }
+    }
+}
