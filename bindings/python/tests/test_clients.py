@@ -71,6 +71,19 @@ class Both:
             x5t = app._acquire(scopes, None, True, {}).binding_certificate.x5t_s256
             self.assertEqual({request["client_certificate"] for request in sent}, {x5t})
 
+    def test_rejected(self):
+        """Is a rejected token not used again, and no other fetched for a minute where that is rejected, too?"""
+        for pop in (True, False):
+            control("/reset", {})
+            with self.make(client(), mtls_proof_of_possession=pop) as session:
+                fault(operation="graph", status=401, times=3)
+                statuses = [session.get(ME).status_code for _ in range(5)]
+            self.assertEqual(statuses, [401, 401, 401, 200, 200])
+            sent = [request["headers"]["authorization"] for request in seen()]
+            self.assertNotEqual(sent[0], sent[1])
+            self.assertEqual(set(sent[1:]), {sent[1]})
+            self.assertEqual(counter("token"), 2)
+
     def test_bearer(self):
         """Is no certificate presented with a Bearer token?"""
         with self.make(client(), mtls_proof_of_possession=False) as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
+from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Tokens and certificates of the past that a request may still be under way with.
 RECENT = 16
+# Seconds after a rejected token was given up, in which no other one is: an API may want none of them.
+PAUSE = 60
 # What clients set, and the library sets itself.
 FRAMING = {"authorization", "host", "content-length", "transfer-encoding", "connection"}
 
@@ -68,12 +71,19 @@ class Tokens:
         self._scopes = scopes if isinstance(scopes, str) else tuple(scopes)
         self._pop, self._options = pop, options
         self._results = Recent()
+        self._rejected: Optional[str] = None
+        self._quiet_until = 0.0
 
     def authorize(self, url: str) -> str:
         """The Authorization header for a request."""
         if not url.startswith("https://"):
             raise ValueError("tokens are sent over https only")
-        result = self.app._acquire(self._scopes, None, self._pop, self._options)
+        options, rejected = self._options, self._rejected
+        if rejected is not None:
+            options = {**options, "access_token_sha256_to_refresh": rejected}
+        result = self.app._acquire(self._scopes, None, self._pop, options)
+        if rejected is self._rejected:
+            self._rejected = None  # The cache has another one now.
         authorization = result.authorization
         self._results.keep(authorization, result)
         return authorization
@@ -82,6 +92,16 @@ class Tokens:
         """The token that a header has; None where it is none of ours."""
         found: Optional[TokenResult] = self._results.get(authorization)
         return found
+
+    def answered(self, result: Optional[TokenResult], status: int) -> None:
+        """Takes note of a token that an API rejects: the cache is not to serve it again."""
+        if status == 401 and result is not None and "force_refresh" not in self._options:
+            now = monotonic()
+            if now >= self._quiet_until:
+                from hashlib import sha256
+
+                self._quiet_until = now + PAUSE
+                self._rejected = sha256(result.access_token.encode()).hexdigest()
 
 
 def must_send(result: Optional[TokenResult]) -> bool:

@@ -87,7 +87,9 @@ class _Transport(httpx.BaseTransport):
         if transport is None:
             made = httpx.HTTPTransport(verify=_bound.context(result, self._cafile), proxy=key[1])
             transport = self._transports.keep(key, made)
-        return transport.handle_request(request)
+        response: httpx.Response = transport.handle_request(request)
+        self._tokens.answered(result, response.status_code)
+        return response
 
     def _proxy_for(self, url: httpx.URL) -> Optional[str]:
         """httpx reads the environment only where it makes the transport itself."""
@@ -106,6 +108,7 @@ class _Transport(httpx.BaseTransport):
             raise httpx.TimeoutException(str(error), request=request) from error
         except NetworkError as error:
             raise httpx.ConnectError(str(error), request=request) from error
+        self._tokens.answered(result, answer.status)
         headers = answer.headers.multi_items()
         return httpx.Response(answer.status, headers=headers, content=answer.body, request=request)
 

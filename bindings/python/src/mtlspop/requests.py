@@ -90,7 +90,9 @@ class _Adapter(HTTPAdapter):
         if adapter is None:
             context = _bound.context(result, None if verify is True else verify)
             adapter = self._adapters.keep(key, _ContextAdapter(context))
-        return adapter.send(request, stream, timeout, True, None, proxies)
+        response: requests.Response = adapter.send(request, stream, timeout, True, None, proxies)
+        self._tokens.answered(result, response.status_code)
+        return response
 
     def _through_library(self, result: Any, request: Any, timeout: Any) -> requests.Response:
         body = request.body
@@ -113,6 +115,7 @@ class _Adapter(HTTPAdapter):
             raise requests.exceptions.Timeout(error, request=request) from error
         except NetworkError as error:
             raise requests.exceptions.ConnectionError(error, request=request) from error
+        self._tokens.answered(result, answer.status)
         body, headers = io.BytesIO(answer.body), answer.headers.multi_items()
         raw = HTTPResponse(body=body, headers=headers, status=answer.status, preload_content=False)
         return self.build_response(request, raw)
