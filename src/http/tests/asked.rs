@@ -154,6 +154,26 @@ fn what_needs_no_certificate_stays_in_tls_13() {
     assert_eq!(server.connections(), 3, "this one is");
 }
 
+/// Does a server that has learnt to ask in TLS 1.3 get the certificate there, though it would resume a session
+/// of before, and the request that needs none resume it?
+#[test]
+fn a_session_without_the_question_stands_in_nobodys_way() {
+    let world = World::new();
+    let before = world.config(false, &[&TLS13]);
+    let mut now = Arc::into_inner(world.config(true, &[&TLS13])).unwrap();
+    now.session_storage = before.session_storage.clone();
+    let (close, now) = ("HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", Arc::new(now));
+    let start = |config: &Arc<ServerConfig>| {
+        Server::by_version(config.clone(), config.clone(), move |_| Answer::SendAndClose(close.into()))
+    };
+    let (before, now) = (start(&before), start(&now));
+    assert_eq!(world.facts(&before.url("/"), false), (200, "TLSv1.3", false));
+    assert_eq!(world.facts(&now.url("/"), true), (200, "TLSv1.3", true));
+    assert_eq!(world.facts(&before.url("/"), false), (200, "TLSv1.3", true));
+    let resumed = |server: &Server| server.seen().iter().map(|seen| seen.resumed).collect::<Vec<_>>();
+    assert_eq!((resumed(&before), resumed(&now)), (vec![false, true], vec![false]));
+}
+
 /// Is it remembered for an hour, and TLS 1.3 then tried again?
 #[test]
 fn after_an_hour_tls_13_is_tried_again() {
