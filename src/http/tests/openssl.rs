@@ -44,6 +44,11 @@ impl Workshop {
         ));
     }
 
+    /// Whether this OpenSSL knows how.
+    pub(super) fn tries(&self, arguments: &str) -> bool {
+        self.openssl(arguments).output().unwrap().status.success()
+    }
+
     pub(super) fn run(&self, arguments: &str) {
         let output = self.openssl(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));

@@ -113,7 +113,11 @@ fn certificates_of_old_habits() {
     workshop.certificate("nameless", P256, &format!("-subj /CN=localhost {by_ca}"));
     workshop.certificate("client", P256, &format!("{LOCALHOST} {by_ca} -addext extendedKeyUsage=clientAuth"));
     workshop.run(&format!("req -new -nodes -newkey {P256} -keyout v1.key -out v1.csr -subj /CN=localhost"));
-    workshop.run("x509 -req -in v1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out v1.pem -days 30");
+    let to = "-in v1.csr -CA ca.pem -CAkey ca.key -out v1.pem -days 30";
+    // Later versions of OpenSSL write version 3 unless asked for 1, which earlier ones do not know.
+    if !workshop.tries(&format!("req -x509 -x509v1 {to}")) {
+        workshop.run(&format!("x509 -req -CAcreateserial {to}"));
+    }
     let pool = trusting(workshop.pem("ca"), &[]);
     for (name, words) in [
         ("nameless", &["names no host", "common name", "subjectAltName=DNS:localhost"][..]),
