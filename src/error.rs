@@ -255,6 +255,11 @@ impl Error {
         self.change(|e| e.message = text::cut(&format!("{what}: {}", e.message), LONGEST_MESSAGE))
     }
 
+    /// Puts behind the message what a service said.
+    pub(crate) fn with_words(self, words: &str) -> Self {
+        self.change(|e| e.message = text::cut(&format!("{}: {words}", e.message), LONGEST_MESSAGE))
+    }
+
     /// Replaces the code string, for errors that MSAL reports under another name at this place.
     pub(crate) fn with_code(self, code: &str) -> Self {
         self.change(|e| e.code = code.to_owned())

@@ -11,7 +11,7 @@ use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Policy, Pool, Refusal, Request, Response, add_query, page, retry_after, send_with_retry};
+use crate::http::{Policy, Pool, Refusal, Request, Response, add_query, retry_after, send_with_retry};
 use crate::key::{Evidence, PrivateKey, SignatureScheme, TpmKey};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -248,7 +248,7 @@ fn exchange<A: DeserializeOwned>(
         return Err(refused(endpoint, &response, call));
     }
     let envelope: Envelope =
-        response.json().map_err(|_| unreadable(&format!("it has no member data{}", page(&response))))?;
+        response.json().map_err(|_| Refusal::explain(unreadable("it has no member data"), &response))?;
     let data = URL_SAFE_NO_PAD
         .decode(envelope.data.trim_end_matches('='))
         .map_err(|_| unreadable("its data is not base64url"))?;
@@ -263,10 +263,11 @@ fn refused(endpoint: &Url, response: &Response, call: &Call) -> Error {
     let said = refusal.said();
     let message =
         format!("the attestation service {host} refuses the TPM's evidence (HTTP {status}): {said}");
-    Error::new(Refusal::kind(status), "attestation_failed", message)
+    let error = Error::new(Refusal::kind(status), "attestation_failed", message)
         .with_http_status(status)
         .with_retryable(status == 429 || status >= 500)
-        .with_retry_after(retry_after(response, call.clock.now()))
+        .with_retry_after(retry_after(response, call.clock.now()));
+    refusal.details(error)
 }
 
 fn unreadable(why: &str) -> Error {

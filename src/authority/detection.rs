@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::region::{Region, RegionDetails, RegionOutcome, RegionSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Imds, Policy, Pool, Refusal, Request, Response, page, send_with_retry};
+use crate::http::{Client, Imds, Policy, Pool, Refusal, Request, Response, send_with_retry};
 use crate::runtime::{Call, Memory};
 
 /// The regions that were found out, by the address of the metadata service. A region is a fact of the
@@ -89,9 +89,8 @@ fn location(response: &Response) -> Result<Region> {
         let refusal = Refusal::read(response);
         return Err(failed(format!("it answered HTTP {}: {}", response.status, refusal.said())));
     }
-    let compute: Compute = response
-        .json()
-        .map_err(|_| failed(format!("its answer is not the JSON expected{}", page(response))))?;
+    let unreadable = || failed("its answer is not the JSON expected".to_owned());
+    let compute: Compute = response.json().map_err(|_| Refusal::explain(unreadable(), response))?;
     let location = compute.location.ok_or_else(|| failed("its answer has no location".to_owned()))?;
     // Not the parser's words: they tell a caller what to write.
     Region::parse(&location).map_err(|_| {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Pool, Refusal, Request, Response, Shared, add_query, page};
+use crate::http::{Client, Pool, Refusal, Request, Response, Shared, add_query};
 use crate::runtime::{Call, Memory};
 
 /// The name that is preferred on the network, by the host that was asked about; `None` where the host
@@ -69,12 +69,9 @@ fn ask(authority: &Authority, client: &Client, call: &Call) -> Result<Option<Str
 
 fn read(response: &Response, host: &str) -> Result<Option<String>> {
     let unreadable = || {
-        let what = match response.status {
-            200 => format!("something that is not the JSON expected{}", page(response)),
-            _ => Refusal::read(response).said().to_owned(),
-        };
-        let message = format!("instance discovery was answered with HTTP {}: {what}", response.status);
-        Error::new(ErrorKind::InvalidResponse, "instance_discovery_failed", message)
+        let message = format!("instance discovery was answered with HTTP {} and no answer", response.status);
+        let error = Error::new(ErrorKind::InvalidResponse, "instance_discovery_failed", message);
+        Refusal::explain(error, response)
     };
     if response.status != 200 {
         let refusal = Refusal::read(response);
@@ -86,9 +83,8 @@ fn read(response: &Response, host: &str) -> Result<Option<String>> {
              authority if it is another provider ({})",
             refusal.description.as_deref().unwrap_or(refusal.said())
         );
-        return Err(Error::new(ErrorKind::Rejected, "invalid_instance", message)
-            .with_http_status(response.status)
-            .with_aadsts(refusal.aadsts));
+        let error = Error::new(ErrorKind::Rejected, "invalid_instance", message);
+        return Err(refusal.details(error.with_http_status(response.status)));
     }
     let discovered: Discovered = response.json().map_err(|_| unreadable())?;
     let is_about_host = |entry: &Metadata| entry.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(host));

@@ -8,9 +8,7 @@ use url::Url;
 use super::cloud::Cloud;
 use super::parse::{Authority, AuthorityKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{
-    Client, Policy, Refusal, Request, Response, https_url, page, retry_after, send_with_retry,
-};
+use crate::http::{Client, Policy, Refusal, Request, Response, https_url, retry_after, send_with_retry};
 use crate::runtime::Call;
 
 #[derive(Deserialize)]
@@ -65,14 +63,23 @@ fn read(authority: &Authority, response: &Response, now: SystemTime) -> Result<U
         let refusal = Refusal::read(response);
         let why =
             format!("was answered with HTTP {}: {}; check the authority", response.status, refusal.said());
-        return Err(failed(&why)
+        let error = failed(&why)
             .with_kind(Refusal::kind(response.status))
-            .with_aadsts(refusal.aadsts)
             .with_retry_after(retry_after(response, now))
-            .with_retryable(matches!(response.status, 408 | 429 | 500..)));
+            .with_retryable(matches!(response.status, 408 | 429 | 500..));
+        return Err(refusal.details(error));
     }
-    let configuration: Configuration =
-        response.json().map_err(|_| failed(&format!("is not the JSON expected{}", page(response))))?;
+    let configuration = response.json().map_err(|_| failed("is not the JSON expected"));
+    configuration
+        .and_then(|configuration| endpoint_in(configuration, authority, failed))
+        .map_err(|error| Refusal::explain(error, response))
+}
+
+fn endpoint_in(
+    configuration: Configuration,
+    authority: &Authority,
+    failed: impl Fn(&str) -> Error,
+) -> Result<Url> {
     let issuer = configuration.issuer.unwrap_or_default();
     if !is_issuer_of(authority, &issuer) {
         let shown: String = issuer.chars().take(200).collect();

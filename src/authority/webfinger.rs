@@ -8,9 +8,7 @@ use url::Url;
 
 use super::parse::Authority;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{
-    Client, Policy, Refusal, Request, Response, add_query, page, retry_after, send_with_retry,
-};
+use crate::http::{Client, Policy, Refusal, Request, Response, add_query, retry_after, send_with_retry};
 use crate::runtime::Call;
 
 #[derive(Deserialize)]
@@ -56,17 +54,18 @@ fn judge(response: &Response, realm: &str) -> Result<()> {
     if response.status != 200 {
         let refusal = Refusal::read(response);
         let how = format!("HTTP {}: {}", response.status, refusal.said());
-        return denied(Refusal::kind(response.status), &how);
+        return denied(Refusal::kind(response.status), &how).map_err(|error| refusal.details(error));
     }
+    let explain = |error| Refusal::explain(error, response);
     let Ok(finger) = response.json::<Finger>() else {
-        let how = format!("HTTP 200 with something that is not the JSON expected{}", page(response));
-        return denied(ErrorKind::InvalidResponse, &how);
+        let how = "HTTP 200 with something that is not the JSON expected";
+        return denied(ErrorKind::InvalidResponse, how).map_err(explain);
     };
     let is_proof =
         |link: &Link| link.rel.eq_ignore_ascii_case(TRUSTED_REALM) && link.href.eq_ignore_ascii_case(realm);
     match finger.links.iter().any(is_proof) {
         true => Ok(()),
-        false => denied(ErrorKind::Rejected, "HTTP 200 without a link that says so"),
+        false => denied(ErrorKind::Rejected, "HTTP 200 without a link that says so").map_err(explain),
     }
 }
 

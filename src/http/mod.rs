@@ -37,7 +37,6 @@ pub(crate) use imds::{Imds, local_endpoint};
 pub use message::TlsVersion;
 pub(crate) use message::{Request, Response, TlsDetails, https_url, method};
 pub(crate) use neighbours::Shared;
-pub(crate) use page::page;
 pub(crate) use pin::Thumbprint;
 pub(crate) use pool::{Pool, TransportOptions};
 pub(crate) use query::add_query;

@@ -1,14 +1,6 @@
 //! The words of pages: what gateways, proxies and sign-in portals answer in place of JSON.
 
-use super::message::{Response, without_mark};
 use crate::error::text;
-
-/// The title of a page that came in place of what was asked for, to be put behind a sentence; empty for all
-/// else, since an answer of success may hold a token.
-pub(crate) fn page(response: &Response) -> String {
-    let body = String::from_utf8_lossy(without_mark(&response.body));
-    title(body.trim_start()).map(|title| format!(", but {title}")).unwrap_or_default()
-}
 
 /// The words of a body that is no JSON: of a page its title, or else what stands between its tags.
 pub(super) fn words_of(body: &str) -> String {
@@ -54,32 +46,4 @@ fn plain(markup: &str) -> String {
         [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
     let words = entities.iter().fold(words, |words, (entity, c)| words.replace(entity, c));
     text::said(&words.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn response(status: u16, body: &str) -> Response {
-        Response { status, headers: Vec::new(), body: body.as_bytes().to_vec().into(), tls: None }
-    }
-
-    /// Is of an answer of success only the title of a page quoted: anything else may hold a token?
-    #[test]
-    fn pages() {
-        let title = |body: &str| page(&response(200, body));
-        assert_eq!(
-            title("\u{feff} <html><title>Sign in\u{202e}</title>"),
-            ", but a page with the title \"Sign in\""
-        );
-        for body in [
-            "",
-            "eyJ.eyJ.x",
-            "{\"access_token\":\"x\"",
-            "<html>eyJ.eyJ.x",
-            "<a><access_token>x</access_token></a>",
-        ] {
-            assert_eq!(title(body), "", "{body}");
-        }
-    }
 }

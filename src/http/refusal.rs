@@ -7,7 +7,7 @@ use url::Url;
 use super::json::Json;
 use super::message::{Response, without_mark};
 use super::page::{title, words_of};
-use crate::error::{ErrorKind, text};
+use crate::error::{Error, ErrorKind, text};
 
 /// What is found in the body, the header `Location` and the status of an answer. One part of another type, or
 /// one that comes twice, hides no other.
@@ -27,6 +27,8 @@ pub(crate) struct Refusal {
     /// Whether the body is a JSON object, or there is none.
     pub(crate) readable: bool,
     said: String,
+    /// Whether nothing is said for a person.
+    silent: bool,
 }
 
 /// Texts for a person and the codes before them, in this order. ARM, API Management, OAuth, RFC 9457, ASP.NET.
@@ -62,6 +64,7 @@ impl Refusal {
         if let Some(redirect) = redirect(response) {
             refusal.said = redirect;
         } else if refusal.said.is_empty() {
+            refusal.silent = true;
             refusal.said = format!("no further information{}", reason(response.status));
         }
         refusal
@@ -70,6 +73,23 @@ impl Refusal {
     /// What there is for a person: never empty, one line, and not long.
     pub(crate) fn said(&self) -> &str {
         &self.said
+    }
+
+    /// Gives `error` the numbers, the claims and the ids.
+    pub(crate) fn details(self, error: Error) -> Error {
+        let error = error.with_aadsts(self.aadsts).with_sub_error(self.sub_error).with_claims(self.claims);
+        match self.correlation_id {
+            Some(id) => error.with_correlation_id(&id),
+            None => error,
+        }
+    }
+
+    /// Adds to `error`, about an answer that cannot be used, what the answer says of itself: some services refuse
+    /// with 200, and some networks put a page in its place.
+    pub(crate) fn explain(error: Error, response: &Response) -> Error {
+        let refusal = Self::read(response);
+        let error = if refusal.silent { error } else { error.with_words(&refusal.said) };
+        refusal.details(error)
     }
 
     /// The class of an answer of this status: a service that says no, one that wants to be left alone, or what
@@ -100,6 +120,7 @@ impl Refusal {
             }),
             readable: matches!(json, Json::Object(_)),
             said: text::said(&parts.join(": ")),
+            silent: false,
         }
     }
 }

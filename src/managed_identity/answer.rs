@@ -15,7 +15,7 @@ use crate::clock::unix_seconds;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{
-    Client, Policy, Refusal, Request, Response, TlsDetails, add_query, local_endpoint, page, retry_after,
+    Client, Policy, Refusal, Request, Response, TlsDetails, add_query, local_endpoint, retry_after,
     send_with_retry,
 };
 use crate::runtime::Call;
@@ -77,15 +77,23 @@ pub(super) fn read(
     endpoint: &Url,
     now: SystemTime,
 ) -> Result<IssuedToken> {
-    if response.status != 200 {
-        return Err(refused(source, response, now));
+    match response.status {
+        200 => issued(source, response, endpoint, now).map_err(|error| Refusal::explain(error, response)),
+        _ => Err(refused(source, response, now)),
     }
+}
+
+fn issued(
+    source: ManagedIdentitySource,
+    response: &Response,
+    endpoint: &Url,
+    now: SystemTime,
+) -> Result<IssuedToken> {
     let peer = source.peer();
     let answer = match response.body.trim_ascii() {
         b"" => None,
         _ => response.json::<Option<Answer>>().map_err(|_| {
-            let page = page(response);
-            let text = format!("{peer} answered 200 with something that is not the JSON of a token{page}");
+            let text = format!("{peer} answered 200 with something that is not the JSON of a token");
             Error::new(ErrorKind::InvalidResponse, "managed_identity_response_parse_failure", text)
                 .with_http_status(200)
         })?,
@@ -153,15 +161,9 @@ pub(super) fn refused(source: ManagedIdentitySource, response: &Response, now: S
     let message = format!("{} answered HTTP {status}: {}{hint}", source.peer(), refusal.said());
     let error = Error::new(Refusal::kind(status), "managed_identity_request_failed", message)
         .with_http_status(status)
-        .with_aadsts(refusal.aadsts)
-        .with_sub_error(refusal.sub_error)
-        .with_claims(refusal.claims)
         .with_retry_after(retry_after(response, now))
         .with_retryable(policy(source).retries(status));
-    match refusal.correlation_id {
-        Some(id) => error.with_correlation_id(&id),
-        None => error,
-    }
+    refusal.details(error)
 }
 
 fn policy(source: ManagedIdentitySource) -> Policy {

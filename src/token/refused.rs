@@ -28,15 +28,9 @@ pub(crate) fn parse_error(response: &Response, endpoint: &Url, now: SystemTime) 
     let retryable = status >= 500 || matches!(status, 429 | 408) || code == "temporarily_unavailable";
     let error = Error::new(kind, code, message(&refusal, status, endpoint))
         .with_http_status(status)
-        .with_aadsts(refusal.aadsts)
-        .with_sub_error(refusal.sub_error)
-        .with_claims(refusal.claims)
         .with_retry_after(retry_after(response, now))
         .with_retryable(retryable);
-    match refusal.correlation_id {
-        Some(id) => error.with_correlation_id(&id),
-        None => error,
-    }
+    refusal.details(error)
 }
 
 /// The classes of section 7.1. They go by what the service said, also where the code is of our making.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{LONGEST_LIFE, TokenType, is_token, whole_seconds};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Response, TlsDetails, page};
+use crate::http::{Refusal, Response, TlsDetails};
 use crate::secret::Secret;
 
 /// A successful answer, checked against what was asked.
@@ -49,9 +49,13 @@ impl TokenResponse {
     /// Reads an HTTP 200. A token of another type than `expected` is an error, never a token: a
     /// service that answers Bearer to a PoP request has weakened what was asked.
     pub(crate) fn parse(response: &Response, expected: TokenType) -> Result<Self> {
+        Self::read(response, expected).map_err(|error| Refusal::explain(error, response))
+    }
+
+    fn read(response: &Response, expected: TokenType) -> Result<Self> {
         let mut answer: Success = response.json().map_err(|_| {
             let text = "the token endpoint answered 200 with something that is not the JSON of a token";
-            bad("non_parsable_oauth_error", format!("{text}{}", page(response)))
+            bad("non_parsable_oauth_error", text)
         })?;
         // Out of the structure at once: a Secret wipes it, a String would not.
         let access_token =
@@ -240,15 +244,22 @@ mod tests {
         }
     }
 
-    /// Is the title of a page told that came in place of a token, and nothing else of it?
+    /// Is told what an answer of success says that is none: a refusal with 200, or a page; and never a token?
     #[test]
-    fn a_page_is_no_token() {
-        let told =
-            |body| TokenResponse::parse(&response(200, body), TokenType::Bearer).unwrap_err().to_string();
-        assert!(
-            told("<html><title>Sign in to Wi-Fi</title>eyJ.x")
-                .ends_with("with the title \"Sign in to Wi-Fi\"")
-        );
-        assert!(!told("<html>eyJ.x").contains("eyJ") && !told("{\"access_token\":\"eyJ").contains("eyJ"));
+    fn what_is_no_token_speaks() {
+        let told = |body| TokenResponse::parse(&response(200, body), TokenType::MtlsPop).unwrap_err();
+        let refused = told(r#"{"error":"invalid_client","error_description":"AADSTS7000215: no"}"#);
+        assert_eq!((refused.code(), refused.aadsts_codes()), ("token_type_missing", [7_000_215].as_slice()));
+        assert!(refused.message().ends_with(": invalid_client: AADSTS7000215: no"), "{refused}");
+        let page = told("<html><title>Sign in to Wi-Fi</title>eyJ.x");
+        assert!(page.message().ends_with(": a page with the title \"Sign in to Wi-Fi\""), "{page}");
+        for body in [
+            "<html>eyJ.x",
+            r#"{"access_token":"eyJ"#,
+            r#"{"access_token":"eyJ","token_type":"Bearer","expires_in":1}"#,
+            r#"{"access_token":"eyJ\u0000","token_type":"mtls_pop","expires_in":1}"#,
+        ] {
+            assert!(!told(body).message().contains("eyJ"), "{body}");
+        }
     }
 }

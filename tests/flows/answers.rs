@@ -80,9 +80,7 @@ fn what_is_said_is_told() {
             assert!(error.message().contains(words), "{operation}: {error}");
             assert!(!error.message().contains("secret") && !error.message().contains('\u{202e}'), "{error}");
             let numbers: &[u32] = if words.starts_with("AADSTS") { &[700_016] } else { &[] };
-            if operation != "webfinger" {
-                assert_eq!(error.aadsts_codes(), numbers, "{operation}: {error}");
-            }
+            assert_eq!(error.aadsts_codes(), numbers, "{operation}: {error}");
             let is_no = *status >= 400 && error.code() != "non_parsable_oauth_error";
             assert_eq!(error.kind(), if is_no { Rejected } else { InvalidResponse }, "{operation}: {error}");
             assert_eq!(error.http_status(), Some(*status), "{operation}");
@@ -90,21 +88,36 @@ fn what_is_said_is_told() {
     }
 }
 
-/// Is the title of a page that comes with 200, as those of networks that want a person to sign in first, told by
-/// every service that is to answer with JSON?
+/// Where 200 comes without what was asked for: is the title of a page told, as networks send it that want a person
+/// to sign in first, and a refusal that comes with the status of success?
 #[test]
 fn a_page_in_place_of_an_answer() {
     let world = World::new();
+    let page = "<!DOCTYPE html><title>Sign in to Wi-Fi</title>";
+    let refusal = r#"{"error":"x","error_description":"AADSTS700016: gone","claims":"{}"}"#;
     for (operation, options, request) in services(&world) {
-        let body = Some("<!DOCTYPE html><title>Sign in to Wi-Fi</title>".to_owned());
-        let headers = [("server".to_owned(), "IMDS/1".to_owned())].into();
-        world.cloud.fault(Fault { body, headers, ..Fault::on(operation) }).unwrap();
-        let error = fails(options, &request);
-        assert_eq!(error.kind(), InvalidResponse, "{operation}: {error}");
-        assert!(
-            error.message().contains("a page with the title \"Sign in to Wi-Fi\""),
-            "{operation}: {error}"
-        );
+        for (body, words) in
+            [(page, "a page with the title \"Sign in to Wi-Fi\""), (refusal, "AADSTS700016: gone")]
+        {
+            let headers = [("server".to_owned(), "IMDS/1".to_owned())].into();
+            let fault = Fault { body: Some(body.to_owned()), headers, ..Fault::on(operation) };
+            world.cloud.fault(fault).unwrap();
+            let error = fails(options.clone(), &request);
+            // A host that can be read, and does not say that it is AD FS, says no.
+            let says_no = operation == "webfinger" && body == refusal;
+            assert_eq!(
+                error.kind(),
+                if says_no { Rejected } else { InvalidResponse },
+                "{operation}: {error}"
+            );
+            assert!(error.message().contains(words), "{operation}: {error}");
+            let claims = (body == refusal).then_some("{}");
+            assert_eq!(
+                (error.aadsts_codes().is_empty(), error.claims()),
+                (body == page, claims),
+                "{operation}"
+            );
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Certificate, renewal_time};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Imds, Policy, Request, https_url, page, send_with_retry};
+use crate::http::{Client, Imds, Policy, Refusal, Request, https_url, send_with_retry};
 use crate::key::PrivateKey;
 use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
@@ -72,9 +72,10 @@ pub(super) fn issue_credential(
             _ => error,
         });
     }
-    let answer =
-        response.json().map_err(|_| incomplete(&format!("is not the JSON expected{}", page(&response))))?;
-    bind(answer, key, call.clock.now())
+    let answer = response.json().map_err(|_| incomplete("is not the JSON expected"));
+    answer
+        .and_then(|answer| bind(answer, key, call.clock.now()))
+        .map_err(|error| Refusal::explain(error, &response))
 }
 
 impl Body<'_> {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::csr::CuId;
 use crate::error::{Error, ErrorKind, Result, text};
-use crate::http::{Client, Imds, Policy, Request, page, send_with_retry};
+use crate::http::{Client, Imds, Policy, Refusal, Request, send_with_retry};
 use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
 use crate::managed_identity::answer::{failed, refused, unreachable};
@@ -62,11 +62,10 @@ pub(crate) fn platform_metadata(
     let server = text::cut(response.header("server").unwrap_or_default(), 100);
     if !server.to_ascii_uppercase().contains("IMDS") {
         let text = format!("the answer to getplatformmetadata is not from IMDS (Server: {server:?})");
-        return Err(failed(text).with_http_status(200));
+        return Err(Refusal::explain(failed(text).with_http_status(200), &response));
     }
-    let answer =
-        response.json().map_err(|_| incomplete(&format!("is not the JSON expected{}", page(&response))))?;
-    check(answer)
+    let answer = response.json().map_err(|_| incomplete("is not the JSON expected"));
+    answer.and_then(check).map_err(|error| Refusal::explain(error, &response))
 }
 
 fn check(answer: Answer) -> Result<Metadata> {
