@@ -84,17 +84,31 @@ impl Connector {
     fn secure_certified(&self, tls: &TlsClient, target: &Target<'_>, exchange: &Exchange) -> Result<Stream> {
         let Target { host, port, peer, limit, .. } = target;
         let failed = |error| failure::handshake(error, peer, *limit);
-        let known = self.older.get(host, *port, exchange.now());
-        let versions = if known == Some(Older::Only) { Versions::Tls12 } else { Versions::All };
-        let first = tls.handshake(versions, Resume::Asked, host, self.reach(target)?).map_err(failed)?;
+        // Asked or not, the certificate was no reason to refuse.
+        let refused = |error: &io::Error| tls::is_refusal(error) && !exchange.was_asked();
+        let mut known = self.older.get(host, *port, exchange.now());
+        if known == Some(Older::Only) {
+            match tls.handshake(Versions::Tls12, Resume::Asked, host, self.reach(target)?) {
+                Ok(only) => return Ok(Stream::certified(only)),
+                // It is not what it was.
+                Err(error) if refused(&error) => self.older.forget(host, *port),
+                Err(error) => return Err(failed(error)),
+            }
+            known = None;
+        }
+        let first = tls.handshake(Versions::All, Resume::Asked, host, self.reach(target)?).map_err(failed)?;
         let asked = first.details.certificate_requested || first.details.version == TlsVersion::Tls12;
-        if asked || known.is_some() {
+        if asked || known == Some(Older::Never) {
             return Ok(Stream::certified(first));
         }
         let (stream, older) = match tls.handshake(Versions::Tls12, Resume::Asked, host, self.reach(target)?) {
             Ok(second) => (second, Older::Only),
-            // Asked or not, the certificate was no reason to refuse.
-            Err(error) if tls::is_refusal(&error) && !exchange.was_asked() => (first, Older::Never),
+            Err(error) if refused(&error) && tls::is_about_version(&error) => (first, Older::Never),
+            // That may mean the moment: the next request tries again.
+            Err(error) if refused(&error) => {
+                exchange.note_older(Older::Never);
+                return Ok(first.into());
+            }
             Err(error) => return Err(failed(error)),
         };
         self.older.learn(host, *port, older, exchange.now());

@@ -43,6 +43,10 @@ impl OlderServers {
         }
     }
 
+    pub(super) fn forget(&self, host: &str, port: u16) {
+        self.lock().pop(&(host.to_owned(), port));
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruCache<(String, u16), (Older, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,8 +11,8 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, OtherError, ProtocolVersion, StreamOwned,
-    SupportedProtocolVersion,
+    AlertDescription, ClientConfig, ClientConnection, HandshakeKind, OtherError, ProtocolVersion,
+    StreamOwned, SupportedProtocolVersion,
 };
 
 use super::exchange::Exchange;
@@ -164,14 +164,27 @@ impl Configured {
     }
 }
 
-/// Whether a server that spoke TLS before does not speak the versions offered now.
+/// Whether a server that spoke TLS before may not speak the versions offered now: it ends the handshake with an
+/// alert, or hangs up.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)) => true,
-        Some(_) => false,
-        None => matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof),
+    matches!(tls_error(error), Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)))
+        || matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// Whether it says that it does not speak them. Any other alert, or a connection that is lost, may mean the moment.
+pub(super) fn is_about_version(error: &io::Error) -> bool {
+    use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
+    match tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => {
+            matches!(alert, ProtocolVersion | HandshakeFailure | InsufficientSecurity)
+        }
+        error => matches!(error, Some(rustls::Error::PeerIncompatible(_))),
     }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// A server that does not want our certificate says so, under TLS 1.3 while we already write the

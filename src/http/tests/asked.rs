@@ -204,6 +204,34 @@ fn a_server_without_tls_12() {
     assert_eq!(world.logged("refuses TLS 1.2"), 1);
 }
 
+/// Where TLS 1.2 is switched off within the hour: is a server that asks in TLS 1.3 by then spoken to again?
+#[test]
+fn a_server_that_leaves_tls_12() {
+    let world = World::new();
+    let config = world.config(true, &[&TLS13]);
+    let close = "HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let after = Server::by_version(config.clone(), config, move |_| Answer::SendAndClose(close.into()));
+    let (before, now) = (world.server(Asks::Only12), after.address);
+    let junction = Junction::new(move |number| Some(if number < 2 { before.address } else { now }));
+    assert_eq!(world.facts(&junction.url(), true), (200, "TLSv1.2", true));
+    for connections in [2, 3] {
+        assert_eq!(world.facts(&junction.url(), true), (200, "TLSv1.3", true));
+        assert_eq!(after.connections(), connections);
+    }
+}
+
+/// Is a connection that was lost in the TLS 1.2 handshake, once, no reason to go without the certificate for an
+/// hour?
+#[test]
+fn a_lost_connection_is_no_word_about_tls_12() {
+    let world = World::new();
+    let server = world.server(Asks::Only12);
+    let address = server.address;
+    let junction = Junction::new(move |number| (number != 1).then_some(address));
+    assert_eq!(world.facts(&junction.url(), true), (401, "TLSv1.3", false));
+    assert_eq!(world.facts(&junction.url(), true), (200, "TLSv1.2", true));
+}
+
 /// Is a refusal to take the certificate in TLS 1.2 still one, and a key that cannot sign there, rather than
 /// a reason to go without?
 #[test]
@@ -244,11 +272,17 @@ fn one_limit_for_both_connections() {
     let world = World::new();
     let hangs = Server::plain(|_| Answer::Hang);
     // What TLS 1.2 is offered to goes to a server that never says a word.
-    let proxy = Junction::new(world.server(Asks::Only12).address, hangs.address);
+    let asks = world.server(Asks::Only12).address;
+    let junction = Junction::new(move |number| {
+        if number == 0 {
+            std::thread::sleep(Duration::from_millis(1200));
+        }
+        Some(if number == 0 { asks } else { hangs.address })
+    });
     let limit = Duration::from_secs(2);
     let pool = pool_with(&world.ca, |options| options.connect_timeout = limit, &[]);
     let client = pool.for_certificate(&world.certificate).unwrap();
-    let url = Url::parse(&format!("https://localhost:{}/", proxy.port())).unwrap();
+    let url = junction.url();
     let started = Instant::now();
     let error = client.send(&Request::get(&url).needs_certificate(true), &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
@@ -257,31 +291,31 @@ fn one_limit_for_both_connections() {
     assert!(took >= limit && took < Duration::from_millis(2900), "{took:?}");
 }
 
-/// Lets the first connection through to one server, after a while, and the next ones to another.
+/// Leads each connection, counted from 0, to a server, or hangs up.
 struct Junction(SocketAddr);
 
 impl Junction {
-    fn new(first: SocketAddr, next: SocketAddr) -> Self {
+    fn new(target: impl Fn(usize) -> Option<SocketAddr> + Send + 'static) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for (number, near) in listener.incoming().enumerate() {
-                let near = near.unwrap();
-                if number == 0 {
-                    std::thread::sleep(Duration::from_millis(1200));
-                }
-                let far = std::net::TcpStream::connect(if number == 0 { first } else { next }).unwrap();
+                let (near, Some(target)) = (near.unwrap(), target(number)) else { continue };
+                let far = std::net::TcpStream::connect(target).unwrap();
                 for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)]
                 {
-                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
                 }
             }
         });
         Self(address)
     }
 
-    fn port(&self) -> u16 {
-        self.0.port()
+    fn url(&self) -> Url {
+        Url::parse(&format!("https://localhost:{}/", self.0.port())).unwrap()
     }
 }
 
