@@ -101,6 +101,7 @@ pub(crate) fn valgrind(program: &Path, seconds: u32) -> Command {
     command
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"])
         .args(["--show-leak-kinds=definite", "--num-callers=30", "--fair-sched=yes"])
+        .arg(format!("--suppressions={}", root().join("tests/support/valgrind.supp").display()))
         .arg(program);
     command
 }
