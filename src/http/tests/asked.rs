@@ -338,9 +338,8 @@ impl AsksLate {
         let certificate =
             format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
         std::fs::write(&file, certificate + &key.serialize_pem()).unwrap();
-        let port = Nobody::new().address.port();
         let mut child = Command::new("openssl")
-            .args(["s_server", "-tls1_2", "-cert", file.to_str().unwrap(), "-accept", &port.to_string()])
+            .args(["s_server", "-tls1_2", "-cert", file.to_str().unwrap(), "-accept", "127.0.0.1:0"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -353,8 +352,8 @@ impl AsksLate {
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines() {
                 let line = line.unwrap_or_default();
-                if line.starts_with("ACCEPT") {
-                    let _ = ready.send(());
+                if let Some((_, port)) = line.strip_prefix("ACCEPT ").and_then(|at| at.rsplit_once(':')) {
+                    let _ = ready.send(port.parse().unwrap());
                 } else if line.starts_with("Reused session-id") {
                     counter.fetch_add(1, Ordering::SeqCst);
                 } else if line.starts_with("accept-encoding") || line.starts_with("host:") {
@@ -363,7 +362,7 @@ impl AsksLate {
                 }
             }
         });
-        is_ready.recv().unwrap();
+        let port = is_ready.recv().unwrap();
         Self { child, port, resumed, _folder: folder }
     }
 }
