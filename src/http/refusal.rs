@@ -49,7 +49,8 @@ impl Refusal {
         // What is no refusal may hold a token: then nothing is quoted but what is meant for a person.
         let refused = response.status >= 400;
         let mut refusal = match serde_json::from_str(body) {
-            Ok(json @ (Json::Object(_) | Json::Array(_))) => Self::of_json(&json),
+            Ok(json @ Json::Object(_)) => Self::of_json(&json),
+            Ok(json @ Json::Array(_)) if refused => Self::of_json(&json),
             Ok(Json::Text(text)) if refused => Self { said: text::said(&text), ..Self::default() },
             Ok(_) => Self::default(),
             Err(_) => Self {
@@ -205,7 +206,10 @@ fn numbers_in(text: &str) -> Vec<u32> {
 /// Where an answer would have the caller go. Nobody goes there: it may be another's host.
 fn redirect(response: &Response) -> Option<String> {
     let location = response.header("location").filter(|_| (300..400).contains(&response.status))?;
-    let host = Url::parse(location).ok().and_then(|url| url.host_str().map(text::said));
+    // It may leave out this host, the scheme alone (`//host/path`), or neither; `invalid` is nobody's name.
+    let here = Url::parse("https://invalid").ok();
+    let host = Url::options().base_url(here.as_ref()).parse(location).ok();
+    let host = host.and_then(|url| url.host_str().filter(|host| *host != "invalid").map(text::said));
     let host = host.unwrap_or_else(|| "another path of this host".to_owned());
     Some(format!("a redirect to {host}, which is not followed"))
 }
@@ -277,7 +281,14 @@ mod tests {
     #[test]
     fn no_token_is_quoted() {
         let said = |body: &str| Refusal::read(&response(201, body)).said().to_owned();
-        for body in [r#"{"access_token":"eyJ"}"#, r#"{"access_token":"eyJ"#, "\"eyJ\"", "eyJ", "<x>eyJ</x>"] {
+        for body in [
+            r#"{"access_token":"eyJ"}"#,
+            r#"{"access_token":"eyJ"#,
+            "\"eyJ\"",
+            r#"["eyJ"]"#,
+            "eyJ",
+            "<x>eyJ</x>",
+        ] {
             assert_eq!(said(body), "no further information (Created)");
         }
         assert_eq!(said(r#"{"access_token":"eyJ","error":"x"}"#), "x");
@@ -294,7 +305,11 @@ mod tests {
         };
         let said = to("https://login.contoso.example/saml?SAMLRequest=secret");
         assert_eq!(said, "a redirect to login.contoso.example, which is not followed");
-        assert_eq!(to("/login?x=secret"), "a redirect to another path of this host, which is not followed");
+        let said = to("//login.contoso.example/saml?SAMLRequest=secret");
+        assert_eq!(said, "a redirect to login.contoso.example, which is not followed");
+        for location in ["/login?x=secret", "login?x=secret", "?x=secret", ""] {
+            assert_eq!(to(location), "a redirect to another path of this host, which is not followed");
+        }
     }
 
     /// Does no member that is odd hide another: one of another type, one that comes twice, one that is not
