@@ -2498,9 +2498,9 @@ void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request, 
  * Where the API asks for claims, the token is acquired with them; that no such token can be had is the error
  * of mtlspop_app_send(). Where it asks for none, the token may have been revoked: one that is not it is taken
  * from the cache, or fetched, once for all threads. The 401 is the response where there is none, where the API
- * never asked for the certificate that the token is bound to, and where a new token is refused, too: then none
- * is fetched for this API and token request for a minute. Timeout and flag of this request are those of the
- * whole call. A second 401 is a response.
+ * never asked for the certificate that the token is bound to, and where a new token is refused, too: then, and
+ * where the token endpoint itself says no, none is fetched for this API and token request for a minute. Timeout
+ * and flag of this request are those of the whole call. A second 401 is a response.
  *
  * @param request        the request
  * @param token_request  what the token is acquired with; copied, claims in it are replaced by those of a

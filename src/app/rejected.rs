@@ -1,4 +1,4 @@
-//! APIs that refuse even a fresh token: no other one is fetched for them for a minute.
+//! APIs that refuse even a fresh token, or a token where there is no other: none is fetched for them for a minute.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ const MOST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// The API, as scheme, host and port, and what its tokens are kept under.
 type Pair = (String, Arc<CacheKey>);
 
-/// Who refused a fresh token lately.
+/// Who refused a fresh token lately, or one that nobody replaces.
 pub(super) struct Rejected(Mutex<LruCache<Pair, Instant>>);
 
 impl Rejected {
@@ -24,7 +24,7 @@ impl Rejected {
         Self(Mutex::new(LruCache::new(MOST)))
     }
 
-    /// Whether a fresh token was refused in the minute before `now`.
+    /// Whether that was in the minute before `now`.
     pub(super) fn is_paused(&self, pair: &Pair, now: Instant) -> bool {
         self.lock().get(pair).is_some_and(|until| now < *until)
     }

@@ -21,8 +21,8 @@ impl App {
     /// With a claims challenge the token is acquired with these claims; that no such token can be had is an
     /// error. Without one, `token` may have been revoked: one that is not it is taken from the cache, or fetched,
     /// once for all threads. Where there is none, where the API refuses the new one, too, and where it never
-    /// asked for the certificate that `token` is bound to, the 401 is the response; after a new token was refused
-    /// none is fetched for this API and `token_request` for a minute.
+    /// asked for the certificate that `token` is bound to, the 401 is the response; after a new token was refused,
+    /// by the API or by who issues it, none is fetched for this API and `token_request` for a minute.
     ///
     /// `token_request` is what `token` was acquired with. Timeout and cancellation of `request` are those
     /// of the whole call. A second 401 is a response.
@@ -78,7 +78,7 @@ impl App {
         let (caches, pair) = (core.caches.get(), (request.origin()?, key));
         if caches.rejected.is_paused(&pair, core.clock.monotonic()) {
             call.log.info("resource", || {
-                "the API rejected the token, as it did a fresh one less than a minute ago".to_owned()
+                "the API rejected the token, and less than a minute ago there was no better one".to_owned()
             });
             return Ok(response);
         }
@@ -90,6 +90,10 @@ impl App {
             Err(_) if call.cancel.is_cancelled() => return Err(call.cancelled()),
             Err(error) => {
                 call.log.warn("resource", || format!("there is no other token: {}", error.code()));
+                // Who says no says it to the next call, too; what was in the way may be gone by then.
+                if error.http_status().is_some() && !error.is_retryable() {
+                    caches.rejected.note(pair, core.clock.monotonic());
+                }
                 return Ok(response);
             }
         };

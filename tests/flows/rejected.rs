@@ -125,15 +125,24 @@ fn not_where_nobody_asked_for_the_certificate() {
 }
 
 /// Where no other token can be had, or the source hands out the same one again: is the 401 the response, sent
-/// once, and a cancellation an error?
+/// once, and a cancellation an error? Is nobody asked again within a minute who said no, as for an app that was
+/// switched off, whose tokens APIs reject as well; but who was only out of order?
 #[test]
 fn no_other_token() {
     let world = World::new();
     let app = world.sni();
     let token = bad_token(&world, &app, &pop(GRAPH_SCOPE));
+    let asked = || {
+        let before = world.cloud.counter("token");
+        assert_eq!(send(&app, &token, &pop(GRAPH_SCOPE)).status(), 401);
+        world.cloud.counter("token") - before
+    };
+    world.cloud.fault(Fault { times: 2, ..Fault::status("token", 503) }).unwrap();
+    assert_eq!(asked(), 2, "with the retry");
     world.cloud.fault(Fault::status("token", 400)).unwrap();
-    assert_eq!(send(&app, &token, &pop(GRAPH_SCOPE)).status(), 401);
-    assert_eq!(world.cloud.counter("graph"), 1);
+    assert_eq!((asked(), asked()), (1, 0));
+    assert_eq!(world.cloud.counter("graph"), 3);
+    world.advance(Duration::from_secs(60));
 
     let cancel = Cancel::new();
     world.cloud.fault(Fault { delay_ms: 60_000, ..Fault::on("token") }).unwrap();
