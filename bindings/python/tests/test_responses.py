@@ -81,6 +81,11 @@ class Calls(Case):
             ),
             (ECHO + "?x=1", [("a", 1), ("a", 2)], "x=1&a=1&a=2"),
             (ECHO + "?x=1#part", {"a": ["b", "c"], "none": None}, "x=1&a=b&a=c"),
+            (
+                ECHO,
+                {"a": ["b", None, True], "c": (n for n in range(2)), "d": [], "e": b"+ /"},
+                "a=b&a=True&c=0&c=1&e=%2B%20%2F",
+            ),
             (ECHO + "?x=1", {}, "x=1"),
         ]
         for url, params, query in rows:

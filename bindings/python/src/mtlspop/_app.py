@@ -168,9 +168,11 @@ class _Application:
     ) -> Response:
         """Calls an API over https with a token, over mTLS where that is bound, wherever its key is.
 
-        params is added to the query; json is the body, as such. Redirects are returned, not followed. With answer_claims_challenge a 401 is answered once
-        with another token, for which result is the model: with the claims that it asks for, or, where it asks for
-        none, just not the rejected one. After a fresh token was refused, none is fetched for a minute.
+        params is added to the query; json is the body, as such. Redirects are returned, not followed.
+
+        With answer_claims_challenge a 401 is answered once with another token, for which result is the model: with
+        the claims that it asks for, or, where it asks for none, just not the rejected one. After a fresh token was
+        refused, none is fetched for a minute.
         """
         return _http.send(
             self._handle,  # type: ignore[arg-type]

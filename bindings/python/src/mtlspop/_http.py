@@ -202,12 +202,15 @@ def _json(value: Any) -> bytes:
 
 
 def _with_params(url: Any, params: Any) -> bytes:
-    """The URL with these added to its query. A list is a parameter several times, None none."""
+    """The URL with these added to its query. What can be iterated over is a parameter several times, None none."""
     from urllib.parse import quote, urlencode
 
     whole = utf8(url, "url").decode()
-    given = [(name, value) for name, value in items(params, "params") if value is not None]
-    query = urlencode(given, doseq=True, quote_via=quote)
+    given = []
+    for name, value in items(params, "params"):
+        alone = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+        given += [(name, each) for each in ([value] if alone else value) if each is not None]
+    query = urlencode(given, quote_via=quote)
     start, mark, fragment = whole.partition("#")
     if query:
         start += ("&" if "?" in start else "?") + query
