@@ -6,7 +6,7 @@ use mtlspop::{App, AppOptions, Certificate, Credential, LogLevel, Logger};
 use rcgen::string::{BmpString, PrintableString};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyPair};
 
-use crate::workshop::{Workshop, subjects};
+use crate::workshop::{P256, RSA, Workshop, subjects};
 
 /// A name with a key; several of them may share either.
 struct Party {
@@ -172,12 +172,17 @@ fn every_algorithm_of_an_issuer_is_judged() {
     let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen";
     let rsa = |bits| format!("-algorithm RSA -pkeyopt rsa_keygen_bits:{bits}");
     let ec = |curve| format!("-algorithm EC -pkeyopt ec_paramgen_curve:{curve}");
+    // Keys that make no other signatures (RFC 4055, section 1.2).
+    let pss_only = "-pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha384 -pkeyopt \
+                    rsa_pss_keygen_mgf1_md:sha384 -pkeyopt rsa_pss_keygen_saltlen:48";
     let hashes = ["sha256", "sha384", "sha512"].map(|hash| format!("-{hash}"));
     let with_pss = hashes.clone().map(|hash| format!("{hash} {pss}:digest"));
     let (sha256, nothing) = (hashes[0].clone(), String::new());
     let kinds = [
         (rsa(2048), [&["-sha1".to_owned()][..], &hashes, &with_pss].concat(), true),
         (rsa(1024), vec![sha256.clone()], true),
+        (rsa(1024), vec!["-sha384".to_owned()], false),
+        (format!("-algorithm RSA-PSS {pss_only}"), vec![nothing.clone()], true),
         (ec("P-256"), hashes.to_vec(), true),
         (ec("P-384"), hashes.to_vec(), true),
         (ec("P-521"), hashes.to_vec(), true),
@@ -217,6 +222,31 @@ fn every_algorithm_of_an_issuer_is_judged() {
                 }
                 assert_eq!(chain_of(&["leaf.pem", "other.pem", "leaf.key"]), leaf, "{what}");
             }
+        }
+    }
+}
+
+/// Is an authority no issuer whose key is of another kind than the signature, where only its name is that of one?
+#[test]
+fn another_kind_of_key_made_no_signature() {
+    let workshop = Workshop::new();
+    workshop.openssl(&format!("genpkey {P256} -out key.pem"));
+    workshop.openssl("req -new -key key.pem -subj /CN=leaf -out csr");
+    for (name, kind) in [("rsa", RSA), ("ec", P256), ("ed", "-algorithm ED25519")] {
+        workshop.openssl(&format!("genpkey {kind} -out {name}.key"));
+        workshop
+            .openssl(&format!("req -x509 -new -key {name}.key -subj /CN=issuer -days 30 -out {name}.pem"));
+        workshop.openssl(&format!(
+            "x509 -req -in csr -CA {name}.pem -CAkey {name}.key -CAcreateserial -days 30 -out leaf-{name}.pem"
+        ));
+    }
+    for signer in ["rsa", "ec", "ed"] {
+        for other in ["rsa", "ec", "ed"] {
+            let names = [format!("leaf-{signer}.pem"), format!("{other}.pem"), "key.pem".to_owned()];
+            let text = names.map(|name| workshop.read(&name)).concat();
+            let certificate = Certificate::from_pem(&text, None, None).unwrap();
+            let length = if signer == other { 2 } else { 1 };
+            assert_eq!(certificate.chain_der().len(), length, "{signer} {other}");
         }
     }
 }

@@ -6,12 +6,12 @@ use aws_lc_rs::signature::{
     ECDSA_P521_SHA512_ASN1, ED25519, ParsedPublicKey, RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
     RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
     RSA_PKCS1_2048_8192_SHA384, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
-    VerificationAlgorithm,
+    RsaParameters, VerificationAlgorithm,
 };
 use x509_parser::oid_registry as oid;
 use x509_parser::prelude::X509Certificate;
 use x509_parser::signature_algorithm::RsaSsaPssParams;
-use x509_parser::x509::AlgorithmIdentifier;
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -23,13 +23,11 @@ pub(super) enum Verdict {
 
 /// Old algorithms count, too: this tells issuers apart, and makes nobody trusted.
 pub(super) fn signed_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> Verdict {
-    let Some((key_kind, algorithm)) = algorithm(&certificate.signature_algorithm, issuer) else {
-        return Verdict::Unknown;
-    };
     let key = issuer.public_key();
-    if key.algorithm.algorithm != key_kind {
-        return Verdict::Bad;
-    }
+    let algorithm = match algorithm(&certificate.signature_algorithm, key) {
+        Ok(algorithm) => algorithm,
+        Err(verdict) => return verdict,
+    };
     let Ok(key) = ParsedPublicKey::new(algorithm, &key.subject_public_key.data) else {
         return Verdict::Unknown;
     };
@@ -40,29 +38,50 @@ pub(super) fn signed_by(certificate: &X509Certificate<'_>, issuer: &X509Certific
     }
 }
 
-/// What kind of key makes such a signature, and how it is verified with the key of `issuer`.
+/// How a signature of the kind `used` is verified with `key`. The error is what is known without: bad where such a
+/// key makes no such signature.
 fn algorithm(
     used: &AlgorithmIdentifier<'_>,
-    issuer: &X509Certificate<'_>,
-) -> Option<(oid::Oid<'static>, &'static dyn VerificationAlgorithm)> {
-    let rsa = |algorithm: &'static dyn VerificationAlgorithm| Some((oid::OID_PKCS1_RSAENCRYPTION, algorithm));
-    let ec = |hash| Some((oid::OID_KEY_TYPE_EC_PUBLIC_KEY, ecdsa(hash, issuer)?));
+    key: &SubjectPublicKeyInfo<'_>,
+) -> Result<&'static dyn VerificationAlgorithm, Verdict> {
+    let kind = &key.algorithm.algorithm;
+    let made_by = |kinds: &[oid::Oid<'static>]| kinds.contains(kind).then_some(()).ok_or(Verdict::Bad);
+    let rsa = |kinds: &[_], algorithm: Option<&'static RsaParameters>| {
+        made_by(kinds)?;
+        let algorithm = algorithm.ok_or(Verdict::Unknown)?;
+        let bits = RsaParameters::public_modulus_len(&key.subject_public_key.data);
+        let sizes = algorithm.min_modulus_len()..=algorithm.max_modulus_len();
+        let judged = bits.is_ok_and(|bits| sizes.contains(&bits));
+        judged.then_some(algorithm as &dyn VerificationAlgorithm).ok_or(Verdict::Unknown)
+    };
+    let pkcs1 = |algorithm| rsa(&[oid::OID_PKCS1_RSAENCRYPTION], Some(algorithm));
+    let ec = |hash| {
+        made_by(&[oid::OID_KEY_TYPE_EC_PUBLIC_KEY])?;
+        ecdsa(hash, key).ok_or(Verdict::Unknown)
+    };
     match &used.algorithm {
-        used if *used == oid::OID_PKCS1_SHA1WITHRSA => rsa(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY),
-        used if *used == oid::OID_PKCS1_SHA256WITHRSA => rsa(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
-        used if *used == oid::OID_PKCS1_SHA384WITHRSA => rsa(&RSA_PKCS1_2048_8192_SHA384),
-        used if *used == oid::OID_PKCS1_SHA512WITHRSA => rsa(&RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
-        name if *name == oid::OID_PKCS1_RSASSAPSS => rsa(pss(used)?),
+        used if *used == oid::OID_PKCS1_SHA1WITHRSA => pkcs1(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY),
+        used if *used == oid::OID_PKCS1_SHA256WITHRSA => {
+            pkcs1(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY)
+        }
+        used if *used == oid::OID_PKCS1_SHA384WITHRSA => pkcs1(&RSA_PKCS1_2048_8192_SHA384),
+        used if *used == oid::OID_PKCS1_SHA512WITHRSA => {
+            pkcs1(&RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY)
+        }
+        // Its keys may be for nothing else, and are called so then.
+        name if *name == oid::OID_PKCS1_RSASSAPSS => {
+            rsa(&[oid::OID_PKCS1_RSAENCRYPTION, oid::OID_PKCS1_RSASSAPSS], pss(used))
+        }
         used if *used == oid::OID_SIG_ECDSA_WITH_SHA256 => ec(256),
         used if *used == oid::OID_SIG_ECDSA_WITH_SHA384 => ec(384),
         used if *used == oid::OID_SIG_ECDSA_WITH_SHA512 => ec(512),
-        used if *used == oid::OID_SIG_ED25519 => Some((oid::OID_SIG_ED25519, &ED25519)),
-        _ => None,
+        used if *used == oid::OID_SIG_ED25519 => made_by(&[oid::OID_SIG_ED25519]).map(|()| &ED25519 as _),
+        _ => Err(Verdict::Unknown),
     }
 }
 
-fn ecdsa(hash: u16, issuer: &X509Certificate<'_>) -> Option<&'static dyn VerificationAlgorithm> {
-    let curve = issuer.public_key().algorithm.parameters.as_ref()?.as_oid().ok()?;
+fn ecdsa(hash: u16, key: &SubjectPublicKeyInfo<'_>) -> Option<&'static dyn VerificationAlgorithm> {
+    let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
     Some(match hash {
         256 if curve == oid::OID_EC_P256 => &ECDSA_P256_SHA256_ASN1,
         384 if curve == oid::OID_EC_P256 => &ECDSA_P256_SHA384_ASN1,
@@ -78,7 +97,7 @@ fn ecdsa(hash: u16, issuer: &X509Certificate<'_>) -> Option<&'static dyn Verific
 }
 
 /// With a salt as long as the hash, as RFC 8446 and everybody wants it.
-fn pss(used: &AlgorithmIdentifier<'_>) -> Option<&'static dyn VerificationAlgorithm> {
+fn pss(used: &AlgorithmIdentifier<'_>) -> Option<&'static RsaParameters> {
     let parameters = RsaSsaPssParams::try_from(used.parameters.as_ref()?).ok()?;
     let hash = parameters.hash_algorithm_oid();
     Some(match parameters.salt_length() {
