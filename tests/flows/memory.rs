@@ -16,6 +16,9 @@ use crate::support::{GRAPH_SCOPE, World, authority, bearer, pop};
 /// Not itself in memory, only with this over each byte.
 const MASK: u8 = 0x5a;
 
+/// The variable with the path of a file that cannot be loaded, though the key in it is whole.
+const DAMAGED: &str = "MTLSPOP_TEST_DAMAGED";
+
 /// Bytes to look for, masked.
 pub struct Needle(Vec<u8>);
 
@@ -106,11 +109,13 @@ fn program() {
     assert_eq!(app.send(&token, &get).unwrap().status(), 200);
     println!("alive {} {}", pages_with(&number), pages_with(&backwards));
     drop((app, token, certificate));
+    let damaged = std::env::var_os(DAMAGED).expect("run by another test");
+    assert!(Certificate::from_file(damaged.as_ref(), None, None).is_err());
     println!("gone {} {} {}", pages_with(&number), pages_with(&backwards), pages_with(&text));
 }
 
 /// After a certificate with a software key was loaded, from PEM or from PKCS#12, used for handshakes and assertions,
-/// exported as PEM and freed: is its key nowhere in the memory of the process, neither as it is written nor as it is
+/// exported as PEM and freed, and after one could not be loaded: is its key nowhere in the memory of the process, neither as it is written nor as it is
 /// calculated with nor as PEM? While it is in use it is, or the search would prove nothing. (Not after it was exported as
 /// PKCS#12: the library that writes it leaves copies.)
 #[test]
@@ -126,6 +131,8 @@ fn a_freed_key_is_nowhere() {
         assert!(openssl.args(flags).status().unwrap().success());
         path.to_str().unwrap().to_owned()
     };
+    let damaged = folder.path().join("damaged.pem");
+    std::fs::write(&damaged, format!("-----BEGIN CERTIFICATE-----\n{}", key_first(pem))).unwrap();
     for file in [
         pem.clone(),
         pfx("pbes2.pfx", &[]),
@@ -136,6 +143,7 @@ fn a_freed_key_is_nowhere() {
             .args(["memory::program", "--exact", "--ignored", "--nocapture"])
             .envs(env.clone())
             .env("AZURE_CLIENT_CERTIFICATE_PATH", &file)
+            .env(DAMAGED, &damaged)
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
@@ -145,4 +153,11 @@ fn a_freed_key_is_nowhere() {
         assert!(alive.split(' ').skip(1).all(|pages| pages != "0"), "{alive}");
         assert_eq!(line("gone").as_deref(), Some("gone 0 0 0"), "{file}");
     }
+}
+
+/// What is in `pem`, the private key before the certificates.
+fn key_first(pem: &str) -> String {
+    let text = std::fs::read_to_string(pem).unwrap();
+    let (before, key) = text.split_at(text.find("-----BEGIN PRIVATE KEY").unwrap());
+    format!("{key}{before}")
 }

@@ -13,14 +13,27 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// So much of base64 text shows what it starts with.
+const START: usize = 16;
+
 /// The PKCS#12 data that `data` is, be it base64 text: as `az keyvault secret show` and `certutil -encode` write it, with
 /// line breaks, quotes, a BOM, in UTF-16, inside of BEGIN and END lines. `None` where it is something else.
 pub(in crate::binding::load) fn find(data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if starts_like_pfx(data) {
         return Some(Zeroizing::new(data.to_vec()));
     }
-    let decoded = Zeroizing::new(BASE64.decode(only_base64(data).as_slice()).ok()?);
-    starts_like_pfx(&decoded).then_some(decoded)
+    let base64 = only_base64(data);
+    // Not all of it at once: it may be PEM as well, whose key is nobody's business here.
+    let start = BASE64.decode(&base64[..base64.len().min(START)]).ok()?;
+    starts_like_pfx(&start).then(|| decode(&base64)).flatten()
+}
+
+fn decode(base64: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    // Also where an error ends it, no copy of a key stays behind.
+    let mut decoded = Zeroizing::new(vec![0; base64.len().div_ceil(4) * 3]);
+    let length = BASE64.decode_slice(base64, &mut decoded).ok()?;
+    decoded.truncate(length);
+    Some(decoded)
 }
 
 /// Without what is put around and between base64.
