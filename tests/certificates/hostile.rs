@@ -1,5 +1,7 @@
 //! PKCS#12 data that was cut off, damaged, or made to do harm: it is an error, soon.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mtlspop::{Certificate, Secret};
 
 use crate::pfx::{Encoding, Mac, Pfx};
@@ -72,4 +74,22 @@ fn endless_work_is_refused() {
     let place = pfx.windows(5).position(|window| window == iterations).unwrap();
     pfx[place + 2] = 0x7f;
     refuse(&pfx);
+}
+
+/// Do all keys of a PEM file share one limit of work, so that many keys are no way to more?
+#[test]
+fn endless_work_on_keys_in_pem_is_refused() {
+    let workshop = Workshop::with_certificate(P256);
+    workshop.openssl("pkcs8 -topk8 -in key.pem -iter 65537 -outform DER -passout pass:pw -out key.der");
+    let mut key = workshop.read("key.der");
+    let pem = |key: &[u8]| {
+        let base64 = STANDARD.encode(key);
+        format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{base64}\n-----END ENCRYPTED PRIVATE KEY-----\n")
+    };
+    let cheap = pem(&key);
+    let place = key.windows(5).position(|window| window == [2, 3, 1, 0, 1]).unwrap();
+    key[place + 2..place + 5].copy_from_slice(&5_000_000_u32.to_be_bytes()[1..]);
+    workshop.write("keys.pem", cheap + &pem(&key));
+    let result = workshop.load("cert.pem", Some("keys.pem"), "pw");
+    assert_refused(result, "cryptographic_error", "asks for too much work");
 }

@@ -120,6 +120,10 @@ impl<'a> Password<'a> {
         Self { text, forms, rounds_left: MAX_ROUNDS }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Is `mac` the checksum of `content` with this password?
     pub(super) fn verify(&mut self, mac: &MacData<'_>, content: &[u8]) -> Result<(), Trouble> {
         let MacData { mac, salt, iterations } = mac;

@@ -22,10 +22,12 @@ pub(super) fn read(text: &[u8], password: Option<&Secret>, parts: &mut Parts) ->
         ));
     }
     let blocks = blocks(text).map_err(malformed)?;
+    // One for all keys, and with it one limit of work.
+    let mut password = Password::new(password.map(Secret::expose).unwrap_or_default());
     let mut ec_parameters = None;
     for block in &blocks {
         if block.is_key() {
-            let key = read_key(block, ec_parameters, password);
+            let key = read_key(block, ec_parameters, &mut password);
             parts.keys.push(key.map_err(|error| error.context(&format!("line {}", block.line)))?);
         } else if block.label == "EC PARAMETERS" {
             ec_parameters = Some(block.contents.as_slice());
@@ -54,7 +56,7 @@ fn read_certificate(block: &Block) -> Result<Option<Vec<u8>>> {
     Ok(Some(der.to_vec()))
 }
 
-fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: Option<&Secret>) -> Result<SoftwareKey> {
+fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: &mut Password<'_>) -> Result<SoftwareKey> {
     if block.encrypted {
         return Err(unsupported_encryption("\"Proc-Type: 4,ENCRYPTED\""));
     }
@@ -70,10 +72,9 @@ fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: Option<&Secre
     }
 }
 
-fn decrypt(der: &[u8], password: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>> {
+fn decrypt(der: &[u8], password: &mut Password<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let key = EncryptedKey::from_der(der).map_err(|_| locked("the encrypted private key is malformed"))?;
-    let password = password.map(Secret::expose).unwrap_or_default();
-    Password::new(password).decrypt_key(&key).map_err(|trouble| match trouble {
+    password.decrypt_key(&key).map_err(|trouble| match trouble {
         Trouble::WrongPassword if password.is_empty() => {
             locked("the private key is encrypted, give its password")
         }
