@@ -20,7 +20,7 @@ use ureq::unversioned::transport::{
 
 use super::exchange::Exchange;
 use super::failure::{self, Peer, Presented};
-use super::message::{TlsDetails, TlsVersion};
+use super::message::TlsVersion;
 use super::older::{Older, OlderServers};
 use super::proxy::ProxySettings;
 use super::roots::Roots;
@@ -242,10 +242,8 @@ impl Transport for Connection {
 impl TlsStream {
     /// Whether the present exchange may use it.
     fn suits(&self) -> bool {
-        let TlsDetails { version, certificate_requested } = self.secured.details;
         self.certified
-            || certificate_requested
-            || version == TlsVersion::Tls12
+            || self.secured.details.certificate_requested
             || !Exchange::current().is_some_and(|exchange| exchange.needs_certificate())
     }
 }

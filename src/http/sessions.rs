@@ -37,7 +37,7 @@ pub(super) struct Witness {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resume {
     Any,
-    /// Of TLS 1.3 only those in which the server asked: what it did not want then, it may want now.
+    /// Those in which the server asked: what it did not want then, it may want now.
     Asked,
 }
 
@@ -113,8 +113,8 @@ impl Witness {
         }
     }
 
-    fn find<T>(&self, resume: Resume, look: impl Fn(&ClientSessionMemoryCache) -> Option<T>) -> Option<T> {
-        let suits = |asked: &bool| *asked || resume == Resume::Any;
+    fn find<T>(&self, look: impl Fn(&ClientSessionMemoryCache) -> Option<T>) -> Option<T> {
+        let suits = |asked: &bool| *asked || self.resume == Resume::Any;
         let (asked, session) = self
             .sessions
             .all()
@@ -143,7 +143,7 @@ impl ClientSessionStore for Witness {
     }
 
     fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.find(Resume::Any, |sessions| sessions.tls12_session(server))
+        self.find(|sessions| sessions.tls12_session(server))
     }
 
     fn remove_tls12_session(&self, server: &ServerName<'static>) {
@@ -155,7 +155,7 @@ impl ClientSessionStore for Witness {
     }
 
     fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.find(self.resume, |sessions| sessions.take_tls13_ticket(server))
+        self.find(|sessions| sessions.take_tls13_ticket(server))
     }
 }
 
