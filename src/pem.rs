@@ -196,9 +196,9 @@ const MANGLED: &str = "a BEGIN or END line is mangled: -----BEGIN CERTIFICATE---
 fn is_mangled(line: &[u8], is_last: bool) -> bool {
     let line = String::from_utf8_lossy(line).to_uppercase();
     let is_dash = |c| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
-    let words =
-        line.trim_start_matches(|c: char| is_dash(c) || c.is_whitespace() || c == '\u{feff}').trim_end();
+    let words = line.trim_start_matches(|c: char| is_dash(c) || c.is_whitespace() || c == '\u{feff}');
     let has_dashes = line[..line.len() - words.len()].contains(is_dash);
+    let words = words.trim_end();
     let of_interest = ["CERTIFICATE", "PRIVATE KEY", "PKCS"].iter().any(|word| words.contains(word));
     let is_cut_off = is_last && ["BEGIN ", "END "].iter().any(|word| word.starts_with(words));
     has_dashes && (is_cut_off || of_interest && (words.starts_with("BEGIN") || words.starts_with("END")))
@@ -350,13 +350,15 @@ mod tests {
         let text =
             format!("-----\n- end of the list\n-- BEGIN --\nBag Attributes\n{}=====\n", pem("A", b"a"));
         assert_eq!(found(text.as_bytes()), [(5, "A".to_owned(), b"a".to_vec())]);
+        let text = format!("\u{fc}ber alles - \nBEGIN CERTIFICATE -----  \n{}\u{fc} ", pem("A", b"a"));
+        assert_eq!(found(text.as_bytes()), [(3, "A".to_owned(), b"a".to_vec())]);
         assert_eq!(found(b"nothing at all"), []);
     }
 
     proptest! {
         /// Does any text end in blocks or an error?
         #[test]
-        fn any_text_is_survived(text in "(-----|-|BEGIN |END |A|B|=|#|:|\n|\r|\0|\u{feff}){0,60}") {
+        fn any_text_is_survived(text in "(-----|-|BEGIN |END |A|B|=|#|:| |\u{fc}|\n|\r|\0|\u{feff}){0,60}") {
             let _ = blocks(text.as_bytes());
             let wide: Vec<_> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             let _ = blocks(&wide);
