@@ -1,5 +1,6 @@
 //! Which servers' certificates are believed: those that webpki accepts, and named roots that serve themselves.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,8 +78,12 @@ impl ServerCertVerifier for Verifier {
             return Err(untrusted(end_entity, intermediates)
                 .map_or(error, |untrusted| CertificateError::Other(OtherError(Arc::new(untrusted))).into()));
         }
-        let chain = || std::iter::once(end_entity).chain(intermediates);
-        let roots = self.trusted.named.iter().filter(|root| chain().any(|below| has_issued(root, below)));
+        let chain = std::iter::once(end_entity).chain(intermediates).filter_map(parse);
+        let issuers: HashSet<_> = chain.map(|below| below.tbs_certificate.issuer.as_raw()).collect();
+        let has_issued = |root: &&CertificateDer<'_>| {
+            parse(root).is_some_and(|root| issuers.contains(root.subject().as_raw()))
+        };
+        let roots = self.trusted.named.iter().filter(has_issued);
         Err(or_weak(error, intermediates.iter().chain(roots), false))
     }
 
@@ -123,7 +128,7 @@ fn by_itself(
     server_name: &ServerName<'_>,
     now: UnixTime,
 ) -> Result<ServerCertVerified, rustls::Error> {
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let parsed = parse(certificate).ok_or(CertificateError::BadEncoding)?;
     let at = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
     let at = at.ok_or(rustls::Error::FailedToGetCurrentTime)?;
     let (not_before, not_after) = (parsed.validity().not_before, parsed.validity().not_after);
@@ -143,9 +148,8 @@ fn by_itself(
 
 /// Who would have to be trusted: the issuer of the last certificate that the chain leads to.
 fn untrusted(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Option<Untrusted> {
-    let parse = |der| X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed);
     let mut last = parse(end_entity)?;
-    let mut others: Vec<_> = intermediates.iter().filter_map(|der| parse(der)).collect();
+    let mut others: Vec<_> = intermediates.iter().filter_map(parse).collect();
     while let Some(above) = others.iter().position(|other| other.subject() == last.issuer()) {
         last = others.swap_remove(above);
     }
@@ -174,19 +178,14 @@ fn or_weak<'a, 'c: 'a>(
 }
 
 fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    match parsed.public_key().parsed().ok()? {
+    match parse(certificate)?.public_key().parsed().ok()? {
         PublicKey::RSA(key) => Some(8 * key.modulus.iter().skip_while(|byte| **byte == 0).count()),
         _ => None,
     }
 }
 
-/// Whether `below` names `root` as its issuer.
-fn has_issued(root: &CertificateDer<'_>, below: &CertificateDer<'_>) -> bool {
-    match (X509Certificate::from_der(root), X509Certificate::from_der(below)) {
-        (Ok((_, root)), Ok((_, below))) => root.subject().as_raw() == below.issuer().as_raw(),
-        _ => false,
-    }
+fn parse<'a>(der: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
+    X509Certificate::from_der(der).ok().map(|(_, parsed)| parsed)
 }
 
 impl fmt::Debug for Verifier {
