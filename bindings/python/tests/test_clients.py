@@ -84,6 +84,17 @@ class Both:
             self.assertEqual(set(sent[1:]), {sent[1]})
             self.assertEqual(counter("token"), 2)
 
+    def test_no_other_token(self):
+        """Does a token that one API rejects go on to the others where there is no other, asked for once a minute?"""
+        with self.make(client()) as session:
+            session.get(ME)
+            fault(operation="graph", status=401)
+            fault(operation="token", status=400, times=9)
+            statuses = [session.get(ME).status_code for _ in range(4)]
+        self.assertEqual(statuses, [401, 200, 200, 200])
+        self.assertEqual(len({request["headers"]["authorization"] for request in seen()}), 1)
+        self.assertEqual(counter("token"), 2)
+
     def test_bearer(self):
         """Is no certificate presented with a Bearer token?"""
         with self.make(client(), mtls_proof_of_possession=False) as session:

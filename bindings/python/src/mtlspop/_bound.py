@@ -6,6 +6,8 @@ from collections import OrderedDict
 from threading import Lock
 from time import monotonic
 
+from ._errors import MtlsPopError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
@@ -78,12 +80,17 @@ class Tokens:
         """The Authorization header for a request."""
         if not url.startswith("https://"):
             raise ValueError("tokens are sent over https only")
-        options, rejected = self._options, self._rejected
+        result, rejected = None, self._rejected
         if rejected is not None:
-            options = {**options, "access_token_sha256_to_refresh": rejected}
-        result = self.app._acquire(self._scopes, None, self._pop, options)
-        if rejected is self._rejected:
-            self._rejected = None  # The cache has another one now.
+            options = {**self._options, "access_token_sha256_to_refresh": rejected}
+            try:
+                result = self.app._acquire(self._scopes, None, self._pop, options)
+            except MtlsPopError:
+                pass  # The library has logged it. What one API rejects may still be good for others.
+            if rejected is self._rejected:
+                self._rejected = None  # The cache has another one now, or there is none.
+        if result is None:
+            result = self.app._acquire(self._scopes, None, self._pop, self._options)
         authorization = result.authorization
         self._results.keep(authorization, result)
         return authorization
@@ -94,7 +101,7 @@ class Tokens:
         return found
 
     def answered(self, result: Optional[TokenResult], status: int) -> None:
-        """Takes note of a token that an API rejects: the cache is not to serve it again."""
+        """Takes note of a token that an API rejects: the cache is not to serve it again, where there is another."""
         if status == 401 and result is not None and "force_refresh" not in self._options:
             now = monotonic()
             if now >= self._quiet_until:
