@@ -5,13 +5,15 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Number;
+use zeroize::Zeroizing;
 
 /// A value. Of members that come twice, a reader takes the first that it can use: none hides another.
 pub(super) enum Json {
     Null,
     Bool(bool),
     Number(Number),
-    Text(String),
+    /// Wiped: it may be a token that came where none was to.
+    Text(Zeroizing<String>),
     Array(Vec<Self>),
     Object(Vec<(String, Self)>),
 }
@@ -76,7 +78,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
+        Ok(Json::Text(Zeroizing::new(text.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {

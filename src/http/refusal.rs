@@ -169,7 +169,7 @@ fn find<T>(json: &Json, names: &[&str], read: &dyn Fn(&Json) -> Option<T>) -> Op
 /// Claims are a text that holds JSON; an object is taken as what it is.
 fn claims(value: &Json) -> Option<String> {
     match value {
-        Json::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+        Json::Text(text) if !text.trim().is_empty() => Some(text.as_str().to_owned()),
         Json::Object(_) => serde_json::to_string(value).ok(),
         _ => None,
     }
