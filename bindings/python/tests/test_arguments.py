@@ -125,6 +125,10 @@ class Arguments(Case):
         self.refused(r"headers\['Content-Type'\]", "int", app.send, result, "GET", ME, {"Content-Type": 1})
         self.refused("body", "dict", app.send, result, "POST", ME, body={})
         self.refused("params", "str", app.send, result, "GET", ME, params="a=b")
+        for name in ("headers", "params"):
+            for pair in ("ab", 5, ("a", "b", "c")):
+                got = type(pair).__name__
+                self.refused(f"each of {name}", got, app.send, result, "GET", ME, **{name: [pair]})
         self.refused("timeout", "tuple", app.send, result, "GET", ME, timeout=(1, 2))
         self.refused("max_response_bytes", "float", app.send, result, "GET", ME, max_response_bytes=1e6)
         self.refused("cancel", "bool", app.send, result, "GET", ME, cancel=True)

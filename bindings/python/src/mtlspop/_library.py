@@ -223,7 +223,12 @@ def items(value: Any, name: str) -> Any:
         return value.items()
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         raise wrong(name, "a mapping", value)
-    return value
+    pairs = list(value)
+    for pair in pairs:
+        # Text of two letters would be a pair, too.
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise wrong(f"each of {name}", "a name and a value", pair)
+    return pairs
 
 
 def text(value: Optional[bytes]) -> Any:
