@@ -116,6 +116,12 @@ class Calls(Case):
         self.assertEqual((response.status_code, response.certificate_requested), (401, False))
         with self.assertRaisesRegex(mtlspop.HttpStatusError, r"never asked for the token's certificate \(TLSv1.2\)"):
             response.raise_for_status()
+        # What has another reason is not blamed on it.
+        fault(operation="graph", status=404)
+        response = app.send(result, "GET", ME)
+        self.assertEqual((response.status_code, response.certificate_requested), (404, False))
+        with self.assertRaisesRegex(mtlspop.HttpStatusError, "HTTP 404 Not Found$"):
+            response.raise_for_status()
 
     def test_body(self):
         """Is text decoded as its Content-Type says, and JSON read whatever that is?"""

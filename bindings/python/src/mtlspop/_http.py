@@ -85,7 +85,7 @@ class Response:
 
             phrase = responses.get(self.status_code, "")
             message = f"the API answered HTTP {self.status_code} {phrase}".rstrip()
-            if self._bound and not self.certificate_requested:
+            if self.status_code in (401, 403) and self._bound and not self.certificate_requested:
                 message += f"; it never asked for the token's certificate ({self.tls_version})"
             raise HttpStatusError(message, self)
         return self
