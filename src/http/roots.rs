@@ -76,14 +76,15 @@ impl Roots {
         let store = Arc::make_mut(&mut trusted.store);
         for path in files {
             // Whatever lies there: what is no root must not keep those from being used that are.
-            let found = read_file(&path).and_then(|pem| self.read(&pem));
+            let place = path.display().to_string();
+            let found = read_file(&path).and_then(|pem| self.read(&pem, &place));
             let found = found.unwrap_or_else(|problem| {
-                problems.push(format!("{}: {problem}", path.display()));
+                problems.push(format!("{place}: {problem}"));
                 Vec::new()
             });
             for (line, der) in found.into_iter().filter(|(_, der)| seen.insert(der.clone())) {
                 let problem = add(store, line, der).err();
-                problems.extend(problem.map(|problem| format!("{}: {problem}", path.display())));
+                problems.extend(problem.map(|problem| format!("{place}: {problem}")));
             }
         }
         self.warn("SSL_CERT_DIR", &problems);
@@ -129,7 +130,7 @@ impl Roots {
         let named = |problem| unusable(format!("{origin}: {problem}"));
         let mut trusted = Trusted::empty();
         let store = Arc::make_mut(&mut trusted.store);
-        for (line, der) in self.read(pem).map_err(named)? {
+        for (line, der) in self.read(pem, origin).map_err(named)? {
             add(store, line, der.clone()).map_err(named)?;
             trusted.named.push(der);
         }
@@ -141,8 +142,9 @@ impl Roots {
         Ok(trusted)
     }
 
-    /// The certificates in `pem` with the lines where they begin, but for those that the text itself distrusts.
-    fn read(&self, pem: &[u8]) -> Result<Vec<(usize, CertificateDer<'static>)>, String> {
+    /// The certificates in `pem`, which is from `place`, with the lines where they begin, but for those that the text
+    /// itself distrusts.
+    fn read(&self, pem: &[u8], place: &str) -> Result<Vec<(usize, CertificateDer<'static>)>, String> {
         let mut certificates = Vec::new();
         for block in pem::blocks(pem)?.iter().filter(|block| !block.is_key()) {
             let Some(der) = block.certificate()? else { continue };
@@ -150,7 +152,7 @@ impl Roots {
                 Some(true) => certificates.push((block.line, CertificateDer::from(der.to_vec()))),
                 Some(false) => self.log.info("http", || {
                     format!(
-                        "the TRUSTED CERTIFICATE of line {} is not for servers by its own words",
+                        "{place}: line {}: the TRUSTED CERTIFICATE there is not for servers by its own words",
                         block.line
                     )
                 }),

@@ -102,7 +102,18 @@ fn distrusted_roots_are_not_used() {
         let (answer, lines) =
             ask(&ca, |options| options.roots_pem = Some((stranger() + &text).into_bytes()), &[]);
         assert_eq!(answer.unwrap_err().transport(), Some(TransportFailure::ServerTls), "{trust}");
-        assert!(lines.iter().any(|line| line.contains("not for servers")), "{lines:?}");
+        let line = 1 + stranger().lines().count();
+        let said = |lines: &[String], origin: &str| {
+            let start = format!("{origin}: line {line}: ");
+            lines.iter().any(|line| line.starts_with(&start) && line.contains("not for servers"))
+        };
+        assert!(said(&lines, "the trusted roots option"), "{lines:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("roots.pem");
+        std::fs::write(&file, stranger() + &text).unwrap();
+        let (answer, lines) = ask(&ca, |_| {}, &[("SSL_CERT_DIR", folder.path().to_str().unwrap())]);
+        assert_eq!(answer.unwrap_err().transport(), Some(TransportFailure::ServerTls), "{trust}");
+        assert!(said(&lines, file.to_str().unwrap()), "{lines:?}");
         let (answer, _) = ask(&ca, |options| options.roots_pem = Some(text.into_bytes()), &[]);
         let error = answer.unwrap_err();
         assert_eq!(error.code(), "invalid_trusted_roots");
