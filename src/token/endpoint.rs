@@ -41,11 +41,11 @@ pub(crate) fn request_token(client: &Client, post: &TokenPost<'_>, call: &Call) 
     let result =
         send_with_retry(client, &request, call, Policy::Sts).and_then(|response| match response.status {
             200 => TokenResponse::parse(&response, expected),
-            _ => Err(refused(
-                &response,
-                needs_certificate,
-                parse_error(&response, post.endpoint, call.clock.now()),
-            )),
+            _ => {
+                let response = without_secrets(response, post.form);
+                let error = parse_error(&response, post.endpoint, call.clock.now());
+                Err(refused(&response, needs_certificate, error))
+            }
         });
     result.map_err(|error| error.with_correlation_id(&call.correlation_id))
 }
@@ -60,6 +60,28 @@ fn refused(response: &Response, needs_certificate: bool, error: Error) -> Error 
     }
 }
 
+/// A refusal without the secrets of `form`: its words go into the error, and a gateway that somebody is debugging
+/// repeats what it was sent.
+fn without_secrets(mut response: Response, form: &[(&str, &str)]) -> Response {
+    for (name, secret) in form {
+        if !matches!(*name, "client_secret" | "client_assertion") || secret.len() < SHORTEST_SECRET {
+            continue;
+        }
+        let encoded =
+            Zeroizing::new(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>());
+        for shown in [*secret, encoded.as_str()] {
+            let text = Zeroizing::new(String::from_utf8_lossy(&response.body).into_owned());
+            if text.contains(shown) {
+                response.body = text.replace(shown, "***").into_bytes().into();
+            }
+        }
+    }
+    response
+}
+
+/// What is shorter is in every text, and guessed anyway.
+const SHORTEST_SECRET: usize = 8;
+
 /// `application/x-www-form-urlencoded`; empty values are left out. Wiped, for it may hold a secret.
 fn encode(form: &[(&str, &str)]) -> Zeroizing<String> {
     let length = form.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
@@ -71,6 +93,32 @@ fn encode(form: &[(&str, &str)]) -> Zeroizing<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Does an answer that repeats what it was sent put no secret into the error, in whatever form it does?
+    #[test]
+    fn secrets_are_not_repeated() {
+        let form = [
+            ("client_id", "the-client"),
+            ("client_secret", "s/3cret+of~app"),
+            ("client_assertion", "eyJh.eyJz.c2ln"),
+        ];
+        let encoded = encode(&form);
+        for body in [
+            encoded.to_string(),
+            format!("cannot parse: {form:?}"),
+            format!(r#"{{"error":"invalid_request","error_description":"you sent {}"}}"#, encoded.as_str()),
+        ] {
+            let body = body.into_bytes().into();
+            let response = without_secrets(Response { status: 400, headers: vec![], body, tls: None }, &form);
+            let error = parse_error(&response, &"https://host/token".parse().unwrap(), std::time::UNIX_EPOCH);
+            let message = error.message();
+            assert!(message.contains("the-client") && message.matches("***").count() == 2, "{message}");
+            assert!(!message.contains("3cret") && !message.contains("c2ln"), "{message}");
+        }
+        let body = b"a short one changes nothing".to_vec();
+        let response = Response { status: 400, headers: vec![], body: body.clone().into(), tls: None };
+        assert_eq!(*without_secrets(response, &[("client_secret", "short")]).body, body);
+    }
 
     /// The form as it goes onto the wire (confidential_client spec, section 4.2).
     #[test]
