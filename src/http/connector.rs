@@ -25,7 +25,7 @@ use super::older::{Older, OlderServers};
 use super::proxy::ProxySettings;
 use super::roots::Roots;
 use super::sessions::Resume;
-use super::socket::{Arrived, Socket};
+use super::socket::{Arrived, Socket, is_over};
 use super::tls::{self, Secured, TlsClient, Versions};
 use super::tunnel;
 use crate::error::Result;
@@ -268,7 +268,7 @@ impl Stream {
 
     /// What to tell ureq about an error of this connection.
     fn ended(&mut self, error: io::Error, timeout: NextTimeout) -> ureq::Error {
-        if error.kind() == io::ErrorKind::TimedOut {
+        if is_over(&error) {
             return ureq::Error::Timeout(timeout.reason);
         }
         let error = match self {

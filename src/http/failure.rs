@@ -1,14 +1,14 @@
 //! What went wrong with a connection, in our words: who, why, and what to do about it.
 
 use std::fmt;
-use std::io::{self, ErrorKind::*};
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::{AlertDescription, OtherError};
 
 use super::exchange::Exchange;
-use super::socket::OpenError;
+use super::socket::{OpenError, is_over};
 use super::words;
 use crate::binding::Certificate;
 use crate::clock::date_text;
@@ -58,7 +58,7 @@ pub(super) fn open(error: OpenError, peer: &Peer, limit: Limit) -> Error {
             "; check the proxy option, or https_proxy and HTTPS_PROXY",
         ),
     };
-    if error.kind() == TimedOut {
+    if is_over(&error) {
         return timeout(&not_within, limit, advice).with_transport(failure);
     }
     network(code, format!("no connection to the {peer}: {what} ({error}){advice}"), failure)
@@ -66,7 +66,7 @@ pub(super) fn open(error: OpenError, peer: &Peer, limit: Limit) -> Error {
 
 /// The connection to a proxy failed before there was a tunnel.
 pub(super) fn proxy_io(error: io::Error, peer: &Peer, limit: Limit) -> Error {
-    if error.kind() == TimedOut {
+    if is_over(&error) {
         let what = format!("the {peer} did not open a tunnel");
         return timeout(&what, limit, "").with_transport(TransportFailure::Proxy);
     }
@@ -76,7 +76,7 @@ pub(super) fn proxy_io(error: io::Error, peer: &Peer, limit: Limit) -> Error {
 /// The TLS handshake with a server failed. Where our certificate was not even asked for yet, the loss
 /// of the connection says nothing about it.
 pub(super) fn handshake(error: io::Error, peer: &Peer, limit: Limit) -> Error {
-    if error.kind() == TimedOut {
+    if is_over(&error) {
         let what = format!("the {peer} did not complete the TLS handshake");
         return timeout(&what, limit, "").with_transport(TransportFailure::Connect);
     }
@@ -106,7 +106,7 @@ pub(super) fn io(error: io::Error, peer: &Peer, limit: Limit) -> Error {
             return tls(error, peer);
         }
     }
-    if error.kind() == TimedOut {
+    if is_over(&error) {
         return unanswered(peer, limit);
     }
     let message = format!("the connection to the {peer} was lost before the answer was complete ({error})");

@@ -205,6 +205,11 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     mixed
 }
 
+/// Whether it was the deadline that ended. The kernel's own error of that kind is about a peer that is gone.
+pub(super) fn is_over(error: &io::Error) -> bool {
+    error.kind() == TimedOut && error.raw_os_error().is_none()
+}
+
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(TimedOut.into()) } else { Ok(left) }

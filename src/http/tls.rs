@@ -20,7 +20,7 @@ use super::message::{TlsDetails, TlsVersion};
 use super::pin::{Pinned, Thumbprint};
 use super::roots::Trusted;
 use super::sessions::{Resume, Sessions, Witness};
-use super::socket::Socket;
+use super::socket::{Socket, is_over};
 use super::verify::Verifier;
 use crate::binding::Certificate;
 use crate::error::{Error, Result};
@@ -194,7 +194,7 @@ pub(super) fn last_words(
     socket: &mut Socket,
     error: io::Error,
 ) -> io::Error {
-    if error.kind() == io::ErrorKind::TimedOut {
+    if is_over(&error) {
         return error;
     }
     loop {

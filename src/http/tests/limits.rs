@@ -8,6 +8,9 @@ use super::connections::FullListener;
 use super::retries::ManualClock;
 use super::server::{Answer, ok};
 use super::*;
+use crate::http::failure::Peer;
+use crate::http::socket::OpenError;
+use crate::runtime::Limit;
 use crate::secret::Secret;
 
 /// Long enough for a busy machine to get to where the waiting is.
@@ -166,4 +169,20 @@ fn the_shorter_limit_is_named() {
     assert_eq!((left, limit.to_string().as_str()), (Duration::from_secs(2), "the step's time limit of 2 s"));
     clock.sleep(Duration::from_secs(14), &Cancel::new());
     assert_eq!(call.check().unwrap_err().message(), "the caller's time limit of 20 s is over");
+}
+
+/// Is a peer that the kernel has given up no limit of ours, but one that cannot be reached, or a lost connection?
+#[test]
+fn what_the_kernel_gave_up() {
+    let peer = Peer::Server { host: "host.test".to_owned(), presented: None };
+    let gone = || std::io::Error::from_raw_os_error(libc::ETIMEDOUT);
+    let limit = Limit::step(LONG);
+    for (error, transport) in [
+        (failure::open(OpenError::Connect(gone()), &peer, limit), TransportFailure::Connect),
+        (failure::handshake(gone(), &peer, limit), TransportFailure::Connect),
+        (failure::io(gone(), &peer, limit), TransportFailure::Reset),
+    ] {
+        assert_eq!((error.kind(), error.transport()), (ErrorKind::Network, Some(transport)), "{error}");
+        assert!(error.is_retryable() && !error.message().contains("60 s"), "{error}");
+    }
 }
