@@ -182,7 +182,14 @@ fn files_in(dirs: &str) -> (Vec<PathBuf>, Vec<String>) {
     for dir in std::env::split_paths(dirs).filter(|dir| !dir.as_os_str().is_empty()) {
         match std::fs::read_dir(&dir) {
             Ok(entries) => {
-                for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+                for entry in entries {
+                    let path = match entry {
+                        Ok(entry) => entry.path(),
+                        Err(error) => {
+                            problems.push(format!("{}: {error}", dir.display()));
+                            continue;
+                        }
+                    };
                     match path.canonicalize() {
                         Ok(real) if !real.is_file() => {}
                         Ok(real) => files.extend(seen.insert(real).then_some(path)),
