@@ -57,10 +57,11 @@ pub(super) fn choose<'a>(
     Ok(Chosen { chain, notes: search.notes() })
 }
 
-/// Whether it is valid at `now`, and how long: of several certificates for one key the greatest is the one to use.
-pub(super) fn usefulness(certificate: &X509Certificate<'_>, now: SystemTime) -> (bool, i64) {
-    let now = unix_seconds(now);
-    (is_valid(certificate, now), certificate.validity().not_after.timestamp())
+/// Whether it is valid at `now`, whether somebody else issued it, and how long it lasts: of several certificates for one
+/// key the greatest is the one to use. A self-signed one beside it held its place until it was issued.
+pub(super) fn usefulness(certificate: &X509Certificate<'_>, now: SystemTime) -> (bool, bool, i64) {
+    let is_issued = certificate.subject().as_raw() != certificate.issuer().as_raw();
+    (is_valid(certificate, unix_seconds(now)), is_issued, certificate.validity().not_after.timestamp())
 }
 
 struct Candidate<'a> {
@@ -246,6 +247,17 @@ mod tests {
         }
         let best = |now| (1..3).max_by_key(|at| usefulness(&pool[*at], year(now))).unwrap();
         assert_eq!([best(2010), best(2019), best(2030), best(2050)], [1, 2, 2, 2]);
+    }
+
+    /// Is a self-signed certificate left for one of the same key that was issued, unless only that is valid?
+    #[test]
+    fn an_issued_certificate_comes_first() {
+        let (key, ca) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let ders =
+            [issue("leaf", &key, "leaf", &key, (2000, 2080)), issue("leaf", &key, "ca", &ca, (2000, 2040))];
+        let pool = parsed(&ders);
+        let best = |now| (0..2).max_by_key(|at| usefulness(&pool[*at], year(now))).unwrap();
+        assert_eq!([best(2030), best(2050)], [1, 0]);
     }
 
     /// Does the search end where many authorities have certified each other, and no root is there?
