@@ -22,7 +22,7 @@ use crate::error::{Error, Result, text};
 const MIN_RSA_BITS: usize = 2048;
 
 /// Webpki's rules, but for one certificate: a root that the app, or `SSL_CERT_FILE`, names may be the server's
-/// own, as for curl, though it is an authority's (docs/adr/018). Its name, dates and purpose are checked all
+/// own, as for curl, though it is an authority's (docs/adr/017). Its name, dates and purpose are checked all
 /// the same, and that the server has its key.
 pub(super) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
