@@ -86,7 +86,7 @@ impl Connector {
         let failed = |error| failure::handshake(error, peer, *limit);
         // Asked or not, the certificate was no reason to refuse.
         let refused = |error: &io::Error| tls::is_refusal(error) && !exchange.was_asked();
-        let mut known = self.older.get(host, *port, exchange.now());
+        let known = self.older.get(host, *port, exchange.now());
         if known == Some(Older::Only) {
             match tls.handshake(Versions::Tls12, Resume::Asked, host, self.reach(target)?) {
                 Ok(only) => return Ok(Stream::certified(only)),
@@ -94,7 +94,6 @@ impl Connector {
                 Err(error) if refused(&error) => self.older.forget(host, *port),
                 Err(error) => return Err(failed(error)),
             }
-            known = None;
         }
         let first = tls.handshake(Versions::All, Resume::Asked, host, self.reach(target)?).map_err(failed)?;
         let asked = first.details.certificate_requested || first.details.version == TlsVersion::Tls12;
