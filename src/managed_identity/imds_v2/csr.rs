@@ -52,11 +52,17 @@ pub(crate) fn certificate_request(
     cu_id: &CuId,
     wait: &Wait,
 ) -> Result<String> {
+    let attributes = vec![cu_id_attribute(cu_id)?];
+    sign(key, subject(client_id, tenant_id)?, attributes, wait)
+}
+
+/// A request with these attributes, signed.
+fn sign(key: &dyn PrivateKey, subject: Name, attributes: Vec<Attribute>, wait: &Wait) -> Result<String> {
     let info = CertReqInfo {
         version: Version::V1,
-        subject: subject(client_id, tenant_id)?,
+        subject,
         public_key: SubjectPublicKeyInfoOwned::from_der(key.public_key_der()).map_err(encoding)?,
-        attributes: SetOfVec::from_iter([cu_id_attribute(cu_id)?]).map_err(encoding)?,
+        attributes: SetOfVec::try_from(attributes).map_err(encoding)?,
     };
     let signed = info.to_der().map_err(encoding)?;
     let signature = key.sign_within(SignatureScheme::RsaPssSha256, &signed, wait)?;
@@ -167,11 +173,10 @@ mod tests {
         }
     }
 
-    /// Does another implementation find the signature good?
-    #[test]
-    fn openssl_verifies_the_request() {
+    /// What the openssl command says about a request whose signature it has verified.
+    fn read_by_openssl(request: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), request(&cu_id(r#"{"vmId":"a"}"#))).unwrap();
+        std::fs::write(file.path(), request).unwrap();
         let openssl = Command::new("openssl")
             .args(["req", "-inform", "der", "-verify", "-noout", "-text", "-in"])
             .arg(file.path())
@@ -179,7 +184,38 @@ mod tests {
             .unwrap();
         let said = String::from_utf8_lossy(&[openssl.stdout, openssl.stderr].concat()).into_owned();
         assert!(openssl.status.success() && said.contains("verify OK"), "{said}");
+        said
+    }
+
+    /// Does another implementation find the signature good?
+    #[test]
+    fn openssl_verifies_the_request() {
+        let said = read_by_openssl(&request(&cu_id(r#"{"vmId":"a"}"#)));
         assert!(said.contains("Salt Length: 0x20"), "{said}");
+    }
+
+    /// Is a request with one more attribute, as it may come, a good request (since July 2026, section 7): the
+    /// cuId as it was, the other beside it, in the order of DER wherever it stands in the list?
+    #[test]
+    fn one_more_attribute() {
+        let key = SoftwareKey::generate_rsa_2048().unwrap();
+        let ours = || cu_id_attribute(&cu_id(r#"{"vmId":"a"}"#)).unwrap();
+        let more = || {
+            let value = Any::encode_from(&"more".to_owned()).unwrap();
+            // Of the arc for examples (RFC 5612). The shorter attribute comes first.
+            let oid = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1");
+            Attribute { oid, values: SetOfVec::from_iter([value]).unwrap() }
+        };
+        for attributes in [vec![ours(), more()], vec![more(), ours()]] {
+            let subject = subject(CLIENT, TENANT).unwrap();
+            let request =
+                STANDARD.decode(sign(&key, subject, attributes, &Wait::default()).unwrap()).unwrap();
+            let said = read_by_openssl(&request);
+            let at = |text: &str| said.find(text).unwrap_or_else(|| panic!("{text} is not in {said}"));
+            assert!(at("1.3.6.1.4.1.32473.1") < at("1.3.6.1.4.1.311.90.2.10"), "{said}");
+            let (ours, more) = (hex(&ours().to_der().unwrap()), hex(&more().to_der().unwrap()));
+            assert!(hex(&request).contains(&format!("{more}{ours}")), "{}", hex(&request));
+        }
     }
 
     /// Is a name that no certificate can hold an error that says which?
