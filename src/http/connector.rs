@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConnection;
 use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -25,8 +24,8 @@ use super::older::{Older, OlderServers};
 use super::proxy::ProxySettings;
 use super::roots::Roots;
 use super::sessions::Resume;
-use super::socket::{Arrived, Socket, is_over};
-use super::tls::{self, Secured, TlsClient, Versions};
+use super::socket::{Socket, is_over};
+use super::tls::{self, TlsClient, TlsStream, Versions};
 use super::tunnel;
 use crate::error::Result;
 use crate::runtime::Limit;
@@ -73,7 +72,8 @@ impl Connector {
             Some(exchange) => self.secure_certified(&tls, &target, &exchange),
             None => {
                 let secured = tls.handshake(Versions::All, Resume::Any, host, self.reach(&target)?);
-                Ok(secured.map_err(|error| failure::handshake(error, &target.peer, limit))?.into())
+                let stream = secured.map_err(|error| failure::handshake(error, &target.peer, limit))?;
+                Ok(Stream::secured(stream))
             }
         }
     }
@@ -96,7 +96,8 @@ impl Connector {
             }
         }
         let first = tls.handshake(Versions::All, Resume::Asked, host, self.reach(target)?).map_err(failed)?;
-        let asked = first.details.certificate_requested || first.details.version == TlsVersion::Tls12;
+        let details = first.details();
+        let asked = details.certificate_requested || details.version == TlsVersion::Tls12;
         if asked || known == Some(Older::Never) {
             return Ok(Stream::certified(first));
         }
@@ -106,7 +107,7 @@ impl Connector {
             // That may mean the moment: the next request tries again.
             Err(error) if refused(&error) => {
                 exchange.note_older(Older::Never);
-                return Ok(first.into());
+                return Ok(Stream::secured(first));
             }
             Err(error) => return Err(failed(error)),
         };
@@ -172,11 +173,11 @@ pub(super) struct Connection {
 
 enum Stream {
     Plain(Socket),
-    Tls(Box<TlsStream>),
+    Tls(Secured),
 }
 
-struct TlsStream {
-    secured: Secured,
+struct Secured {
+    stream: Box<dyn TlsStream>,
     /// Opened for a request that needs our certificate: no other connection would be better for one.
     certified: bool,
 }
@@ -193,9 +194,9 @@ impl Transport for Connection {
             Stream::Plain(socket) => socket.write_all(output),
             Stream::Tls(tls) => {
                 if let Some(exchange) = Exchange::current() {
-                    exchange.note_tls(tls.secured.details);
+                    exchange.note_tls(tls.stream.details());
                 }
-                tls.secured.stream.write_all(output)
+                tls.stream.write_all(output)
             }
         };
         written.map_err(|error| self.stream.ended(error, timeout))
@@ -206,7 +207,7 @@ impl Transport for Connection {
         let input = self.buffers.input_append_buf();
         let read = match &mut self.stream {
             Stream::Plain(socket) => socket.read(input),
-            Stream::Tls(tls) => tls.secured.read(input),
+            Stream::Tls(tls) => tls.stream.read(input),
         };
         let amount = read.map_err(|error| self.stream.ended(error, timeout))?;
         self.buffers.input_appended(amount);
@@ -218,19 +219,13 @@ impl Transport for Connection {
         Ok(amount > 0)
     }
 
-    /// Whether an idle connection can be used again. TLS 1.3 servers send tickets at any time, so
-    /// bytes that are waiting mean the end only where they are more than that.
+    /// Whether an idle connection can be used again.
     fn is_open(&mut self) -> bool {
-        let open = match &mut self.stream {
-            Stream::Plain(socket) => Ok(socket.peek().is_nothing()),
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.peek().is_nothing(),
             // One without our certificate is not for who needs it.
-            Stream::Tls(tls) if !tls.suits() => Ok(false),
-            Stream::Tls(tls) => {
-                let stream = &mut tls.secured.stream;
-                only_tickets(&mut stream.conn, stream.sock.peek())
-            }
-        };
-        open.unwrap_or(false)
+            Stream::Tls(tls) => tls.suits() && tls.stream.is_open(),
+        }
     }
 
     fn is_tls(&self) -> bool {
@@ -238,30 +233,28 @@ impl Transport for Connection {
     }
 }
 
-impl TlsStream {
+impl Secured {
     /// Whether the present exchange may use it.
     fn suits(&self) -> bool {
         self.certified
-            || self.secured.details.certificate_requested
+            || self.stream.details().certificate_requested
             || !Exchange::current().is_some_and(|exchange| exchange.needs_certificate())
     }
 }
 
-impl From<Secured> for Stream {
-    fn from(secured: Secured) -> Self {
-        Self::Tls(Box::new(TlsStream { secured, certified: false }))
-    }
-}
-
 impl Stream {
-    fn certified(secured: Secured) -> Self {
-        Self::Tls(Box::new(TlsStream { secured, certified: true }))
+    fn secured(stream: Box<dyn TlsStream>) -> Self {
+        Self::Tls(Secured { stream, certified: false })
+    }
+
+    fn certified(stream: Box<dyn TlsStream>) -> Self {
+        Self::Tls(Secured { stream, certified: true })
     }
 
     fn socket(&mut self) -> &mut Socket {
         match self {
             Self::Plain(socket) => socket,
-            Self::Tls(tls) => &mut tls.secured.stream.sock,
+            Self::Tls(tls) => tls.stream.socket(),
         }
     }
 
@@ -272,10 +265,7 @@ impl Stream {
         }
         let error = match self {
             Self::Plain(_) => error,
-            Self::Tls(tls) => {
-                let stream = &mut tls.secured.stream;
-                tls::last_words(&mut stream.conn, &mut stream.sock, error)
-            }
+            Self::Tls(tls) => tls.stream.last_words(error),
         };
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
         if matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted) {
@@ -285,19 +275,6 @@ impl Stream {
         }
         error.into()
     }
-}
-
-fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> io::Result<bool> {
-    while !arrived.is_nothing() {
-        if connection.read_tls(&mut arrived)? == 0 {
-            return Ok(false);
-        }
-        let state = connection.process_new_packets().map_err(io::Error::other)?;
-        if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn deadline(timeout: NextTimeout) -> Instant {

@@ -1,0 +1,146 @@
+//! TLS: whom we trust, what we present, and an open connection, whoever speaks it.
+
+mod key;
+mod ordinary;
+
+use std::io;
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+use rustls::AlertDescription;
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+
+use self::key::{Always, TlsKey};
+use self::ordinary::Configured;
+use super::exchange::Exchange;
+use super::message::TlsDetails;
+use super::pin::{Pinned, Thumbprint};
+use super::roots::Trusted;
+use super::sessions::Resume;
+use super::socket::Socket;
+use super::verify::Verifier;
+use crate::binding::Certificate;
+use crate::error::{Error, Result};
+
+/// A connection whose handshake is through.
+pub(super) trait TlsStream: Send + Sync {
+    /// What has arrived; 0 at the end.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether it can be used again after it was idle.
+    fn is_open(&mut self) -> bool;
+
+    /// A server that does not want our certificate says so, under TLS 1.3 while we already write the
+    /// request, and hangs up. Its alert is then there to be read, and tells more than the broken pipe.
+    fn last_words(&mut self, error: io::Error) -> io::Error;
+
+    fn socket(&mut self) -> &mut Socket;
+
+    fn details(&self) -> TlsDetails;
+}
+
+/// How the connections of one client speak TLS: whom they trust, what they present, which sessions they
+/// resume. Each certificate has one of its own: a session that is resumed speaks for the certificate of
+/// the handshake it began with.
+pub(super) struct TlsClient {
+    verifier: Arc<dyn ServerCertVerifier>,
+    resolver: Arc<dyn ResolvesClientCert>,
+    all: Configured,
+    /// For few servers.
+    tls12: OnceCell<Configured>,
+}
+
+/// Which versions are offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Versions {
+    All,
+    Tls12,
+}
+
+impl TlsClient {
+    /// Trusts those whom `trusted` vouches for, and presents `certificate` where there is one.
+    pub(super) fn new(trusted: Arc<Trusted>, certificate: Option<&Certificate>) -> Result<Self> {
+        let presented = certificate.map(|certificate| {
+            let chain = certificate.chain_der().iter().cloned().map(CertificateDer::from).collect();
+            Arc::new(CertifiedKey::new(chain, Arc::new(TlsKey(certificate.key().clone()))))
+        });
+        Self::with(Arc::new(Verifier::new(trusted, provider())?), presented)
+    }
+
+    /// For a server that shows the certificate of this thumbprint, or one that the roots vouch for.
+    pub(super) fn pinned(leaf: Thumbprint, trusted: Result<Arc<Trusted>>) -> Result<Self> {
+        Self::with(Arc::new(Pinned::new(leaf, trusted, provider())), None)
+    }
+
+    fn with(verifier: Arc<dyn ServerCertVerifier>, presented: Option<Arc<CertifiedKey>>) -> Result<Self> {
+        let resolver: Arc<dyn ResolvesClientCert> = Arc::new(Always(presented));
+        let all = Configured::new(&[&TLS13, &TLS12], &verifier, &resolver)?;
+        Ok(Self { verifier, resolver, all, tls12: OnceCell::new() })
+    }
+
+    /// Speaks the handshake with `host` to its end.
+    pub(super) fn handshake(
+        &self,
+        versions: Versions,
+        resume: Resume,
+        host: &str,
+        socket: Socket,
+    ) -> io::Result<Box<dyn TlsStream>> {
+        let configured = match versions {
+            Versions::All => &self.all,
+            Versions::Tls12 => self
+                .tls12
+                .get_or_try_init(|| Configured::new(&[&TLS12], &self.verifier, &self.resolver))
+                .map_err(io::Error::other)?,
+        };
+        configured.handshake(resume, begin(host)?, socket)
+    }
+}
+
+/// A handshake with `host` begins.
+fn begin(host: &str) -> io::Result<ServerName<'static>> {
+    if let Some(exchange) = Exchange::current() {
+        exchange.note_handshake();
+    }
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::other(rustls::Error::General("the host name is not valid".into())))
+}
+
+/// Whether a server that spoke TLS before may not speak the versions offered now: it ends the handshake with an
+/// alert, or hangs up.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(tls_error(error), Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)))
+        || matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// Whether it says that it does not speak them. Any other alert, or a connection that is lost, may mean the moment.
+pub(super) fn is_about_version(error: &io::Error) -> bool {
+    use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
+    match tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => {
+            matches!(alert, ProtocolVersion | HandshakeFailure | InsufficientSecurity)
+        }
+        error => matches!(error, Some(rustls::Error::PeerIncompatible(_))),
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Named here, because the default of the process belongs to the host application.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn not_set_up(error: impl std::fmt::Display) -> Error {
+    Error::internal(format!("TLS cannot be set up: {error}"))
+}

@@ -1,0 +1,154 @@
+//! A TLS connection as rustls speaks it: 1.3 or 1.2, and never a renegotiation.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::pki_types::ServerName;
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, StreamOwned, SupportedProtocolVersion,
+};
+
+use super::{TlsStream, not_set_up, provider};
+use crate::error::Result;
+use crate::http::exchange::Exchange;
+use crate::http::message::{TlsDetails, TlsVersion};
+use crate::http::sessions::{Resume, Sessions, Witness};
+use crate::http::socket::{Arrived, Socket, is_over};
+
+/// A configuration with its sessions.
+pub(super) struct Configured {
+    config: ClientConfig,
+    sessions: Arc<Sessions>,
+}
+
+/// A connection whose handshake is through.
+struct Ordinary {
+    stream: StreamOwned<ClientConnection, Socket>,
+    details: TlsDetails,
+}
+
+impl Configured {
+    pub(super) fn new(
+        versions: &[&'static SupportedProtocolVersion],
+        verifier: &Arc<dyn ServerCertVerifier>,
+        resolver: &Arc<dyn ResolvesClientCert>,
+    ) -> Result<Self> {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(not_set_up)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_client_cert_resolver(resolver.clone());
+        Ok(Self { config, sessions: Sessions::new() })
+    }
+
+    /// Speaks the handshake to its end.
+    pub(super) fn handshake(
+        &self,
+        resume: Resume,
+        name: ServerName<'static>,
+        mut socket: Socket,
+    ) -> io::Result<Box<dyn TlsStream>> {
+        let witness = Arc::new(Witness::new(self.sessions.clone(), resume));
+        let mut config = self.config.clone();
+        config.resumption = Resumption::store(witness.clone());
+        let exchange = Exchange::current();
+        let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        while connection.is_handshaking() || connection.wants_write() {
+            if let Err(error) = connection.complete_io(&mut socket) {
+                return Err(last_words(&mut connection, &mut socket, error));
+            }
+        }
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let asked = witness.settle(resumed, exchange.is_some_and(|exchange| exchange.was_asked()));
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+            _ => TlsVersion::Tls13,
+        };
+        let details = TlsDetails { version, certificate_requested: asked };
+        Ok(Box::new(Ordinary { stream: StreamOwned::new(connection, socket), details }))
+    }
+}
+
+impl TlsStream for Ordinary {
+    /// As rustls' stream reads, but it notices where a server of TLS 1.2 wants to renegotiate, which is how
+    /// some ask for a certificate after the request. rustls declines, and says nothing of it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        while conn.wants_write() {
+            conn.write_tls(sock)?;
+        }
+        while conn.wants_read() {
+            let ended = conn.read_tls(sock)? == 0;
+            let state = conn.process_new_packets();
+            let replies = state.as_ref().is_ok_and(|state| state.tls_bytes_to_write() > 0);
+            if replies
+                && self.details.version == TlsVersion::Tls12
+                && let Some(exchange) = Exchange::current()
+            {
+                exchange.note_asked_late();
+            }
+            // An alert goes out as well as may be: what it is about counts more.
+            let written = conn.write_tls(sock);
+            state.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            written?;
+            if ended {
+                break;
+            }
+        }
+        conn.reader().read(buffer)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// TLS 1.3 servers send tickets at any time, so bytes that are waiting mean the end only where they are
+    /// more than that.
+    fn is_open(&mut self) -> bool {
+        only_tickets(&mut self.stream.conn, self.stream.sock.peek()).unwrap_or(false)
+    }
+
+    fn last_words(&mut self, error: io::Error) -> io::Error {
+        last_words(&mut self.stream.conn, &mut self.stream.sock, error)
+    }
+
+    fn socket(&mut self) -> &mut Socket {
+        &mut self.stream.sock
+    }
+
+    fn details(&self) -> TlsDetails {
+        self.details
+    }
+}
+
+fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> io::Result<bool> {
+    while !arrived.is_nothing() {
+        if connection.read_tls(&mut arrived)? == 0 {
+            return Ok(false);
+        }
+        let state = connection.process_new_packets().map_err(io::Error::other)?;
+        if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn last_words(connection: &mut ClientConnection, socket: &mut Socket, error: io::Error) -> io::Error {
+    if is_over(&error) {
+        return error;
+    }
+    loop {
+        // First what has been read: rustls' stream drops errors that it meets in the middle of a write,
+        // and reports the broken pipe in the next call, be it a read.
+        if let Err(alert) = connection.process_new_packets() {
+            return io::Error::new(io::ErrorKind::InvalidData, alert);
+        }
+        if !matches!(connection.read_tls(socket), Ok(1..)) {
+            return error;
+        }
+    }
+}
