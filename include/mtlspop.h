@@ -312,6 +312,62 @@ int64_t mtlspop_error_retry_after_seconds(const mtlspop_error *error);
 int32_t mtlspop_error_is_retryable(const mtlspop_error *error);
 
 /**
+ * The URL of the token endpoint that was asked, or was about to be.
+ *
+ * @param error  the error
+ * @return UTF-8, borrowed from error; NULL where the call asked for no token, or failed before it was known
+ */
+const char *mtlspop_error_token_endpoint(const mtlspop_error *error);
+
+/**
+ * The Azure region of that endpoint.
+ *
+ * @param error  the error
+ * @return "eastus", borrowed from error; NULL where there is none, or it was not known yet
+ */
+const char *mtlspop_error_region(const mtlspop_error *error);
+
+/**
+ * How that endpoint came by its region.
+ *
+ * @param error  the error
+ * @return one of MTLSPOP_REGION_OUTCOME_..., -1 where it was not known yet (managed identities have no region)
+ */
+int32_t mtlspop_error_region_outcome(const mtlspop_error *error);
+
+/**
+ * Why the region could not be detected, where the outcome is MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL.
+ *
+ * @param error  the error
+ * @return one line, borrowed from error; NULL where there was no such failure
+ */
+const char *mtlspop_error_region_error(const mtlspop_error *error);
+
+/**
+ * What the call for a token took until it failed.
+ *
+ * @param error  the error
+ * @return milliseconds, 0 where nothing was looked for yet
+ */
+int64_t mtlspop_error_duration_total_ms(const mtlspop_error *error);
+
+/**
+ * What of it was spent in HTTP.
+ *
+ * @param error  the error
+ * @return milliseconds, 0 where nobody was asked
+ */
+int64_t mtlspop_error_duration_in_http_ms(const mtlspop_error *error);
+
+/**
+ * What of it was spent in the store of the token cache.
+ *
+ * @param error  the error
+ * @return milliseconds, 0 where no store was asked
+ */
+int64_t mtlspop_error_duration_in_cache_ms(const mtlspop_error *error);
+
+/**
  * The name of a status, for logs: "MTLSPOP_E_NETWORK" for 201.
  *
  * @param status  what a function returned

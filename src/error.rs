@@ -9,6 +9,7 @@ mod document;
 mod never;
 #[cfg(test)]
 mod raised;
+mod reached;
 pub(crate) mod text;
 
 use std::fmt;
@@ -86,6 +87,7 @@ struct Inner {
     retryable: bool,
     transport: Option<TransportFailure>,
     never_asked: bool,
+    reached: reached::Reached,
 }
 
 /// Of a message with all that stands around it, in characters: who forgets that a server's text in it may be
@@ -113,6 +115,7 @@ impl Error {
             retryable: false,
             transport: None,
             never_asked: false,
+            reached: reached::Reached::default(),
         }))
     }
 

@@ -327,6 +327,34 @@ public:
         return seconds < 0 ? std::nullopt : std::optional<std::chrono::seconds>(seconds);
     }
     bool is_retryable() const noexcept { return mtlspop_error_is_retryable(get()) == 1; }
+    /** How far a call for a token came, as of a token: the endpoint it asked or was about to ask, and its region. */
+    std::optional<std::string_view> token_endpoint() const noexcept
+    {
+        return detail::maybe(mtlspop_error_token_endpoint(get()));
+    }
+    std::optional<std::string_view> region() const noexcept { return detail::maybe(mtlspop_error_region(get())); }
+    std::optional<mtlspop::region_outcome> region_outcome() const noexcept
+    {
+        const std::int32_t outcome = mtlspop_error_region_outcome(get());
+        if (outcome < 0) return std::nullopt;
+        return static_cast<mtlspop::region_outcome>(outcome);
+    }
+    std::optional<std::string_view> region_error() const noexcept
+    {
+        return detail::maybe(mtlspop_error_region_error(get()));
+    }
+    std::chrono::milliseconds duration_total() const
+    {
+        return std::chrono::milliseconds(mtlspop_error_duration_total_ms(get()));
+    }
+    std::chrono::milliseconds duration_in_http() const
+    {
+        return std::chrono::milliseconds(mtlspop_error_duration_in_http_ms(get()));
+    }
+    std::chrono::milliseconds duration_in_cache() const
+    {
+        return std::chrono::milliseconds(mtlspop_error_duration_in_cache_ms(get()));
+    }
 
     /** What a callback of this call threw, where that is why it failed. */
     const std::exception_ptr &cause() const noexcept { return state_->cause; }

@@ -148,7 +148,7 @@ impl ConfidentialClient {
             let tenant = authority.tenant().unwrap_or_default();
             core.spared(&self.settings.client_id, tenant, endpoint.url.as_str(), &scope)
         };
-        spared(&endpoint).check()?;
+        spared(&endpoint).check().map_err(|error| endpoint.told_by(error))?;
         let serialized = caches.tokens.store().is_some();
         let attempt = Attempt {
             client: self,
@@ -160,17 +160,18 @@ impl ConfidentialClient {
             reason,
             call,
         };
-        let proof = attempt.prove(&endpoint.url)?;
+        let proof = attempt.prove(&endpoint.url).map_err(|error| endpoint.told_by(error))?;
         if proof.certificate.is_some() && !mtls {
             // A bound assertion travels over mTLS, also for a Bearer token (section 3.3).
             endpoint = self.settings.resolver.resolve(&authority, true, &core.pool, call)?;
-            spared(&endpoint).check()?;
+            spared(&endpoint).check().map_err(|error| endpoint.told_by(error))?;
         }
-        let answer = attempt.ask(&endpoint, &proof).inspect_err(|error| {
-            spared(&endpoint).note(error, Duration::ZERO);
+        let answer = attempt.ask(&endpoint, &proof).map_err(|error| {
+            spared(&endpoint).note(&error, Duration::ZERO);
             if error.code() == "invalid_client" {
                 self.assertions.clear();
             }
+            endpoint.told_by(error)
         })?;
         let (expires_on, refresh_on) = core.times(&answer);
         let granted = answer.scope.as_ref().unwrap_or(&scope);

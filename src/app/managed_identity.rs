@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::binding_certificate::{BindingCertificates, worth_replacing};
 use super::parameters::Parameters;
 use super::{Caches, Core, TokenRequest};
@@ -192,9 +194,12 @@ impl ManagedIdentity {
         let ask = |binding: &Binding| {
             let (client, tenant) = (&binding.client_id, &binding.tenant_id);
             let spared = core.spared(client, tenant, binding.endpoint.as_str(), &scope);
-            spared.check()?;
-            self.ask(core, binding, &scope, request, reason, call)
-                .inspect_err(|error| spared.note(error, UNSAID))
+            let asked = || {
+                spared.check()?;
+                self.ask(core, binding, &scope, request, reason, call)
+                    .inspect_err(|error| spared.note(error, UNSAID))
+            };
+            asked().map_err(|error| error.with_token_endpoint(&token_endpoint(binding)))
         };
         let certificates = self.certificates(core, caches, imds);
         let mut binding = certificates.current(call)?;
@@ -325,8 +330,7 @@ impl ManagedIdentity {
         reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
-        let mut endpoint = binding.endpoint.clone();
-        endpoint.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
+        let endpoint = token_endpoint(binding);
         let parameters = self.parameters.overlaid(&request.client().parameters);
         let mut url = endpoint.clone();
         add_query(&mut url, &parameters.query());
@@ -402,6 +406,12 @@ fn paused(error: Error, left: Duration) -> Error {
         .context(&format!("no other certificate is tried for {} s", left.as_secs()))
         .with_retry_after(Some(left))
         .with_retryable(true)
+}
+
+fn token_endpoint(binding: &Binding) -> Url {
+    let mut endpoint = binding.endpoint.clone();
+    endpoint.set_path(&format!("{}/oauth2/v2.0/token", binding.endpoint.path().trim_end_matches('/')));
+    endpoint
 }
 
 /// Refuses additions that would make another request of it.

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::attestation::AttestationCache;
 use crate::binding::{BindingCaches, BindingStore};
 use crate::clock::{Clock, unix_seconds};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::Pool;
 use crate::log::Logger;
 use crate::managed_identity::Probed;
@@ -203,7 +203,7 @@ impl App {
             let call = self.core.call(request, request.cancel());
             return self.core.fetch_once(key, request, seen, &call).or_else(|error| {
                 if call.cancel.is_cancelled() {
-                    return Err(call.cancelled());
+                    return Err(took(call.cancelled(), &call));
                 }
                 self.core.refresh_failed(&error, &call);
                 let metadata = seen.metadata(TokenSource::Cache, CacheLevel::L1Cache, &call);
@@ -264,6 +264,16 @@ impl Core {
 
     /// Fetches a token and keeps it. One request for all who want the same at the same time.
     fn fetch_once(
+        &self,
+        key: &Arc<CacheKey>,
+        request: &TokenRequest,
+        seen: &mut Seen,
+        call: &Call,
+    ) -> Result<Token> {
+        self.fetch_shared(key, request, seen, call).map_err(|error| took(error, call))
+    }
+
+    fn fetch_shared(
         &self,
         key: &Arc<CacheKey>,
         request: &TokenRequest,
@@ -418,7 +428,7 @@ impl Core {
         (now.saturating_add(expires_in), refresh_in.map(|seconds| refresh_time(now, seconds, random)))
     }
 
-    fn refresh_failed(&self, error: &crate::error::Error, call: &Call) {
+    fn refresh_failed(&self, error: &Error, call: &Call) {
         self.log.warn("app", || {
             format!(
                 "early refresh failed, the cached token is served: {} ({})",
@@ -427,6 +437,11 @@ impl Core {
             )
         });
     }
+}
+
+/// `error` with what `call` has taken.
+fn took(error: Error, call: &Call) -> Error {
+    error.with_durations(call.elapsed(), call.spent().in_http(), call.spent().in_cache())
 }
 
 impl Caches {

@@ -78,6 +78,22 @@ impl Region {
     }
 }
 
+impl RegionDetails {
+    /// `error` with what is known of the region.
+    pub(crate) fn told_by(&self, error: Error) -> Error {
+        error.with_region(self.used.as_ref().map(Region::as_str), self.outcome as i32, self.error.as_deref())
+    }
+}
+
+impl Error {
+    /// How the token endpoint came by its region, or by none; `None` where that was not known yet.
+    pub fn region_outcome(&self) -> Option<RegionOutcome> {
+        use RegionOutcome::{AutodetectSuccess, FallbackToGlobal, None, UserProvided};
+        let number = self.region_outcome_number()?;
+        [None, AutodetectSuccess, FallbackToGlobal, UserProvided].into_iter().find(|of| *of as i32 == number)
+    }
+}
+
 impl RegionSetting {
     /// Why the region that a person wrote looks wrong: it is none that Azure had when the table was made.
     pub(crate) fn doubt(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use super::instance::{Instances, preferred_network};
 use super::parse::{Authority, AuthorityKind};
 use super::region::{RegionDetails, RegionOutcome, RegionSetting, RegionSource};
 use super::{openid, webfinger};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::Pool;
 use crate::runtime::{Call, Memory, PerProcess};
 
@@ -34,6 +34,13 @@ struct Known {
     federations: Memory<()>,
     /// By the authority of an OpenID provider.
     token_endpoints: Memory<Url>,
+}
+
+impl Endpoint {
+    /// `error`, which came of asking here, with what is known of this endpoint.
+    pub(crate) fn told_by(&self, error: Error) -> Error {
+        self.region.told_by(error.with_token_endpoint(&self.url))
+    }
 }
 
 impl Resolver {

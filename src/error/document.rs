@@ -74,6 +74,9 @@ the number; everything else is for the person who reads the log.
 | `mtlspop_error_correlation_id()` | what to quote to Microsoft support |
 | `mtlspop_error_retry_after_seconds()` | how long to wait before another try: what the server asks for, or the rest of a pause of the library |
 | `mtlspop_error_is_retryable()` | whether the same call may succeed later without any change |
+| `mtlspop_error_token_endpoint()` | the endpoint that a call for a token asked, or was about to ask |
+| `mtlspop_error_region()`, `mtlspop_error_region_outcome()`, `mtlspop_error_region_error()` | its region, how it came by it, and why none was found |
+| `mtlspop_error_duration_total_ms()`, `mtlspop_error_duration_in_http_ms()`, `mtlspop_error_duration_in_cache_ms()` | what the call took |
 
 A message that came from the token endpoint is the service's description, word for word, and behind it in brackets
 what is known about its number:

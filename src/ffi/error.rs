@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 
 use super::guard::{guard_or, mtlspop_status};
 use super::handle::{Handle, free, value};
-use super::text::Lent;
+use super::text::{Lent, milliseconds};
 use crate::error::Error;
 
 /// The call succeeded.
@@ -48,6 +48,9 @@ pub(super) struct ErrorValue {
     sub_error: Lent,
     correlation_id: Lent,
     claims: Lent,
+    token_endpoint: Lent,
+    region: Lent,
+    region_error: Lent,
 }
 
 impl Handle for mtlspop_error {
@@ -65,6 +68,9 @@ impl From<Error> for ErrorValue {
             sub_error: Lent::default(),
             correlation_id: Lent::default(),
             claims: Lent::default(),
+            token_endpoint: Lent::default(),
+            region: Lent::default(),
+            region_error: Lent::default(),
         }
     }
 }
@@ -188,6 +194,80 @@ pub unsafe extern "C" fn mtlspop_error_retry_after_seconds(error: *const mtlspop
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_error_is_retryable(error: *const mtlspop_error) -> i32 {
     guard_or(0, || Ok(i32::from(unsafe { value(error, "error") }?.error.is_retryable())))
+}
+
+/// The URL of the token endpoint that was asked, or was about to be.
+///
+/// @param error  the error
+/// @return UTF-8, borrowed from error; NULL where the call asked for no token, or failed before it was known
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_token_endpoint(error: *const mtlspop_error) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(error, "error") }?;
+        Ok(value.token_endpoint.get(|| value.error.token_endpoint()))
+    })
+}
+
+/// The Azure region of that endpoint.
+///
+/// @param error  the error
+/// @return "eastus", borrowed from error; NULL where there is none, or it was not known yet
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_region(error: *const mtlspop_error) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(error, "error") }?;
+        Ok(value.region.get(|| value.error.region()))
+    })
+}
+
+/// How that endpoint came by its region.
+///
+/// @param error  the error
+/// @return one of MTLSPOP_REGION_OUTCOME_..., -1 where it was not known yet (managed identities have no region)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_region_outcome(error: *const mtlspop_error) -> i32 {
+    guard_or(-1, || {
+        Ok(unsafe { value(error, "error") }?.error.region_outcome().map_or(-1, |outcome| outcome as i32))
+    })
+}
+
+/// Why the region could not be detected, where the outcome is MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL.
+///
+/// @param error  the error
+/// @return one line, borrowed from error; NULL where there was no such failure
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_region_error(error: *const mtlspop_error) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        let value = unsafe { value(error, "error") }?;
+        Ok(value.region_error.get(|| value.error.region_error()))
+    })
+}
+
+/// What the call for a token took until it failed.
+///
+/// @param error  the error
+/// @return milliseconds, 0 where nothing was looked for yet
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_duration_total_ms(error: *const mtlspop_error) -> i64 {
+    guard_or(0, || Ok(milliseconds(unsafe { value(error, "error") }?.error.duration_total())))
+}
+
+/// What of it was spent in HTTP.
+///
+/// @param error  the error
+/// @return milliseconds, 0 where nobody was asked
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_duration_in_http_ms(error: *const mtlspop_error) -> i64 {
+    guard_or(0, || Ok(milliseconds(unsafe { value(error, "error") }?.error.duration_in_http())))
+}
+
+/// What of it was spent in the store of the token cache.
+///
+/// @param error  the error
+/// @return milliseconds, 0 where no store was asked
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_error_duration_in_cache_ms(error: *const mtlspop_error) -> i64 {
+    guard_or(0, || Ok(milliseconds(unsafe { value(error, "error") }?.error.duration_in_cache())))
 }
 
 /// The name of a status, for logs: "MTLSPOP_E_NETWORK" for 201.

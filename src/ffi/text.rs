@@ -1,7 +1,8 @@
-//! Text and bytes across the boundary: in by copy and checked, out by pointer into the handle.
+//! Text, bytes and durations across the boundary: in by copy and checked, out by pointer into the handle.
 
 use std::ffi::{CStr, CString, c_char};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::http::TlsVersion;
@@ -95,6 +96,11 @@ pub(super) fn tls_version(version: Option<TlsVersion>) -> *const c_char {
         Some(TlsVersion::Tls12) => c"TLSv1.2".as_ptr(),
         Some(TlsVersion::Tls13) => c"TLSv1.3".as_ptr(),
     }
+}
+
+/// A duration as C gets it.
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Text of ours for C. A NUL inside, which no text of ours has, would end it.

@@ -2,12 +2,11 @@
 
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
-use super::text::{Lent, c_string, required, tls_version};
+use super::text::{Lent, c_string, milliseconds, required, tls_version};
 use crate::app::Token;
 use crate::clock::unix_seconds;
 use crate::error::Result;
@@ -327,10 +326,6 @@ pub unsafe extern "C" fn mtlspop_token_free(token: *mut mtlspop_token) {
 
 unsafe fn number<T>(token: *const mtlspop_token, invalid: T, get: impl FnOnce(&Token) -> T) -> T {
     guard_or(invalid, || Ok(get(&unsafe { value(token, "token") }?.token)))
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 unsafe fn text(token: *const mtlspop_token, get: impl FnOnce(&TokenValue) -> *const c_char) -> *const c_char {

@@ -1,5 +1,7 @@
 //! Bearer tokens from IMDSv1 (managed_identity spec, section 6.1).
 
+use url::Url;
+
 use super::answer::{self, IssuedToken};
 use super::{BearerRequest, ManagedIdentitySource};
 use crate::error::Result;
@@ -7,6 +9,10 @@ use crate::http::{Client, Imds, Request};
 use crate::runtime::Call;
 
 const PATH: &str = "/metadata/identity/oauth2/token";
+
+pub(super) fn endpoint(imds: &Imds) -> Url {
+    imds.url(PATH, &[])
+}
 
 pub(super) fn acquire(
     imds: &Imds,

@@ -1,5 +1,7 @@
 //! Which managed identity service this host has (managed_identity spec, section 4.2).
 
+use url::Url;
+
 use super::answer::IssuedToken;
 use super::app_service::AppService;
 use super::azure_arc::AzureArc;
@@ -93,15 +95,10 @@ impl Source {
 
     /// Tells hosts apart in caches that the whole process shares.
     pub(crate) fn cache_name(&self) -> String {
-        let endpoint = match self {
-            Self::Imds(imds) => return imds.cache_name().to_owned(),
-            Self::AppService(source) => &source.endpoint,
-            Self::AzureArc(source) => &source.endpoint,
-            Self::CloudShell(source) => &source.endpoint,
-            Self::MachineLearning(source) => &source.endpoint,
-            Self::ServiceFabric(source) => &source.endpoint,
-        };
-        format!("{} {endpoint}", self.kind().name())
+        match self {
+            Self::Imds(imds) => imds.cache_name().to_owned(),
+            other => format!("{} {}", other.kind().name(), other.token_endpoint()),
+        }
     }
 
     /// Refuses an identity that this service cannot be asked for.
@@ -131,13 +128,25 @@ impl Source {
         call: &Call,
     ) -> Result<IssuedToken> {
         let client = pool.direct()?;
-        match self {
+        let issued = match self {
             Self::AppService(source) => source.acquire(&client, bearer, call),
             Self::AzureArc(source) => source.acquire(&client, bearer, call),
             Self::CloudShell(source) => source.acquire(&client, bearer, call),
             Self::Imds(imds) => imds_v1::acquire(imds, &client, bearer, call),
             Self::MachineLearning(source) => source.acquire(&client, bearer, call),
             Self::ServiceFabric(source) => source.acquire(pool, bearer, call),
+        };
+        issued.map_err(|error| error.with_token_endpoint(&self.token_endpoint()))
+    }
+
+    fn token_endpoint(&self) -> Url {
+        match self {
+            Self::Imds(imds) => imds_v1::endpoint(imds),
+            Self::AppService(source) => source.endpoint.clone(),
+            Self::AzureArc(source) => source.endpoint.clone(),
+            Self::CloudShell(source) => source.endpoint.clone(),
+            Self::MachineLearning(source) => source.endpoint.clone(),
+            Self::ServiceFabric(source) => source.endpoint.clone(),
         }
     }
 }

@@ -83,12 +83,19 @@ static void provider_and_metrics(void)
     mtlspop_app_options *options = provider_options(&provider, 0);
     mtlspop_token_request *request = graph_request(0);
     mtlspop_token *token = NULL;
+    mtlspop_error *error = NULL;
     mtlspop_app *app;
 
     mtlspop_app_options_set_metrics(options, collect, &metrics, destroy);
     mtlspop_app_options_set_connect_timeout_ms(options, 30000);
     app = app_of(options);
-    CHECK(mtlspop_app_acquire_token(app, request, &token, NULL) == MTLSPOP_E_REJECTED);
+    CHECK(mtlspop_app_acquire_token(app, request, &token, &error) == MTLSPOP_E_REJECTED);
+    CHECK_CONTAINS(mtlspop_error_token_endpoint(error), "https://login.microsoftonline.com/");
+    CHECK(mtlspop_error_region(error) == NULL && mtlspop_error_region_error(error) == NULL);
+    CHECK(mtlspop_error_region_outcome(error) == MTLSPOP_REGION_OUTCOME_NONE);
+    CHECK(mtlspop_error_duration_total_ms(error) >= mtlspop_error_duration_in_http_ms(error));
+    CHECK(mtlspop_error_duration_in_cache_ms(error) == 0 && mtlspop_error_region_outcome(NULL) == -1);
+    mtlspop_error_free(error);
     CHECK(provider.called == 1 && metrics.failures == 1 && metrics.successes == 0);
     mtlspop_token_request_set_send_x5c(request, 1);
     expect(acquire(app, request), MTLSPOP_CACHE_REFRESH_REASON_NO_CACHED_ACCESS_TOKEN);

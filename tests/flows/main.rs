@@ -13,6 +13,7 @@ mod capabilities;
 mod challenge;
 mod confidential_client;
 mod credentials;
+mod error_metadata;
 mod isolation;
 mod managed_identity;
 mod managed_identity_claims;

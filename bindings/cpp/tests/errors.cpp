@@ -20,6 +20,9 @@ static void refused_secret(const mtlspop::error &error, const char *correlation_
     CHECK(contains(error.message(), "AADSTS7000215") && error.message() == error.what());
     CHECK(error.correlation_id() == correlation_id && !error.is_retryable());
     CHECK(!error.claims() && !error.sub_error() && !error.retry_after() && !error.cause());
+    CHECK(contains(error.token_endpoint().value(), "/oauth2/v2.0/token") && !error.region() && !error.region_error());
+    CHECK(error.region_outcome() == mtlspop::region_outcome::none && error.duration_in_cache().count() == 0);
+    CHECK(error.duration_total() >= error.duration_in_http());
 }
 
 // The caller of this program sees to it that the service then wants claims, and last fewer requests.
@@ -111,6 +114,7 @@ static void versions()
     const mtlspop::error own(status::not_supported, "abi_mismatch", "text");
     CHECK(own.code() == "abi_mismatch" && own.message() == "text" && own.http_status() == 0 && !own.claims());
     CHECK(own.aadsts_codes().empty() && !own.retry_after() && !own.is_retryable());
+    CHECK(!own.token_endpoint() && !own.region_outcome() && own.duration_total().count() == 0);
     CHECK(mtlspop::error(MTLSPOP_E_NETWORK, nullptr).message() == "MTLSPOP_E_NETWORK");
 }
 

@@ -120,7 +120,29 @@ namespace Mtlspop
             DurationInCacheInMs = Native.mtlspop_token_duration_in_cache_ms(token);
             TlsVersion = Interop.Text(Native.mtlspop_token_tls_version(token));
             CertificateRequested = Interop.Maybe(Native.mtlspop_token_certificate_requested(token));
-            RegionDetails = new RegionDetails(token);
+            RegionDetails = new RegionDetails(
+                Native.mtlspop_token_region_outcome(token),
+                Native.mtlspop_token_region(token),
+                Native.mtlspop_token_region_error(token));
+        }
+
+        private AuthenticationResultMetadata(IntPtr error, IntPtr endpoint)
+        {
+            int outcome = Native.mtlspop_error_region_outcome(error);
+            TokenSource = TokenSource.IdentityProvider;
+            TokenEndpoint = Interop.Text(endpoint);
+            DurationTotalInMs = Native.mtlspop_error_duration_total_ms(error);
+            DurationInHttpInMs = Native.mtlspop_error_duration_in_http_ms(error);
+            DurationInCacheInMs = Native.mtlspop_error_duration_in_cache_ms(error);
+            RegionDetails = outcome < 0 ? null : new RegionDetails(
+                outcome, Native.mtlspop_error_region(error), Native.mtlspop_error_region_error(error));
+        }
+
+        /// <summary>What is known of a call that failed; null where it asked no endpoint.</summary>
+        internal static AuthenticationResultMetadata OfError(IntPtr error)
+        {
+            IntPtr endpoint = Native.mtlspop_error_token_endpoint(error);
+            return endpoint == IntPtr.Zero ? null : new AuthenticationResultMetadata(error, endpoint);
         }
 
         public TokenSource TokenSource { get; }
@@ -151,11 +173,11 @@ namespace Mtlspop
     /// <summary>The region that was asked.</summary>
     public sealed class RegionDetails
     {
-        internal RegionDetails(IntPtr token)
+        internal RegionDetails(int outcome, IntPtr used, IntPtr error)
         {
-            RegionOutcome = (RegionOutcome)Native.mtlspop_token_region_outcome(token);
-            RegionUsed = Interop.Text(Native.mtlspop_token_region(token));
-            AutoDetectionError = Interop.Text(Native.mtlspop_token_region_error(token));
+            RegionOutcome = (RegionOutcome)outcome;
+            RegionUsed = Interop.Text(used);
+            AutoDetectionError = Interop.Text(error);
         }
 
         public RegionOutcome RegionOutcome { get; }

@@ -14,6 +14,7 @@ namespace Mtlspop
             CorrelationId = data.CorrelationId;
             IsRetryable = data.IsRetryable;
             Status = data.Status;
+            AuthenticationResultMetadata = data.Metadata;
         }
 
         /// <summary>MSAL's code, for example "invalid_client".</summary>
@@ -27,6 +28,12 @@ namespace Mtlspop
 
         /// <summary>The library's number, MTLSPOP_E_... in mtlspop.h.</summary>
         public int Status { get; }
+
+        /// <summary>
+        /// How far a call for a token came: the endpoint, its region, and the time it took. Null where it failed
+        /// before an endpoint was known.
+        /// </summary>
+        public AuthenticationResultMetadata AuthenticationResultMetadata { get; }
 
         public override string ToString()
         {
@@ -121,6 +128,7 @@ namespace Mtlspop
         internal string SubError;
         internal int[] AadstsCodes = new int[0];
         internal TimeSpan? RetryAfter;
+        internal AuthenticationResultMetadata Metadata;
 
         internal static ErrorData Take(int status, IntPtr error)
         {
@@ -144,6 +152,7 @@ namespace Mtlspop
                     SubError = Interop.Text(Native.mtlspop_error_sub_error(error)),
                     AadstsCodes = codes,
                     RetryAfter = wait < 0 ? (TimeSpan?)null : TimeSpan.FromSeconds(wait),
+                    Metadata = AuthenticationResultMetadata.OfError(error),
                 };
             }
             finally

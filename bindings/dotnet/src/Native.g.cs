@@ -525,6 +525,27 @@ namespace Mtlspop
         internal static extern int mtlspop_error_is_retryable(IntPtr error);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_error_token_endpoint(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_error_region(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_error_region_outcome(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_error_region_error(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern long mtlspop_error_duration_total_ms(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern long mtlspop_error_duration_in_http_ms(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern long mtlspop_error_duration_in_cache_ms(IntPtr error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_status_name(int status);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]

@@ -32,6 +32,10 @@ internal static class Failures
             Guid.Parse(error.CorrelationId);
             True(error.Message.StartsWith("AADSTS700016: "), error.Message);
             True(!error.IsRetryable && error.Claims == null && error.RetryAfter == null, "nothing else");
+            var reached = error.AuthenticationResultMetadata;
+            True(reached.TokenEndpoint.EndsWith("/oauth2/v2.0/token"), reached.TokenEndpoint);
+            Equal(RegionOutcome.None, reached.RegionDetails.RegionOutcome, "region outcome");
+            True(reached.DurationTotalInMs >= reached.DurationInHttpInMs, "durations");
         }
         using (var app = SniClient())
         {
@@ -65,6 +69,7 @@ internal static class Failures
     {
         var error = await Throws<MsalClientException>(() => Task.Run(() => Client().Build()));
         Equal("Client_Credentials_Required_In_Confidential_Client_Application", error.ErrorCode, "code");
+        True(error.AuthenticationResultMetadata == null, "nobody was asked");
 
         var bare = new X509Certificate2(Certificate("SNI_PFX").RawData);
         error = await Throws<MsalClientException>(() => Task.Run(() => Client().WithCertificate(bare, true)));

@@ -37,6 +37,21 @@ class Errors(Case):
             client().acquire_token_for_client("https://vault.azure.net/.default")
         self.assertEqual((caught.exception.retry_after, caught.exception.is_retryable), (7, True))
 
+    def test_how_far_it_came(self):
+        """Is it said which endpoint was asked, in which region, and what that took?"""
+        with self.assertRaises(mtlspop.RejectedError) as caught:
+            client("wrong", azure_region="east us").acquire_token_for_client(SCOPES)
+        error = caught.exception
+        self.assertTrue(error.token_endpoint.startswith("https://eastus.login.microsoft.com/"))
+        self.assertEqual(
+            (error.region, error.region_outcome, error.region_error),
+            ("eastus", mtlspop.RegionOutcome.USER_PROVIDED, None),
+        )
+        self.assertTrue(error.duration_total_ms >= error.duration_in_http_ms >= 0 == error.duration_in_cache_ms)
+        with self.assertRaises(ValueError) as caught:
+            client(authority="http://example.org")
+        self.assertEqual((caught.exception.token_endpoint, caught.exception.region_outcome), (None, None))
+
     def test_rejected(self):
         """Does a wrong secret say so, in Entra's number?"""
         with self.assertRaises(mtlspop.RejectedError) as caught:

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple, TypeVar
 
+    from ._enums import RegionOutcome
     from ._http import Response
 
     Out = TypeVar("Out")
@@ -38,6 +39,16 @@ class MtlsPopError(Exception):
     retry_after: Optional[int] = None
     #: Whether the same call may succeed later without any change.
     is_retryable: bool = False
+    #: The endpoint that a call for a token asked, or was about to ask; None where it was not known yet.
+    token_endpoint: Optional[str] = None
+    #: Of that endpoint, as in a TokenResult. The outcome is None where it was not known yet.
+    region: Optional[str] = None
+    region_outcome: Optional[RegionOutcome] = None
+    region_error: Optional[str] = None
+    #: What the call took until it failed.
+    duration_total_ms: int = 0
+    duration_in_http_ms: int = 0
+    duration_in_cache_ms: int = 0
 
     @property
     def message(self) -> str:
@@ -165,6 +176,17 @@ def failure(status: int, error: c.Error) -> BaseException:
         seconds = lib.mtlspop_error_retry_after_seconds(error)
         exception.retry_after = seconds if seconds >= 0 else None
         exception.is_retryable = lib.mtlspop_error_is_retryable(error) == 1
+        exception.token_endpoint = text(lib.mtlspop_error_token_endpoint(error))
+        exception.region = text(lib.mtlspop_error_region(error))
+        exception.region_error = text(lib.mtlspop_error_region_error(error))
+        outcome = lib.mtlspop_error_region_outcome(error)
+        if outcome >= 0:
+            from ._enums import RegionOutcome, named
+
+            exception.region_outcome = named(RegionOutcome, outcome)
+        exception.duration_total_ms = lib.mtlspop_error_duration_total_ms(error)
+        exception.duration_in_http_ms = lib.mtlspop_error_duration_in_http_ms(error)
+        exception.duration_in_cache_ms = lib.mtlspop_error_duration_in_cache_ms(error)
     finally:
         lib.mtlspop_error_free(error)
     cause = raised.pop(get_ident(), None)
