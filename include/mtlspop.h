@@ -2489,6 +2489,17 @@ const char *mtlspop_token_response_parameter(const mtlspop_token *token,
 mtlspop_certificate *mtlspop_token_binding_certificate(const mtlspop_token *token);
 
 /**
+ * How well the key that the token is bound to is kept: what this process knows, whatever a service says. A key
+ * that a caller's signer has is MTLSPOP_STRENGTH_SOFTWARE, since no more can be seen from here; one in a TPM is
+ * MTLSPOP_STRENGTH_HARDWARE if it was made there and cannot leave it; MTLSPOP_STRENGTH_ATTESTED is for a managed
+ * identity's certificate that was issued for an attestation of such a key.
+ *
+ * @param token  the token
+ * @return one of MTLSPOP_STRENGTH_..., MTLSPOP_STRENGTH_NONE for a Bearer token; -1 for an invalid handle
+ */
+int32_t mtlspop_token_binding_strength(const mtlspop_token *token);
+
+/**
  * Frees a token and everything borrowed from it, and wipes it. Certificates received from it stay
  * valid.
  *

@@ -1381,6 +1381,11 @@ public:
         mtlspop_certificate *bound_to = mtlspop_token_binding_certificate(get());
         return bound_to ? std::optional<certificate>(certificate(bound_to)) : std::nullopt;
     }
+    /** How well the key it is bound to is kept, as this process knows it; none for a Bearer token. */
+    mtlspop::binding_strength binding_strength() const noexcept
+    {
+        return static_cast<mtlspop::binding_strength>(mtlspop_token_binding_strength(get()));
+    }
 };
 
 /** What an API answered; immutable. */

@@ -188,17 +188,25 @@ impl BindingCertificates<'_> {
         if let Some(binding) = self.stored_for(identity, wanted, call)? {
             return Ok(binding);
         }
-        let order = Order {
-            metadata,
-            key: bindings.next_key(identity, || self.home.new_key(&call.wait()))?,
-            attestor: self.attestor.as_ref(),
-            again: matches!(wanted, Wanted::InPlaceOf(_)),
+        let key = bindings.next_key(identity, || self.home.new_key(&call.wait()))?;
+        let mint = |again| {
+            let order = Order { metadata, key: key.clone(), attestor: self.attestor.as_ref(), again };
+            imds_v2::mint(self.imds, client, self.id, &order, call).inspect_err(|error| {
+                if error.code() == KEY_LOST {
+                    bindings.forget_waiting_key(identity);
+                }
+            })
         };
-        let minted = imds_v2::mint(self.imds, client, self.id, &order, call).inspect_err(|error| {
-            if error.code() == KEY_LOST {
-                bindings.forget_waiting_key(identity);
-            }
-        })?;
+        let mut minted = mint(matches!(wanted, Wanted::InPlaceOf(_)))?;
+        // A key at a persistent handle may have one without attestation already, and IMDS a cache.
+        let too_weak =
+            |minted: &Binding| self.attestor.is_some() && bindings.has_unattested(&minted.certificate);
+        if too_weak(&minted) {
+            minted = mint(true)?;
+        }
+        if too_weak(&minted) {
+            return Err(unattested());
+        }
         if self.is(&minted, Lifetime::Over) {
             return Err(over());
         }
@@ -249,8 +257,13 @@ impl BindingCertificates<'_> {
     /// What it has for `identity`, and is acceptable: anything else must not displace what is in memory.
     fn stored_for(&self, identity: &str, wanted: &Wanted<'_>, call: &Call) -> Result<Option<Arc<Binding>>> {
         let Some(store) = self.core.binding_store.as_deref() else { return Ok(None) };
-        let stored = store.load(identity, self.home, call)?.map(Arc::new);
-        let Some(stored) = stored.filter(|stored| self.accepts(stored, wanted)) else { return Ok(None) };
+        let Some(stored) = store.load(identity, self.home, call)? else { return Ok(None) };
+        // The identity that it was stored for says whether it is attested.
+        let certificate = stored.certificate.with_attestation(self.attestor.is_some());
+        let stored = Arc::new(Binding { certificate, ..stored });
+        if !self.accepts(&stored, wanted) {
+            return Ok(None);
+        }
         // The value that is in use already has connections.
         if let Some(known) = self.bindings.of_identity(identity).filter(|known| known.is(&stored)) {
             return Ok(Some(known));
@@ -317,6 +330,14 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
         _ if numbers.is_empty() => 2,
         _ => 1,
     }
+}
+
+fn unattested() -> Error {
+    Error::new(
+        ErrorKind::InvalidResponse,
+        "invalid_certificate",
+        "IMDS answered a request with an attestation with the certificate that it had issued for this key without one",
+    )
 }
 
 fn over() -> Error {

@@ -78,11 +78,9 @@ impl ManagedIdentity {
 
     /// How strong the keys of this app are at best.
     fn strength_of_keys(&self) -> MtlsBindingStrength {
-        match (self.home.strength(), &self.attestation) {
-            (MtlsBindingStrength::Hardware, Attestation::Callback(_) | Attestation::Tpm { .. }) => {
-                MtlsBindingStrength::Attested
-            }
-            (strength, _) => strength,
+        match &self.attestation {
+            Attestation::None => self.home.strength(),
+            Attestation::Callback(_) | Attestation::Tpm { .. } => self.home.strength().attested(),
         }
     }
 

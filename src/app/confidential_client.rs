@@ -91,6 +91,9 @@ impl ConfidentialClient {
             Some(certificate) if certificate.key().calls_back() => {
                 format!("{} with a key elsewhere", certificate.x5t_s256())
             }
+            Some(certificate) if certificate.key().in_tpm().is_some() => {
+                format!("{} with a key in a TPM", certificate.x5t_s256())
+            }
             Some(certificate) => certificate.x5t_s256().to_owned(),
             None => format!("of app {}", core.number),
         };

@@ -11,6 +11,7 @@ use crate::authority::{Region, RegionOutcome};
 use crate::binding::Certificate;
 use crate::clock::from_unix_seconds;
 use crate::http::TlsVersion;
+use crate::key::MtlsBindingStrength;
 use crate::token::{AccessToken, CacheRefreshReason, TokenType};
 
 /// Where a token came from.
@@ -187,6 +188,15 @@ impl Token {
         self.token.certificate.as_ref()
     }
 
+    /// How well the key that it is bound to is kept (MSAL's names and numbers); `None`, the strength, for Bearer.
+    ///
+    /// That is what this process knows, not what a service says: `Software` for a key in memory and for one that a
+    /// signer has, of which no more can be seen from here; `Hardware` for one that was made in a TPM and cannot
+    /// leave it; `Attested` where the certificate was issued for an attestation of such a key.
+    pub fn binding_strength(&self) -> MtlsBindingStrength {
+        self.token.certificate.as_ref().map_or(MtlsBindingStrength::None, Certificate::strength)
+    }
+
     /// The id of this call, also where the cache answered.
     pub fn correlation_id(&self) -> &str {
         self.correlation_id.get_or_init(|| Uuid::new_v4().to_string())
@@ -231,6 +241,7 @@ impl fmt::Debug for Token {
             .field("token_type", &self.token_type())
             .field("expires_on", &self.token.expires_on)
             .field("source", &self.source())
+            .field("binding_strength", &self.binding_strength())
             .field("certificate", &self.token.certificate)
             .finish_non_exhaustive()
     }

@@ -102,6 +102,12 @@ impl BindingCache {
         drop(replaced);
     }
 
+    /// Whether `certificate` is known as one that was issued without attestation.
+    pub(crate) fn has_unattested(&self, certificate: &Certificate) -> bool {
+        let is_it = |known: &Certificate| known == certificate && !known.is_attested();
+        self.lock().known.values().filter_map(|known| known.binding.as_ref()).any(|b| is_it(&b.certificate))
+    }
+
     /// Lets go of `certificate`: its key is lost.
     pub(crate) fn forget(&self, certificate: &Certificate) {
         let mut state = self.lock();

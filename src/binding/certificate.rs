@@ -13,7 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::clock::from_unix_seconds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, usual_public_key};
+use crate::key::{KeyAlgorithm, MtlsBindingStrength, PrivateKey, usual_public_key};
 use crate::log::Logger;
 use crate::runtime::{PerProcess, Wait};
 
@@ -34,6 +34,8 @@ struct Inner {
     subject: String,
     not_before: SystemTime,
     not_after: SystemTime,
+    /// Whoever issued it saw an attestation of its key.
+    attested: bool,
     attachments: PerProcess<Attachments>,
     /// What there is to say about how it was loaded.
     notes: Vec<String>,
@@ -65,11 +67,33 @@ impl Certificate {
             not_before: from_unix_seconds(parsed.validity().not_before.timestamp()),
             not_after: from_unix_seconds(parsed.validity().not_after.timestamp()),
             key,
+            attested: false,
             attachments: PerProcess::new(Attachments::default),
             notes: Vec::new(),
             chain,
         };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// The same where whoever issued it saw an attestation of its key.
+    pub(crate) fn with_attestation(mut self, attested: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.attested = attested;
+        }
+        self
+    }
+
+    pub(crate) fn is_attested(&self) -> bool {
+        self.0.attested
+    }
+
+    /// How well its key is kept. By what is known here, the home of the key and what was sent to be issued it:
+    /// nothing that a service says makes it stronger.
+    pub(crate) fn strength(&self) -> MtlsBindingStrength {
+        match self.0.attested {
+            true => self.0.key.strength().attested(),
+            false => self.0.key.strength(),
+        }
     }
 
     /// With what is to be said about it where there is a log.

@@ -125,14 +125,7 @@ pub unsafe extern "C" fn mtlspop_capabilities_source(capabilities: *const mtlspo
 pub unsafe extern "C" fn mtlspop_capabilities_max_supported_binding_strength(
     capabilities: *const mtlspop_capabilities,
 ) -> i32 {
-    guard_or(-1, || {
-        Ok(match unsafe { known(capabilities) }?.max_supported_binding_strength() {
-            MtlsBindingStrength::None => MTLSPOP_STRENGTH_NONE,
-            MtlsBindingStrength::Software => MTLSPOP_STRENGTH_SOFTWARE,
-            MtlsBindingStrength::Hardware => MTLSPOP_STRENGTH_HARDWARE,
-            MtlsBindingStrength::Attested => MTLSPOP_STRENGTH_ATTESTED,
-        })
-    })
+    guard_or(-1, || Ok(number(unsafe { known(capabilities) }?.max_supported_binding_strength())))
 }
 
 /// Whether the host gives tokens that are bound to a certificate (mtls_pop).
@@ -184,6 +177,16 @@ pub unsafe extern "C" fn mtlspop_capabilities_free(capabilities: *mut mtlspop_ca
         unsafe { free(capabilities) };
         Ok(())
     });
+}
+
+/// The number of a strength.
+pub(super) fn number(strength: MtlsBindingStrength) -> i32 {
+    match strength {
+        MtlsBindingStrength::None => MTLSPOP_STRENGTH_NONE,
+        MtlsBindingStrength::Software => MTLSPOP_STRENGTH_SOFTWARE,
+        MtlsBindingStrength::Hardware => MTLSPOP_STRENGTH_HARDWARE,
+        MtlsBindingStrength::Attested => MTLSPOP_STRENGTH_ATTESTED,
+    }
 }
 
 /// A strength by its number.

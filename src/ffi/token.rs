@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
+use super::capabilities;
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
@@ -310,6 +311,18 @@ pub unsafe extern "C" fn mtlspop_token_binding_certificate(
         let certificate = unsafe { value(token, "token") }?.token.binding_certificate();
         Ok(certificate.map_or(std::ptr::null_mut(), |c| boxed(CertificateValue::from(c.clone()))))
     })
+}
+
+/// How well the key that the token is bound to is kept: what this process knows, whatever a service says. A key
+/// that a caller's signer has is MTLSPOP_STRENGTH_SOFTWARE, since no more can be seen from here; one in a TPM is
+/// MTLSPOP_STRENGTH_HARDWARE if it was made there and cannot leave it; MTLSPOP_STRENGTH_ATTESTED is for a managed
+/// identity's certificate that was issued for an attestation of such a key.
+///
+/// @param token  the token
+/// @return one of MTLSPOP_STRENGTH_..., MTLSPOP_STRENGTH_NONE for a Bearer token; -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_token_binding_strength(token: *const mtlspop_token) -> i32 {
+    unsafe { number(token, -1, |token| capabilities::number(token.binding_strength())) }
 }
 
 /// Frees a token and everything borrowed from it, and wipes it. Certificates received from it stay

@@ -61,6 +61,11 @@ pub(crate) trait PrivateKey: Send + Sync + fmt::Debug {
         false
     }
 
+    /// How well it is kept, as far as can be seen from here, and without attestation.
+    fn strength(&self) -> MtlsBindingStrength {
+        MtlsBindingStrength::Software
+    }
+
     /// The key itself, where it is in a TPM.
     fn in_tpm(&self) -> Option<&TpmKey> {
         None

@@ -16,6 +16,14 @@ pub enum MtlsBindingStrength {
 }
 
 impl MtlsBindingStrength {
+    /// That of a key of this strength whose attestation was accepted. Only hardware can vouch for a key.
+    pub(crate) fn attested(self) -> Self {
+        match self {
+            Self::Hardware => Self::Attested,
+            other => other,
+        }
+    }
+
     /// As it is called in texts for people.
     pub fn name(self) -> &'static str {
         match self {

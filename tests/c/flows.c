@@ -19,6 +19,8 @@ static void flow(const char *name, mtlspop_app *app, int bound)
     CHECK(strncmp(mtlspop_token_authorization(token), authorization, strlen(authorization)) == 0);
     CHECK(mtlspop_token_expires_on(token) > 1700000000);
     CHECK((certificate != NULL) == bound);
+    CHECK(mtlspop_token_binding_strength(token) == (bound ? MTLSPOP_STRENGTH_SOFTWARE : MTLSPOP_STRENGTH_NONE));
+    CHECK(mtlspop_token_binding_strength(again) == mtlspop_token_binding_strength(token));
     if (certificate) {
         CHECK(strlen(mtlspop_certificate_x5t_s256(certificate)) == 43);
         CHECK(mtlspop_certificate_not_after(certificate) > mtlspop_certificate_not_before(certificate));

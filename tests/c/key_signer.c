@@ -83,6 +83,7 @@ static void token_and_call(const uint8_t *key, size_t length)
     CHECK(hsm.calls == 0);
     token = acquire(app, request);
     CHECK(call_graph(app, token) == 200);
+    CHECK(mtlspop_token_binding_strength(token) == MTLSPOP_STRENGTH_SOFTWARE);
     CHECK(hsm.calls == 3); /* for the certificate request and two handshakes */
     certificate = mtlspop_token_binding_certificate(token);
     mtlspop_token_free(token);

@@ -81,6 +81,7 @@ static mtlspop_certificate *bound_certificate(const mtlspop_app *app, int32_t mi
     token = acquire(app, request);
     CHECK(strcmp(mtlspop_token_type(token), "mtls_pop") == 0);
     CHECK(call_graph(app, token) == 200);
+    CHECK(mtlspop_token_binding_strength(token) == strength(app));
     certificate = mtlspop_token_binding_certificate(token);
     mtlspop_token_free(token);
     mtlspop_token_request_free(request);

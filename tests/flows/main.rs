@@ -28,6 +28,7 @@ mod resource;
 mod rotation;
 mod signer;
 mod sources;
+mod strength;
 mod support;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;

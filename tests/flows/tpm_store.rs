@@ -22,12 +22,14 @@ struct Program<'a> {
     directory: PathBuf,
     auth: &'a str,
     handle: &'a str,
+    /// Has the TPM attest its keys.
+    attested: bool,
 }
 
 impl<'a> Program<'a> {
     fn new(world: &'a World, swtpm: Option<&Swtpm>, directory: &Path) -> Self {
         let tcti = swtpm.map(Swtpm::tcti).unwrap_or_default();
-        Self { world, tcti, directory: directory.join("store"), auth: "", handle: "" }
+        Self { world, tcti, directory: directory.join("store"), auth: "", handle: "", attested: false }
     }
 
     /// The certificate and the key of its token, or the code of the error; and what was logged.
@@ -41,6 +43,7 @@ impl<'a> Program<'a> {
             .env("MTLSPOP_TEST_STORE", &self.directory)
             .env("MTLSPOP_TEST_AUTH", self.auth)
             .env("MTLSPOP_TEST_HANDLE", self.handle)
+            .env("MTLSPOP_TEST_ATTESTED", self.attested.to_string())
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -81,6 +84,9 @@ fn program() {
     if let Ok(handle) = u32::from_str_radix(told("HANDLE").trim_start_matches("0x"), 16) {
         tpm = tpm.with_persistent_handle(handle);
     }
+    if told("ATTESTED") == "true" {
+        tpm = tpm.with_attestation(&[7]);
+    }
     let options = match told("TCTI").is_empty() {
         true => {
             let key = mtlspop::Certificate::from_file(told("SNI").as_ref(), None, None).unwrap();
@@ -92,6 +98,7 @@ fn program() {
     match App::new(options).unwrap().acquire_token(&pop(GRAPH)) {
         Ok(token) => {
             println!("got {}", assert_bound(&token));
+            println!("strength {}", token.binding_strength().name());
             let der = token.binding_certificate().unwrap().der().to_vec();
             let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
             println!("key {:x?}", parsed.public_key().subject_public_key.data);
@@ -176,6 +183,35 @@ fn what_may_come_back_is_kept() {
     swtpm.start_again();
     assert_eq!(program().run().0, first);
     assert_eq!(program().issued(), 1);
+}
+
+/// Attested and not, with one store: does each restart find what is its own, and know how strong it is; and is an
+/// entry that was put in the other's place not taken for what it is not?
+#[test]
+fn strength_outlives_the_program() {
+    let (world, swtpm) = (World::new(), Swtpm::start());
+    let directory = tempfile::tempdir().unwrap();
+    let run = |attested| {
+        let program = Program { attested, ..Program::new(&world, Some(&swtpm), directory.path()) };
+        let (got, _, text) = program.run();
+        let strength = if attested { "strength Attested" } else { "strength Hardware" };
+        assert!(text.contains(strength), "{text}");
+        got
+    };
+    let (hardware, attested) = (run(false), run(true));
+    assert_ne!(hardware, attested);
+    assert_eq!((run(false), run(true)), (hardware.clone(), attested.clone()));
+    let program = Program::new(&world, Some(&swtpm), directory.path());
+    let (issued, files) = (program.issued(), program.files());
+    assert_eq!((issued, files.len()), (2, 2));
+    // Each in the place of the other.
+    let entries = program.entries();
+    for (file, entry) in files.iter().rev().zip(entries) {
+        std::fs::write(file, entry).unwrap();
+    }
+    let got = run(true);
+    assert!(got != hardware && got != attested);
+    assert_eq!(program.issued(), 3);
 }
 
 /// A key at a persistent handle: is it made there once, and found by the next process, also without a store?

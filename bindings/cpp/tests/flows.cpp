@@ -20,6 +20,8 @@ static void flow(const mtlspop::app &app, bool bound)
     CHECK(token.cache_refresh_reason() == mtlspop::cache_refresh_reason::no_cached_access_token);
     CHECK(token.access_token() == again.access_token());
     CHECK(token.token_type() == (bound ? "mtls_pop" : "Bearer"));
+    using strength = mtlspop::binding_strength;
+    CHECK(token.binding_strength() == (bound ? strength::software : strength::none));
     CHECK(token.authorization() == std::string(token.token_type()) + " " + std::string(token.access_token()));
     CHECK(token.expires_on() > std::chrono::system_clock::now() + 5min);
     CHECK(token.correlation_id().size() == 36 && token.correlation_id() != again.correlation_id());

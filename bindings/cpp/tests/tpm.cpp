@@ -48,7 +48,7 @@ int main()
         const mtlspop::app attested(options);
         auto request = graph_request(true);
         request.with_min_strength(mtlspop::binding_strength::attested);
-        CHECK(attested.acquire_token(request).token_type() == "mtls_pop");
+        CHECK(attested.acquire_token(request).binding_strength() == mtlspop::binding_strength::attested);
         CHECK(attested.managed_identity_capabilities().max_supported_binding_strength() ==
               mtlspop::binding_strength::attested);
 

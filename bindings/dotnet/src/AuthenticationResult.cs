@@ -25,6 +25,7 @@ namespace Mtlspop
                 ExpiresOn = Interop.Time(Native.mtlspop_token_expires_on(native));
                 TenantId = Interop.Text(Native.mtlspop_token_tenant_id(native));
                 Scopes = Interop.Text(Native.mtlspop_token_scopes(native)).Split(' ');
+                MtlsBindingStrength = (MtlsBindingStrength)Native.mtlspop_token_binding_strength(native);
                 CorrelationId = Guid.Parse(Interop.Text(Native.mtlspop_token_correlation_id(native)));
                 AuthenticationResultMetadata = new AuthenticationResultMetadata(native);
             }
@@ -61,6 +62,9 @@ namespace Mtlspop
         /// MtlsPopHttpMessageHandler still calls APIs with it.
         /// </summary>
         public X509Certificate2 BindingCertificate => _certificate.Value;
+
+        /// <summary>How well its key is kept, as this process knows it; None for a Bearer token.</summary>
+        public MtlsBindingStrength MtlsBindingStrength { get; }
 
         /// <summary>
         /// What else the service said, by the name that it gave it: MSAL's AdditionalResponseParameters. JSON

@@ -732,6 +732,9 @@ namespace Mtlspop
         internal static extern IntPtr mtlspop_token_binding_certificate(IntPtr token);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_token_binding_strength(IntPtr token);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_token_free(IntPtr token);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]

@@ -88,6 +88,9 @@ internal static class Additions
             var result = await app.AcquireTokenForManagedIdentity(Resource)
                 .WithMtlsProofOfPossession(software).ExecuteAsync();
             Equal("mtls_pop", result.TokenType, "token type");
+            Equal(MtlsBindingStrength.Software, result.MtlsBindingStrength, "strength of the token");
+            result = await app.AcquireTokenForManagedIdentity(Resource).ExecuteAsync();
+            Equal(MtlsBindingStrength.None, result.MtlsBindingStrength, "strength of a Bearer token");
         }
     }
 

@@ -129,6 +129,7 @@ internal static class Keys
                 .WithAttestationSupport()
                 .ExecuteAsync();
             Equal("mtls_pop", result.TokenType, "token type");
+            Equal(MtlsBindingStrength.Attested, result.MtlsBindingStrength, "strength");
             True(!result.BindingCertificate.HasPrivateKey, "the key stays in the TPM");
             var handler = new MtlsPopHttpMessageHandler();
             handler.ClientCertificates.Add(result.BindingCertificate);

@@ -37,6 +37,7 @@ class ManagedIdentity(Case):
         """Does a managed identity get a Bearer token, which binds nothing?"""
         result = identity().acquire_token_for_client(resource=GRAPH)
         self.assertEqual((result.token_type, result.binding_certificate), ("Bearer", None))
+        self.assertIs(result.binding_strength, Strength.NONE)
         self.assertEqual(result.authorization, f"Bearer {result.access_token}")
 
     def test_pop(self):
@@ -44,6 +45,7 @@ class ManagedIdentity(Case):
         app = identity()
         result = app.acquire_token_for_client(resource=GRAPH, mtls_proof_of_possession=True)
         self.assertEqual(result.token_type, "mtls_pop")
+        self.assertIs(result.binding_strength, Strength.SOFTWARE)
         self.assertEqual(claims(result.access_token)["cnf"]["x5t#S256"], result.binding_certificate.x5t_s256)
         self.assertEqual(app.send(result, "GET", ME).status, 200)
 

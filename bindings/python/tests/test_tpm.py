@@ -63,6 +63,7 @@ class SoftwareTpm(Case):
         """Does a managed identity get a token for a key in a TPM, attested by it, and call the API?"""
         app, result = self.token(tpm=self.tpm(auth=lambda: b"secret", attestation_pcrs=[0, 7]))
         self.assertIs(app.capabilities().max_supported_binding_strength, Strength.ATTESTED)
+        self.assertIs(result.binding_strength, Strength.ATTESTED)
         self.assertEqual(app.send(result, "GET", ME).status, 200)
         self.assertFalse(result.binding_certificate.is_exportable)
         self.assertRaises(mtlspop.KeyUnavailableError, result.binding_certificate.ssl_context)

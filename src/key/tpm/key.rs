@@ -11,7 +11,7 @@ use super::interface::{Described, Evidence, Hash, Key, Padding, Reply, Request};
 use super::key_file::{KeyFile, OWNER_HIERARCHY};
 use super::{KEY_LOST, Tpm, pss};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable};
+use crate::key::{KeyAlgorithm, MtlsBindingStrength, PrivateKey, SignatureScheme, StoredKey, unusable};
 use crate::runtime::Wait;
 use crate::secret::SecretBytes;
 
@@ -22,6 +22,8 @@ pub(crate) struct TpmKey {
     /// SubjectPublicKeyInfo, DER.
     public_key: Vec<u8>,
     modulus_length: usize,
+    /// It was made in the TPM, and cannot leave it.
+    fixed: bool,
     pss: Pss,
 }
 
@@ -66,14 +68,14 @@ impl TpmKey {
 
     /// The key at a persistent handle, with this TPMT_PUBLIC unless that is empty.
     fn at(tpm: &Tpm, handle: u32, public: Vec<u8>, wait: &Wait) -> Result<Self> {
-        let described = Self::describe(tpm, Key::Persistent { handle, public }, wait)?;
-        if !described.fixed {
+        let key = Self::new(tpm, Self::describe(tpm, Key::Persistent { handle, public }, wait)?)?;
+        if !key.fixed {
             return Err(unusable(format!(
                 "the key at the persistent handle {handle:#x} is no key that was made in the TPM and cannot leave it"
             ))
             .with_code("tpm_error"));
         }
-        Self::new(tpm, described)?.with_tested_pss(wait)
+        key.with_tested_pss(wait)
     }
 
     /// From what a store kept of it. The TPM is asked whether it can still use the key.
@@ -83,19 +85,18 @@ impl TpmKey {
             return Self::at(tpm, handle, file.public, wait);
         }
         let key = Self::load(tpm, KeyFile::from_der(stored)?, wait)?;
-        if !key.1 {
+        if !key.fixed {
             return Err(unusable("the stored key can leave its TPM").with_code("tpm_error"));
         }
-        Ok(key.0)
+        Ok(key)
     }
 
     /// From a "TSS2 PRIVATE KEY" in PEM, made by this library or another.
     pub(crate) fn from_pem(tpm: &Tpm, pem: &[u8], wait: &Wait) -> Result<Self> {
-        Ok(Self::load(tpm, KeyFile::from_pem(pem)?, wait)?.0)
+        Self::load(tpm, KeyFile::from_pem(pem)?, wait)
     }
 
-    /// Also tells whether the key was made in the TPM and cannot leave it.
-    fn load(tpm: &Tpm, file: KeyFile, wait: &Wait) -> Result<(Self, bool)> {
+    fn load(tpm: &Tpm, file: KeyFile, wait: &Wait) -> Result<Self> {
         if file.empty_auth != tpm.auth.expose().is_empty() {
             let message = match file.empty_auth {
                 true => "the TPM key has no authorisation value, but one is set",
@@ -104,9 +105,7 @@ impl TpmKey {
             return Err(Error::argument(message));
         }
         let key = Key::Blob { parent: file.parent, public: file.public, private: file.private };
-        let described = Self::describe(tpm, key, wait)?;
-        let fixed = described.fixed;
-        Ok((Self::new(tpm, described)?.with_tested_pss(wait)?, fixed))
+        Self::new(tpm, Self::describe(tpm, key, wait)?)?.with_tested_pss(wait)
     }
 
     /// As "TSS2 PRIVATE KEY" in PEM; an error for a key at a persistent handle.
@@ -175,7 +174,8 @@ impl TpmKey {
         let public_key: PublicKeyX509Der<'_> =
             components.as_der().map_err(|_| unusable("the public key of the TPM key is malformed"))?;
         let public_key = public_key.as_ref().to_vec();
-        Ok(Self { tpm: tpm.clone(), key: described.key, public_key, modulus_length, pss: Pss::ByTpm })
+        let (key, fixed) = (described.key, described.fixed);
+        Ok(Self { tpm: tpm.clone(), key, public_key, modulus_length, fixed, pss: Pss::ByTpm })
     }
 
     /// With the way to have PSS signatures that works, or an error where none does.
@@ -257,6 +257,14 @@ impl PrivateKey for TpmKey {
                 "the {name} signature of the TPM does not verify, or its salt is not as long as the hash"
             ),
         ))
+    }
+
+    /// One that was brought into the TPM may be elsewhere, too.
+    fn strength(&self) -> MtlsBindingStrength {
+        match self.fixed {
+            true => MtlsBindingStrength::Hardware,
+            false => MtlsBindingStrength::Software,
+        }
     }
 
     fn in_tpm(&self) -> Option<&TpmKey> {

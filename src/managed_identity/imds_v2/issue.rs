@@ -74,7 +74,7 @@ pub(super) fn issue_credential(
     }
     let answer = response.json().map_err(|_| incomplete("is not the JSON expected"));
     answer
-        .and_then(|answer| bind(answer, key, call.clock.now()))
+        .and_then(|answer| bind(answer, key, body.attestation_token.is_some(), call.clock.now()))
         .map_err(|error| Refusal::explain(error, &response))
 }
 
@@ -95,7 +95,7 @@ fn wants_attestation(status: u16, body: &[u8]) -> bool {
     status == 400 && said.contains("attestation") && (said.contains("missing") || said.contains("empty"))
 }
 
-fn bind(answer: Answer, key: Arc<dyn PrivateKey>, minted: SystemTime) -> Result<Binding> {
+fn bind(answer: Answer, key: Arc<dyn PrivateKey>, attested: bool, minted: SystemTime) -> Result<Binding> {
     let text = |value: Option<String>, name: &str| {
         value.filter(|v| !v.is_empty()).ok_or_else(|| incomplete(&format!("lacks {name}")))
     };
@@ -107,7 +107,8 @@ fn bind(answer: Answer, key: Arc<dyn PrivateKey>, minted: SystemTime) -> Result<
         text(answer.certificate, "certificate")?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let der = STANDARD.decode(base64).map_err(|_| invalid("IMDS issued a certificate that is not Base64"))?;
     let certificate = Certificate::new(vec![der], key)
-        .map_err(|e| invalid(&format!("IMDS issued a certificate that cannot be used: {e}")))?;
+        .map_err(|e| invalid(&format!("IMDS issued a certificate that cannot be used: {e}")))?
+        .with_attestation(attested);
     let renew_on = renewal_time(&certificate, Uuid::new_v4().as_fields().0);
     let endpoint = endpoint(&base, &tenant_id)?;
     Ok(Binding { certificate, endpoint, client_id, tenant_id, minted, renew_on })

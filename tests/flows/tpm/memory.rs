@@ -13,7 +13,7 @@ use crate::memory::{Needle, pages_with};
 use crate::support::{GRAPH_SCOPE, World, authority, bearer, pop, wait_for};
 use crate::swtpm::Swtpm;
 
-const AUTH: [u8; 32] = *b"an authorisation value like none";
+pub(super) const AUTH: [u8; 32] = *b"an authorisation value like none";
 
 /// TCG's template for a storage key on P-256.
 const PARENT: &str = "tpm2_createprimary -C o -G ecc256:null:aes128cfb -c parent.ctx -a \
@@ -22,7 +22,7 @@ const PARENT: &str = "tpm2_createprimary -C o -G ecc256:null:aes128cfb -c parent
 impl Workshop {
     /// `soft.pem`, a key that OpenSSL made in software; `key.pem`, the same in the TPM, with an authorisation value;
     /// and `chain.pem`.
-    fn with_imported_key(swtpm: &Swtpm, world: &World) -> Self {
+    pub(super) fn with_imported_key(swtpm: &Swtpm, world: &World) -> Self {
         let workshop = Self::new(swtpm);
         workshop.run("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out soft.pem");
         workshop.run("openssl pkey -in soft.pem -pubout -out public.pem");

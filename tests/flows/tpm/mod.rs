@@ -5,6 +5,7 @@ mod handshakes;
 mod memory;
 mod plugin;
 mod proxy;
+mod strength;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

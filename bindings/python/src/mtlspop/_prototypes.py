@@ -334,6 +334,7 @@ FUNCTIONS = {
     "mtlspop_token_duration_in_cache_ms": (c_int64, Token),
     "mtlspop_token_response_parameter": (c_char_p, Token, c_char_p),
     "mtlspop_token_binding_certificate": (Certificate, Token),
+    "mtlspop_token_binding_strength": (c_int32, Token),
     "mtlspop_token_free": (None, Token),
     "mtlspop_token_cache_new": (TokenCache,),
     "mtlspop_token_cache_set_max_entries": (None, TokenCache, c_size_t),

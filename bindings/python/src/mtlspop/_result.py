@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterator, List, Optional
 
     from ._certificate import Certificate
-    from ._enums import CacheLevel, CacheRefreshReason, RegionOutcome, TokenSource
+    from ._enums import CacheLevel, CacheRefreshReason, RegionOutcome, Strength, TokenSource
 
     Fields = Mapping[str, Any]
 else:
@@ -158,6 +158,13 @@ class TokenResult(Fields):
             handle = lib.mtlspop_token_binding_certificate(self._handle)
             self._certificate = Certificate(handle) if handle else None
             return self._certificate
+
+    @property
+    def binding_strength(self) -> Strength:
+        """How well the key that the token is bound to is kept, as this process knows it; NONE for Bearer."""
+        from ._enums import Strength, named
+
+        return named(Strength, lib.mtlspop_token_binding_strength(self._handle))
 
     # As MSAL's dicts. There is no "error": a call that fails raises.
 
