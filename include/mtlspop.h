@@ -1438,7 +1438,7 @@ void mtlspop_app_options_set_user_assigned_client_id(mtlspop_app_options *option
 /**
  * Names a user-assigned managed identity by its object (principal) id.
  *
- * IMDS, App Service and Service Fabric take it.
+ * IMDS, App Service, Azure Arc and Service Fabric take it.
  *
  * @param options    settings for a managed identity
  * @param object_id  the identity's object id
@@ -1449,7 +1449,7 @@ void mtlspop_app_options_set_user_assigned_object_id(mtlspop_app_options *option
 /**
  * Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
  *
- * IMDS and App Service take it.
+ * IMDS, App Service and Azure Arc take it.
  *
  * @param options      settings for a managed identity
  * @param resource_id  the identity's resource id

@@ -79,8 +79,18 @@ flow() {
     check "$title" "$wanted" identity_provider "$lines"
 }
 
+# Runs a program as on a server with Azure Arc. The agent's keys are read from its own directory only: a mount
+# namespace has devcloud's in that place.
+on_arc() {
+    mkdir -p -m 700 "$state/arc-tokens"
+    IDENTITY_ENDPOINT=$arc IMDS_ENDPOINT=$arc unshare --user --map-root-user --mount sh -c '
+        mount -t tmpfs arc /var/opt && mkdir -p "$0" && mount --bind "$1/arc-tokens" "$0" && shift && exec "$@"' \
+        /var/opt/azcmagent/tokens "$state" "$@"
+}
+
 user=${USER_ASSIGNED_CLIENT_ID:?devcloud sets it}
 state=${DEVCLOUD_STATE_DIR:?devcloud sets it}
+arc=${DEVCLOUD_ARC_ENDPOINT:?devcloud sets it}
 secret='https://demo.vault.azure.net/secrets/demo?api-version=7.4'
 
 # What the host has, asked before anything else: no row of the table, for there is no token.
@@ -98,6 +108,12 @@ flow 'managed identity, user-assigned' Bearer "$examples/managed_identity_bearer
 flow 'managed identity, system-assigned' mtls_pop "$examples/managed_identity_pop"
 flow 'managed identity, user-assigned' mtls_pop "$examples/managed_identity_pop" "$user"
 flow 'managed identity, attested key' mtls_pop "$examples/attested_identity"
+
+if on_arc true 2>"$work/err"; then
+    flow 'Azure Arc, user-assigned' Bearer on_arc "$examples/managed_identity_bearer" "$user"
+else
+    echo "demo: no row for Azure Arc, since this user can make no mount namespace: $(cat "$work/err")" >&2
+fi
 
 # Two programs, one certificate.
 export BINDING_STORE_SECRET='a secret for the demo'

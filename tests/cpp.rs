@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use devcloud::{Cloud, Fault, Options};
+use devcloud::{Cloud, Fault, Options, Source, directory};
 use serde_json::json;
 use support::{Build, compile, compiler, hermetic, library_directory, root, succeed, valgrind};
 use swtpm::Swtpm;
@@ -66,6 +66,19 @@ fn flows() {
         command.arg(cloud.state_dir().join("store"));
         let due = json!({"refresh_in": 1}).as_object().unwrap().clone();
         cloud.fault(Fault { set: due, ..Fault::on("token") }).unwrap();
+    });
+}
+
+/// since_july_2026 spec, section 1: is a token of Azure Arc's agent given that it says is for the identity asked for, and
+/// no other?
+#[test]
+fn azure_arc() {
+    Program::new("managed_identity").run(|cloud, command| {
+        for echo in [json!(directory::USER_ASSIGNED_CLIENT_ID), json!(null)] {
+            let answer = json!({ "access_token": "confirmed", "expires_on": 3600, "client_id": echo });
+            cloud.fault(Fault { body: Some(answer.to_string()), ..Fault::on("arc") }).unwrap();
+        }
+        command.envs(cloud.source_env(Source::AzureArc)).arg("arc");
     });
 }
 

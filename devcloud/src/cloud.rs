@@ -24,7 +24,7 @@ use crate::hosts::Service;
 use crate::oidc::Assertion;
 use crate::pki::{sha1_thumbprint, thumbprint};
 use crate::record::ReceivedRequest;
-use crate::source::Source;
+use crate::source::{ArcAgent, Source};
 use crate::tls::{self, Tls};
 use crate::world::World;
 use crate::{attest, control, proxy, serve};
@@ -47,6 +47,8 @@ pub struct Options {
     pub require_aik_certificate: bool,
     /// The environment is that of a host with this service, instead of IMDS, for its managed identities.
     pub source: Option<Source>,
+    /// Which agent of Azure Arc it is.
+    pub arc_agent: ArcAgent,
     /// One line on stderr for each request.
     pub log_to_stderr: bool,
 }
@@ -133,7 +135,7 @@ impl Cloud {
     }
 
     /// What makes a host one that has this service for its managed identities, beside [`Cloud::env`]. A
-    /// client finds the keys of Azure Arc in [`Files::arc_tokens`], and not in the directory of the real agent.
+    /// client finds the keys of Azure Arc in [`Files::arc_tokens`], although they are named as those of the real agent.
     pub fn source_env(&self, source: Source) -> Vec<(String, String)> {
         self.endpoints.source_env(source)
     }
@@ -317,8 +319,16 @@ impl Endpoints {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into_iter()
+        .chain(self.arc_endpoint())
         .chain(self.source.map(|source| self.source_env(source)).unwrap_or_default())
         .collect()
+    }
+
+    /// For a single program that is to be on a host with Azure Arc: what it needs as `IDENTITY_ENDPOINT`.
+    fn arc_endpoint(&self) -> Option<(String, String)> {
+        let mut env = self.source_env(Source::AzureArc).into_iter();
+        let (_, endpoint) = env.find(|(name, _)| name == "IDENTITY_ENDPOINT")?;
+        Some(("DEVCLOUD_ARC_ENDPOINT".to_owned(), endpoint))
     }
 
     fn source_env(&self, source: Source) -> Vec<(String, String)> {

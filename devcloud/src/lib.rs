@@ -43,4 +43,4 @@ pub use files::Files;
 pub use hosts::Service;
 pub use oidc::Assertion;
 pub use record::ReceivedRequest;
-pub use source::Source;
+pub use source::{ArcAgent, Source};

@@ -34,6 +34,16 @@ pub enum Source {
     ServiceFabric,
 }
 
+/// What Azure Arc's agent knows of user-assigned identities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ArcAgent {
+    /// It answers for the one that is named, and says so.
+    #[default]
+    Current,
+    /// Nothing: whoever is named, it answers for the system-assigned one.
+    Legacy,
+}
+
 /// What they remember, and what is this cloud's own.
 #[derive(Debug)]
 pub(crate) struct Sources {
@@ -53,6 +63,10 @@ pub(crate) struct Sources {
 type Refuse = fn(u16, &str, &str) -> Answer;
 
 const TOKEN_LIFETIME: i64 = 24 * 3600;
+/// Where real agents write their keys, and clients expect them.
+const ARC_TOKENS: &str = "/var/opt/azcmagent/tokens";
+/// A name of other services for resource ids, which the agent (seen: 1.67) takes no notice of.
+const IGNORED_BY_ARC: &str = "mi_res_id";
 
 impl Source {
     /// Every one.
@@ -151,33 +165,54 @@ fn arc(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
     method(request, "GET", flat)?;
     metadata(request, flat)?;
     let query = request.query();
-    only(&query, &["api-version", "resource"], flat)?;
+    only(&query, &["api-version", "resource", "client_id", "object_id", "msi_res_id", IGNORED_BY_ARC], flat)?;
     version(&query, "2020-06-01", flat)?;
     let resource = resource(&query, flat)?;
     let Some(authorization) = request.header("authorization") else {
         let path = arc_challenge(world).map_err(|error| Answer::text(500, error.to_string()))?;
         return Err(flat(401, "unauthorized_client", "Missing Basic Authorization header")
-            .header("www-authenticate", format!("Basic realm={}", path.display())));
+            .header("www-authenticate", format!("Basic realm={path}")));
     };
     let key = authorization.strip_prefix("Basic ").unwrap_or_default();
     let file = lock(&world.sources.arc_keys).remove(key);
     let file = file.ok_or_else(|| flat(401, "unauthorized_client", "Invalid or expired key"))?;
     // It serves once. A test may have moved it.
     let _ = fs::remove_file(file);
-    let identity = &MANAGED_IDENTITIES[0];
+    let names = match world.options.arc_agent {
+        ArcAgent::Current => ["client_id", "object_id", "msi_res_id"],
+        ArcAgent::Legacy => ["", "", ""],
+    };
+    let not_assigned: Refuse = |status, error, description| match error {
+        "ManagedIdentityNotFound" => flat(404, "identity_not_found", description),
+        _ => flat(status, error, description),
+    };
+    let identity = identity(&query, names, not_assigned)?;
     let (token, end) = issue(world, request, identity, resource, &[])?;
-    Ok(issued(identity, resource, &token, json!(end.to_string())))
+    let mut body = json!({
+        "access_token": token,
+        "expires_on": end.to_string(),
+        "resource": resource,
+        "token_type": "Bearer",
+    });
+    // It says whom it answers for by the name that it was asked by.
+    let own = [identity.client_id, identity.object_id, identity.resource_id.unwrap_or_default()];
+    for (name, own) in names.into_iter().zip(own).filter(|(name, _)| query.get(name).is_some()) {
+        body[name] = json!(own);
+    }
+    Ok(Answer::json(200, &body))
 }
 
-/// Writes a key that only somebody on this host, and in the right group, can read.
-fn arc_challenge(world: &World) -> std::io::Result<PathBuf> {
+/// Writes a key that only somebody on this host, and in the right group, can read, and gives the name that the
+/// file has on a host with the agent.
+fn arc_challenge(world: &World) -> std::io::Result<String> {
     let directory = &world.sources.arc_tokens;
     fs::create_dir_all(directory)?;
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    let (path, key) = (directory.join(format!("{}.key", new_id())), new_id());
+    let (name, key) = (format!("{}.key", new_id()), new_id());
+    let path = directory.join(&name);
     files::write(&path, &key)?;
-    lock(&world.sources.arc_keys).insert(key, path.clone());
-    Ok(path)
+    lock(&world.sources.arc_keys).insert(key, path);
+    Ok(format!("{ARC_TOKENS}/{name}"))
 }
 
 fn cloud_shell(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {

@@ -38,6 +38,7 @@ fn the_ready_line_has_everything_and_sigterm_ends_it_well() {
         "AZURE_POD_IDENTITY_AUTHORITY_HOST",
         "DEVCLOUD_CONTROL",
         "DEVCLOUD_STATE_DIR",
+        "DEVCLOUD_ARC_ENDPOINT",
         "AZURE_TENANT_ID",
         "AZURE_CLIENT_ID",
         "AZURE_CLIENT_SECRET",

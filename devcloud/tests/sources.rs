@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use common::*;
 use devcloud::directory::*;
-use devcloud::{Cloud, Fault, Source};
+use devcloud::{ArcAgent, Cloud, Fault, Options, Source};
 use serde_json::json;
 
 const RESOURCE: &str = "resource=https://graph.microsoft.com/";
@@ -85,8 +85,12 @@ fn azure_arc_believes_who_can_read_a_file_once() {
     let right = format!("api-version=2020-06-01&{RESOURCE}");
     let challenge = client.get(&right, &["Metadata: true"]);
     assert_eq!(challenge.status, 401);
-    let path = fs::read_dir(cloud.files().arc_tokens()).unwrap().next().unwrap().unwrap().path();
-    let header = format!("www-authenticate: basic realm={}", path.display()).to_ascii_lowercase();
+    let file = fs::read_dir(cloud.files().arc_tokens()).unwrap().next().unwrap().unwrap();
+    let path = file.path();
+    let header = format!(
+        "www-authenticate: basic realm=/var/opt/azcmagent/tokens/{}",
+        file.file_name().to_str().unwrap()
+    );
     assert!(challenge.head.lines().any(|line| line == header), "{challenge:?}");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -98,12 +102,48 @@ fn azure_arc_believes_who_can_read_a_file_once() {
         (&right, &["Metadata: true", "Authorization: Basic "], 401),
         (&right, &[], 400),
         (&format!("api-version=2019-08-01&{RESOURCE}"), &["Metadata: true"], 400),
-        (&format!("{right}&client_id=x"), &["Metadata: true"], 400),
+        (&format!("{right}&principalId=x"), &["Metadata: true"], 400),
     ] {
         let refused = client.get(query, headers);
         assert_eq!(refused.status, status, "{query}: {refused:?}");
         assert!(refused.json()["error_description"].is_string());
     }
+}
+
+/// since_july_2026 spec, section 1: does the agent answer for the identity that is named, and say so by that name; does it
+/// take no notice of `mi_res_id`; and does an older one answer for the system-assigned identity, without a word?
+#[test]
+fn azure_arc_knows_user_assigned_identities_or_not() {
+    let ask = |cloud: &Cloud, more: &str| {
+        let client = Client::new(cloud, Source::AzureArc);
+        let query = format!("api-version=2020-06-01&{RESOURCE}&{more}");
+        let challenge = client.get(&query, &["Metadata: true"]);
+        let name = challenge.head.lines().find_map(|line| line.rsplit_once("/tokens/")).unwrap().1;
+        let key = fs::read_to_string(cloud.files().arc_tokens().join(name.trim())).unwrap();
+        client.get(&query, &["Metadata: true", &format!("Authorization: Basic {key}")])
+    };
+    let (current, legacy) =
+        (start(), Cloud::start(Options { arc_agent: ArcAgent::Legacy, ..Options::default() }).unwrap());
+    for (name, value) in [
+        ("client_id", USER_ASSIGNED_CLIENT_ID),
+        ("object_id", USER_ASSIGNED_OBJECT_ID),
+        ("msi_res_id", USER_ASSIGNED_RESOURCE_ID),
+        ("mi_res_id", USER_ASSIGNED_RESOURCE_ID),
+    ] {
+        let named = format!("{name}={value}");
+        let (new, old) = (ask(&current, &named), ask(&legacy, &named));
+        let known = name != "mi_res_id";
+        let whose = if known { USER_ASSIGNED_OBJECT_ID } else { SYSTEM_ASSIGNED_OBJECT_ID };
+        assert_eq!(claims(&new.token())["oid"], whose, "{name}");
+        assert_eq!(claims(&old.token())["oid"], SYSTEM_ASSIGNED_OBJECT_ID, "{name}");
+        for echo in ["client_id", "object_id", "msi_res_id", "mi_res_id"] {
+            assert_eq!(new.json().get(echo).is_some(), known && echo == name, "{name}: {new:?}");
+            assert!(old.json().get(echo).is_none(), "{name}: {old:?}");
+        }
+    }
+    let stranger = ask(&current, "client_id=stranger");
+    assert_eq!((stranger.status, &stranger.json()["error"]), (404, &json!("identity_not_found")));
+    assert_eq!(ask(&current, &format!("client_id={USER_ASSIGNED_CLIENT_ID}&object_id=x")).status, 400);
 }
 
 #[test]

@@ -520,9 +520,15 @@ pub(super) const CODES: &[Row] = &[
         "Name the identity by its object id, or set no id.",
     ),
     msal(
+        "user_assigned_managed_identity_not_confirmed",
+        &[InvalidResponse],
+        "the agent of Azure Arc did not say that its token is for the user-assigned identity that was asked for, and it was discarded",
+        "Update the agent and check the id, or set none: older agents answer for the system-assigned identity.",
+    ),
+    msal(
         "user_assigned_managed_identity_not_supported",
         &[NotSupported],
-        "Azure Arc or Cloud Shell was to be asked for a user-assigned identity",
+        "Cloud Shell was to be asked for a user-assigned identity",
         "Set no id: the host has one identity.",
     ),
 ];

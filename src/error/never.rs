@@ -106,7 +106,7 @@ const SECTION_7_3: &str = "
     non_parsable_oauth_error unknown_error invalid_grant interaction_required unauthorized_client";
 
 /// Is every code that MSAL has for managed identities raised by the test that is named beside it, or explained
-/// as never raised (managed_identity spec, section 11)?
+/// as never raised (managed_identity spec, section 11, and since_july_2026 spec)?
 #[test]
 fn codes_of_managed_identity_are_tested() {
     let never: BTreeSet<&str> = NEVER_RAISED.iter().flat_map(|(codes, _)| *codes).copied().collect();
@@ -137,6 +137,7 @@ const SECTION_11: &str = "
     managed_identity_all_sources_unavailable capabilities.rs floor_where_nothing_was_found
     user_assigned_managed_identity_not_supported managed_identity_errors.rs ruled_out
     user_assigned_managed_identity_not_configurable_at_runtime managed_identity_errors.rs ruled_out
+    user_assigned_managed_identity_not_confirmed sources/arc_user_assigned.rs legacy_agent
     invalid_managed_identity_id_type managed_identity_errors.rs ruled_out
     mtls_not_supported_for_managed_identity never
     mtls_pop_not_supported_for_environment managed_identity_errors.rs ruled_out

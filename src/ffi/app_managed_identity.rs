@@ -33,7 +33,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_client_id(
 
 /// Names a user-assigned managed identity by its object (principal) id.
 ///
-/// IMDS, App Service and Service Fabric take it.
+/// IMDS, App Service, Azure Arc and Service Fabric take it.
 ///
 /// @param options    settings for a managed identity
 /// @param object_id  the identity's object id
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn mtlspop_app_options_set_user_assigned_object_id(
 
 /// Names a user-assigned managed identity by its ARM resource id (/subscriptions/...).
 ///
-/// IMDS and App Service take it.
+/// IMDS, App Service and Azure Arc take it.
 ///
 /// @param options      settings for a managed identity
 /// @param resource_id  the identity's resource id

@@ -20,6 +20,8 @@ pub(crate) enum Policy {
     Region,
     /// The other managed-identity endpoints.
     ManagedIdentity,
+    /// The agent of Azure Arc about a user-assigned identity: 404 is its no to that one (since_july_2026 spec, section 1).
+    UserAssigned,
 }
 
 /// One row of the table.
@@ -81,6 +83,10 @@ impl Policy {
                 max: 3,
                 wait: Wait::Constant(Duration::from_secs(1)),
                 retry_after: RetryAfter::Prolongs,
+            },
+            Self::UserAssigned => Rule {
+                statuses: |status| matches!(status, 408 | 429 | 500 | 503 | 504),
+                ..Self::ManagedIdentity.rule()
             },
         }
     }

@@ -56,18 +56,19 @@ pub(super) fn acquire(
     endpoint: &Url,
     call: &Call,
 ) -> Result<IssuedToken> {
-    read(source, &send(source, client, request, call)?, endpoint, call.clock.now())
+    read(source, &send(policy(source), source, client, request, call)?, endpoint, call.clock.now())
 }
 
 /// Asks `source`. Any status is an answer.
 pub(super) fn send(
+    policy: Policy,
     source: ManagedIdentitySource,
     client: &Client,
     request: &Request<'_>,
     call: &Call,
 ) -> Result<Response> {
     call.log.info("managed_identity", || format!("asking {} for a Bearer token", source.name()));
-    send_with_retry(client, request, call, policy(source)).map_err(|error| unreachable(source, error))
+    send_with_retry(client, request, call, policy).map_err(|error| unreachable(source, error))
 }
 
 /// Reads the token in an answer.

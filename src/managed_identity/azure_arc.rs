@@ -1,28 +1,38 @@
 //! Bearer tokens from the agent of Azure Arc, which proves who asks by a file that only they can read
-//! (managed_identity spec, section 6.3).
+//! (managed_identity spec, section 6.3), and says for which user-assigned identity it answers (since_july_2026 spec, section 1).
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::answer::{self, IssuedToken, failed};
 use super::{BearerRequest, ManagedIdentityId, ManagedIdentitySource};
 use crate::env::Env;
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Request, Response};
+use crate::error::{Error, ErrorKind, Result, text};
+use crate::http::{Client, Policy, Refusal, Request, Response};
 use crate::runtime::Call;
 use crate::secret::Secret;
 use crate::token::is_token;
 
-/// The endpoint, and the one directory that keys are read from.
+/// The endpoint, and where the one directory is that keys are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AzureArc {
     pub(super) endpoint: Url,
     keys: PathBuf,
+}
+
+/// Which user-assigned identity an answer is for, as an agent says that knows of them.
+#[derive(Deserialize)]
+struct Echo {
+    client_id: Option<String>,
+    object_id: Option<String>,
+    msi_res_id: Option<String>,
+    mi_res_id: Option<String>,
 }
 
 const SOURCE: ManagedIdentitySource = ManagedIdentitySource::AzureArc;
@@ -45,10 +55,6 @@ impl AzureArc {
         Ok(Self { endpoint, keys: env.host_path(KEYS) })
     }
 
-    pub(super) fn check(id: &ManagedIdentityId) -> Result<()> {
-        id.only_system_assigned(SOURCE)
-    }
-
     /// The first answer names the file; the second request brings what is in it.
     pub(super) fn acquire(
         &self,
@@ -56,22 +62,90 @@ impl AzureArc {
         bearer: &BearerRequest<'_>,
         call: &Call,
     ) -> Result<IssuedToken> {
-        let query = [("api-version", "2020-06-01"), ("resource", bearer.resource)];
+        let mut query = vec![("api-version", "2020-06-01"), ("resource", bearer.resource)];
+        // An agent that knows of user-assigned identities takes no notice of mi_res_id.
+        query.extend(bearer.id.query("msi_res_id"));
         let url = answer::with_query(&self.endpoint, &query);
         let request = |url| Request::get(url).header("Metadata", "true").header("Accept", "application/json");
         // What the app adds goes into the first request only.
         let extended = answer::with_query(&url, bearer.extra_query);
-        let first = answer::send(SOURCE, client, &request(&extended), call)?;
+        let policy = match bearer.id {
+            ManagedIdentityId::SystemAssigned => Policy::ManagedIdentity,
+            _ => Policy::UserAssigned,
+        };
+        let first = answer::send(policy, SOURCE, client, &request(&extended), call)?;
         if first.status != 401 {
-            return answer::read(SOURCE, &first, &self.endpoint, call.clock.now());
+            return self.read(bearer.id, &first, call);
         }
         let key = read_key(&self.keys, challenge(&first)?)?;
         let request = request(&url).header("Authorization", format!("Basic {}", key.expose()));
-        let second = answer::send(SOURCE, client, &request, call)?;
-        let token = answer::read(SOURCE, &second, &self.endpoint, call.clock.now());
+        let second = answer::send(policy, SOURCE, client, &request, call)?;
+        let token = self.read(bearer.id, &second, call);
         match second.status {
             500.. => token.map_err(|error| error.with_code("service_not_available")),
             _ => token,
+        }
+    }
+
+    /// The token in an answer, if it is one for `id`.
+    fn read(&self, id: &ManagedIdentityId, response: &Response, call: &Call) -> Result<IssuedToken> {
+        let user_assigned = *id != ManagedIdentityId::SystemAssigned;
+        if user_assigned && response.status == 404 {
+            return Err(not_assigned(response));
+        }
+        let token = answer::read(SOURCE, response, &self.endpoint, call.clock.now())?;
+        if user_assigned {
+            confirm(id, response)?;
+        }
+        Ok(token)
+    }
+}
+
+/// An agent that does not know of user-assigned identities answers with the token of the system-assigned one:
+/// refuses a token that it does not say is for `id`.
+fn confirm(id: &ManagedIdentityId, response: &Response) -> Result<()> {
+    let said = response.json::<Echo>().ok();
+    let (asked, echo) = match (id, said) {
+        (ManagedIdentityId::SystemAssigned, _) => return Ok(()),
+        (ManagedIdentityId::ClientId(asked), echo) => (asked, echo.and_then(|echo| echo.client_id)),
+        (ManagedIdentityId::ObjectId(asked), echo) => (asked, echo.and_then(|echo| echo.object_id)),
+        (ManagedIdentityId::ResourceId(asked), echo) => (asked, echo.and_then(Echo::resource_id)),
+    };
+    let what = match echo.filter(|echo| !echo.trim().is_empty()) {
+        Some(echo) if echo.eq_ignore_ascii_case(asked) => return Ok(()),
+        Some(echo) => format!("it answered for {:?}", text::cut(&echo, 200)),
+        None => "its answer does not say for which identity it is, as that of an older agent, for the \
+                 system-assigned one; update the agent, or set no id"
+            .to_owned(),
+    };
+    let text = format!(
+        "{} did not confirm the user-assigned identity {:?}, so its token was discarded: {what}",
+        SOURCE.peer(),
+        text::cut(asked, 200)
+    );
+    let code = "user_assigned_managed_identity_not_confirmed";
+    Err(Error::new(ErrorKind::InvalidResponse, code, text).with_http_status(200))
+}
+
+/// What 404 means where a user-assigned identity was asked for.
+fn not_assigned(response: &Response) -> Error {
+    let refusal = Refusal::read(response);
+    let text = format!(
+        "the user-assigned identity is not assigned to this machine: {} answered HTTP 404: {}",
+        SOURCE.peer(),
+        refusal.said()
+    );
+    let error = Error::new(Refusal::kind(404), "managed_identity_request_failed", text).with_http_status(404);
+    refusal.details(error)
+}
+
+impl Echo {
+    /// Either spelling counts; two that differ confirm nothing.
+    fn resource_id(self) -> Option<String> {
+        let given = |id: Option<String>| id.filter(|id| !id.trim().is_empty());
+        match (given(self.msi_res_id), given(self.mi_res_id)) {
+            (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => None,
+            (one, other) => one.or(other),
         }
     }
 }
@@ -90,15 +164,14 @@ fn challenge(response: &Response) -> Result<&str> {
     }
 }
 
-/// Reads a key, but only from `directory`: whoever answers must not make this process read, and send, any
-/// other file.
+/// Reads a key, but only one of the agent's, which are in `directory` on this host: whoever answers must not
+/// make this process read, and send, any other file.
 fn read_key(directory: &Path, path: &str) -> Result<Secret> {
-    let file = Path::new(path);
     let refuse = |why: &str| failed(format!("Azure Arc's key file {path:?} was not used: {why}"));
-    let inside = file.file_name().is_some_and(|name| directory.join(name).as_os_str() == file.as_os_str());
-    if !inside {
-        return Err(refuse(&format!("it is not in {}", directory.display())));
-    }
+    let named = Path::new(path);
+    let name = named.file_name().filter(|name| Path::new(KEYS).join(name).as_os_str() == named.as_os_str());
+    let Some(name) = name else { return Err(refuse(&format!("it is not in {KEYS}"))) };
+    let file = &directory.join(name);
     if file.extension().is_none_or(|extension| extension != "key") {
         return Err(refuse("its name does not end in .key"));
     }

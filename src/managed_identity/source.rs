@@ -104,8 +104,7 @@ impl Source {
     /// Refuses an identity that this service cannot be asked for.
     pub(crate) fn check(&self, id: &ManagedIdentityId) -> Result<()> {
         match self {
-            Self::AppService(_) | Self::Imds(_) => Ok(()),
-            Self::AzureArc(_) => AzureArc::check(id),
+            Self::AppService(_) | Self::AzureArc(_) | Self::Imds(_) => Ok(()),
             Self::CloudShell(_) => CloudShell::check(id),
             Self::MachineLearning(source) => source.check(id),
             Self::ServiceFabric(_) => ServiceFabric::check(id),

@@ -18,7 +18,7 @@ use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use devcloud::{Cloud, Fault, Options, ReceivedRequest, Service};
+use devcloud::{Cloud, Fault, Options, ReceivedRequest, Service, Source, directory};
 use serde_json::json;
 use support::{Build, compile, hermetic, report, root, run, succeed, valgrind};
 use tempfile::TempDir;
@@ -134,6 +134,23 @@ fn clients() {
         assert_eq!(count(&|request| request.client_certificate.is_some()), 1, "Bearer over mTLS");
         assert!(!format!("{tokens:?}").contains("contoso"), "a partition key is not sent");
     }
+}
+
+/// since_july_2026 spec, section 1: is a token of Azure Arc's agent given that it says is for the identity asked for, and
+/// no other?
+#[test]
+fn azure_arc() {
+    let (program, cloud) = (Program::new("managed_identity"), cloud());
+    for build in [Build::Sanitized, Build::Plain] {
+        for echo in [json!(directory::USER_ASSIGNED_CLIENT_ID), json!(null)] {
+            let answer = json!({ "access_token": "confirmed", "expires_on": 3600, "client_id": echo });
+            cloud.fault(Fault { body: Some(answer.to_string()), ..Fault::on("arc") }).unwrap();
+        }
+        let mut command = program.command(build, &cloud);
+        command.envs(cloud.source_env(Source::AzureArc)).arg("arc");
+        println!("{}", succeed(&mut command));
+    }
+    assert_eq!(cloud.counter("arc"), 4);
 }
 
 /// Do 50 threads on a cold app share one request?

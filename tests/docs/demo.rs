@@ -23,6 +23,14 @@ fn demo_passes() {
     let rows = printed.lines().filter(|line| line.ends_with(" 200")).count();
     assert!(printed.ends_with(&format!("demo: all {rows} flows passed\n")), "{printed}");
     assert!(printed.contains(" mtls_pop ") && printed.contains(" Bearer "), "{printed}");
+    // Azure Arc is left out only where there can be no mount namespace.
+    let mut mount = hermetic("unshare", 20);
+    mount.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/var/opt"]);
+    assert_eq!(
+        printed.contains("\nAzure Arc, user-assigned "),
+        run(&mut mount).status.success(),
+        "{printed}"
+    );
 }
 
 /// The same for those with keys in a TPM: a real (software) one, behind a real resource manager?
@@ -127,7 +135,9 @@ fn demo_notices_what_is_wrong() {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let mut command = demo(directory.path(), Path::new("/nowhere"));
-        for variable in ["DEVCLOUD_CONTROL", "DEVCLOUD_STATE_DIR", "USER_ASSIGNED_CLIENT_ID", "FIC_CLIENT_ID"]
+        command.env("DEVCLOUD_STATE_DIR", directory.path());
+        for variable in
+            ["DEVCLOUD_CONTROL", "DEVCLOUD_ARC_ENDPOINT", "USER_ASSIGNED_CLIENT_ID", "FIC_CLIENT_ID"]
         {
             command.env(variable, "unused");
         }

@@ -4,6 +4,7 @@
 
 mod additions;
 mod how_to;
+mod managed_identities;
 mod package;
 mod runtimes;
 #[path = "../support/mod.rs"]

@@ -226,7 +226,7 @@ fn ruled_out() {
     let manifest = "user_assigned_managed_identity_not_configurable_at_runtime";
     let environment = "mtls_pop_not_supported_for_environment";
     let rows = [
-        (Source::AzureArc, client(), "", single, NotSupported),
+        (Source::AzureArc, client(), "", environment, NotSupported),
         (Source::CloudShell, client(), "", single, NotSupported),
         (Source::ServiceFabric, client(), "", manifest, NotSupported),
         (Source::MachineLearning, SYSTEM, "", "invalid_managed_identity_id_type", NotSupported),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use devcloud::{Options, Source};
+use devcloud::{ArcAgent, Options, Source};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -86,6 +86,9 @@ struct CloudArgs {
     /// Give the environment of a host whose managed identities come from this service, not from IMDS
     #[arg(long, value_enum)]
     source: Option<Source>,
+    /// What Azure Arc's agent knows of user-assigned identities
+    #[arg(long, value_enum, default_value_t)]
+    arc_agent: ArcAgent,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -105,6 +108,7 @@ impl CloudArgs {
             require_tpm_attestation: self.require_tpm_attestation,
             require_aik_certificate: false,
             source: self.source,
+            arc_agent: self.arc_agent,
             log_to_stderr,
         }
     }

@@ -115,6 +115,9 @@ fn managed_identity() {
     for status in [400, 410, 501, 502] {
         assert!(waits(Policy::ManagedIdentity, &[status]).is_empty(), "{status}");
     }
+    // since_july_2026 spec, section 1: a no to this identity.
+    assert!(waits(Policy::UserAssigned, &[404]).is_empty());
+    assert_eq!(waits(Policy::UserAssigned, &[503]), [1, 1, 1]);
     let asked = |header| run(Policy::ManagedIdentity, &[(429, header), (200, "")], None).1;
     assert_eq!(asked("Retry-After: 7\r\n"), [7]);
     assert_eq!(asked("Retry-After: 0\r\n"), [1]);

@@ -1,6 +1,7 @@
 //! The sources of Bearer tokens other than IMDS: hosts that have one, and apps on them.
 
 mod answers;
+mod arc_user_assigned;
 mod azure_arc;
 mod requests;
 mod retries;

@@ -133,7 +133,7 @@ fn imds_v1() {
     }
 }
 
-/// Section 6.7: how is each kind of identity named, and who refuses it before any request, with what advice?
+/// Section 6.7, and since_july_2026 spec, section 1: how is each kind of identity named, and who refuses it before any request, with what advice?
 #[test]
 fn each_kind_of_identity() {
     let client = || ManagedIdentityId::ClientId(directory::USER_ASSIGNED_CLIENT_ID.into());
@@ -147,9 +147,9 @@ fn each_kind_of_identity() {
         (Source::AppService, client(), Ok("client_id")),
         (Source::AppService, object(), Ok("object_id")),
         (Source::AppService, resource(), Ok("mi_res_id")),
-        (Source::AzureArc, client(), single),
-        (Source::AzureArc, object(), single),
-        (Source::AzureArc, resource(), single),
+        (Source::AzureArc, client(), Ok("client_id")),
+        (Source::AzureArc, object(), Ok("object_id")),
+        (Source::AzureArc, resource(), Ok("msi_res_id")),
         (Source::CloudShell, client(), single),
         (Source::CloudShell, object(), single),
         (Source::CloudShell, resource(), single),
