@@ -40,11 +40,29 @@ static inline const char *example_need(const char *name, const char *other)
     return value;
 }
 
-/* The authority of the tenant AZURE_TENANT_ID, written to authority. */
+/* The authority of the tenant AZURE_TENANT_ID, in the cloud of AZURE_AUTHORITY_HOST, written to authority. */
 static inline const char *example_authority(char *authority, size_t size)
 {
-    snprintf(authority, size, "https://login.microsoftonline.com/%s", example_need("AZURE_TENANT_ID", NULL));
+    const char *host = example_env("AZURE_AUTHORITY_HOST", NULL); /* AKS puts a slash at its end */
+
+    host = host != NULL ? host : "https://login.microsoftonline.com";
+    snprintf(authority, size, "%s%s%s", host, host[strlen(host) - 1] == '/' ? "" : "/",
+             example_need("AZURE_TENANT_ID", NULL));
     return authority;
+}
+
+/* A request, within the time of a callback, for the token that is its app's credential: it is for the cloud's audience. */
+static inline mtlspop_token_request *example_exchange(const mtlspop_assertion_op *operation)
+{
+    const char *audience = mtlspop_federated_credential_audience(mtlspop_assertion_op_authority(operation));
+    mtlspop_token_request *request;
+    char scope[80];
+
+    snprintf(scope, sizeof scope, "%s/.default", audience != NULL ? audience : "unknown cloud");
+    request = mtlspop_token_request_new(scope);
+    /* What is left of the time; -1 there and 0 here stand for no limit. */
+    mtlspop_token_request_set_timeout_ms(request, mtlspop_assertion_op_remaining_ms(operation) + 1);
+    return request;
 }
 
 /* AZURE_REGION, or the region of Microsoft's how-to. */

@@ -4,15 +4,13 @@
 /* The credential of leg 2: a token of leg 1. Called for tokens that are not cached; leg 1 has its own cache. */
 static int32_t ask_first(void *first, mtlspop_assertion_op *operation)
 {
-    mtlspop_token_request *request = mtlspop_token_request_new("api://AzureADTokenExchange/.default");
+    mtlspop_token_request *request = example_exchange(operation); /* api://AzureADTokenExchange, by cloud */
     mtlspop_token *token = NULL;
     mtlspop_certificate *binding;
     mtlspop_error *error = NULL;
     mtlspop_status status;
 
     mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
-    /* What is left of the time; -1 there and 0 here stand for no limit. */
-    mtlspop_token_request_set_timeout_ms(request, mtlspop_assertion_op_remaining_ms(operation) + 1);
     status = mtlspop_app_acquire_token(first, request, &token, &error);
     if (status == MTLSPOP_OK) {
         binding = mtlspop_token_binding_certificate(token);

@@ -8,7 +8,6 @@ int main(int argc, char **argv)
     mtlspop_token_request *request = NULL;
     mtlspop_token *token = NULL;
     mtlspop_error *error = NULL;
-    const char *host = example_env("AZURE_AUTHORITY_HOST", NULL); /* with a slash at its end */
     char authority[256];
     int result = EXIT_FAILURE;
 
@@ -17,8 +16,6 @@ int main(int argc, char **argv)
             "which AKS sets in pods labelled azure.workload.identity/use; API_URL: what to call."))
         return EXIT_SUCCESS;
     example_authority(authority, sizeof authority);
-    if (host != NULL)
-        snprintf(authority, sizeof authority, "%s%s", host, example_need("AZURE_TENANT_ID", NULL));
     options = mtlspop_app_options_new_confidential_client(example_need("AZURE_CLIENT_ID", NULL));
     mtlspop_app_options_set_authority(options, authority);
     mtlspop_app_options_set_federated_token_file(options, NULL); /* NULL: the one AKS names in the environment */

@@ -868,6 +868,16 @@ void mtlspop_assertion_op_set_certificate(mtlspop_assertion_op *operation,
  */
 void mtlspop_assertion_op_set_error(mtlspop_assertion_op *operation, const char *message);
 
+/**
+ * The audience of federated credentials in a cloud: what an assertion has as aud, and the app registration as the
+ * credential's audience. It differs by cloud, and a wrong one is found out only when the assertion is used
+ * (AADSTS700212, AADSTS70022204). A token for it is asked of Entra with the scope "<audience>/.default".
+ *
+ * @param authority  an authority, as mtlspop_assertion_op_authority() gives it, or its host: "login.microsoftonline.us"
+ * @return "api://AzureADTokenExchangeUSGov", static text; NULL where the cloud is not known, or has none
+ */
+const char *mtlspop_federated_credential_audience(const char *authority);
+
 /* ==== Attestation: of the keys of managed identities ========================================= */
 
 /**

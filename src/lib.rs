@@ -42,7 +42,7 @@ mod token;
 
 pub use app::{App, AppOptions, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
 pub use attestation::{AttestationProvider, AttestationRequest};
-pub use authority::RegionOutcome;
+pub use authority::{RegionOutcome, federated_credential_audience};
 pub use binding::{BindingStore, Certificate, Pkcs12Format, StoreSecretFn};
 pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};

@@ -460,6 +460,12 @@ inline std::string abi_text(std::int32_t abi)
 
 } // namespace detail
 
+/** The audience of federated credentials in the cloud of an authority, or of its host; none where it is not known. */
+inline std::optional<std::string_view> federated_credential_audience(const text &authority) noexcept
+{
+    return detail::maybe(mtlspop_federated_credential_audience(authority.c_str()));
+}
+
 /** Does the library that was loaded fit this header? If not: status::not_supported and the code abi_mismatch. */
 inline result<void> try_check_abi()
 {

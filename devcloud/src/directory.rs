@@ -52,8 +52,16 @@ pub const APP_B_CLIENT_ID: &str = "bbbbbbbb-0b0b-4b0b-8b0b-bbbbbbbbbb0b";
 /// Object id of application B's service principal.
 pub const APP_B_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000bbbb";
 
-/// The audience of every federated assertion.
+/// The audience of federated assertions in the public cloud.
 pub const FEDERATION_AUDIENCE: &str = "api://AzureADTokenExchange";
+/// Those of the other clouds, and the domain below which their hosts are.
+const FEDERATION_AUDIENCES: [(&str, &str); 5] = [
+    (".microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+    (".partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"),
+    (".sovcloud-identity.fr", "api://AzureADTokenExchangeFrance"),
+    (".sovcloud-identity.de", "api://AzureADTokenExchangeGermany"),
+    (".sovcloud-identity.sg", "api://AzureADTokenExchangeGovSG"),
+];
 /// Host of the federated issuer.
 pub const FEDERATED_ISSUER_HOST: &str = "oidc.devcloud.test";
 /// The federated issuer that application B trusts.
@@ -236,9 +244,20 @@ impl Client {
     }
 }
 
-/// The known resource that `name` stands for: a trailing slash makes no difference.
+/// What federated credentials have as their audience in the cloud of this host.
+pub fn federation_audience(host: &str) -> &'static str {
+    let of_cloud = FEDERATION_AUDIENCES.iter().find(|(domain, _)| host.ends_with(domain));
+    of_cloud.map_or(FEDERATION_AUDIENCE, |(_, audience)| audience)
+}
+
+/// The known resource that `name` stands for: a trailing slash makes no difference. Entra issues tokens for the
+/// federation audience of any cloud.
 pub fn resource(name: &str) -> Option<&'static str> {
     let name = name.trim_end_matches('/');
+    // Upper and lower case count in these.
+    if let Some((_, audience)) = FEDERATION_AUDIENCES.iter().find(|(_, audience)| *audience == name) {
+        return Some(audience);
+    }
     if name == "00000003-0000-0000-c000-000000000000" {
         return Some(GRAPH_RESOURCE);
     }

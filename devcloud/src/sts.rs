@@ -50,6 +50,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) bound: bool,
     /// The URL it was sent to, which is the audience of a client's own assertion.
     pub(crate) endpoint: &'a str,
+    /// The host of it.
+    pub(crate) host: &'a str,
     /// Its assertions must be signed with RS256.
     pub(crate) rs256: bool,
 }
@@ -85,7 +87,14 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         }
     };
     let endpoint = format!("https://{}{}", request.host, request.path);
-    let asked = TokenRequest { form: &form, client, bound, endpoint: &endpoint, rs256: site.rs256 };
+    let asked = TokenRequest {
+        form: &form,
+        client,
+        bound,
+        endpoint: &endpoint,
+        host: request.host,
+        rs256: site.rs256,
+    };
     let bound_to = authenticate(world, request, &asked)?;
 
     let grant = Grant {

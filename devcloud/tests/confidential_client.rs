@@ -149,7 +149,7 @@ fn a_client_assertion_is_read_to_the_letter() {
         (700023, json!({}), without(payload(), "aud")),
         (50027, json!({}), without(payload(), "nbf")),
         (700021, json!({}), with(payload(), "sub", json!("other"))),
-        (70021, json!({}), with(payload(), "iss", json!("other"))),
+        (700211, json!({}), with(payload(), "iss", json!("other"))),
     ] {
         let refused = send(header.clone(), payload.clone());
         assert_eq!(refused.code(), code, "{header} {payload} {refused:?}");
@@ -243,13 +243,49 @@ fn a_federated_assertion_is_verified_and_stays_bound() {
         (9002313, send(MTLS, Some(&fic), JWT_BEARER, &bound, true)),
         (9002313, send(LOGIN, None, JWT_BEARER, &bound, false)),
         (9002313, send(LOGIN, None, JWT_POP, &bound, false)),
-        (70021, send(LOGIN, None, JWT_BEARER, &mint(|a| a.subject = "other".into()), false)),
-        (70021, send(LOGIN, None, JWT_BEARER, &mint(|a| a.audience = "other".into()), false)),
+        (700213, send(LOGIN, None, JWT_BEARER, &mint(|a| a.subject = "other".into()), false)),
+        (700212, send(LOGIN, None, JWT_BEARER, &mint(|a| a.audience = "other".into()), false)),
         (700024, send(LOGIN, None, JWT_BEARER, &mint(|a| a.expires_in = -600), false)),
         (50013, send(LOGIN, None, JWT_BEARER, &forged, false)),
     ] {
         assert_eq!(refused.code(), code, "{refused:?}");
     }
+}
+
+/// Does a federated credential want the audience of its own cloud, in upper and lower case, and is that found out only
+/// by the second of two legs (since_july_2026, section 5)?
+#[test]
+fn each_cloud_has_an_audience() {
+    let cloud = start();
+    let rows = [
+        ("login.microsoftonline.com", "api://AzureADTokenExchange"),
+        ("eastus.login.microsoft.com", "api://AzureADTokenExchange"),
+        ("login.microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+        ("login.partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"),
+        ("login.sovcloud-identity.fr", "api://AzureADTokenExchangeFrance"),
+        ("login.sovcloud-identity.de", "api://AzureADTokenExchangeGermany"),
+        ("login.sovcloud-identity.sg", "api://AzureADTokenExchangeGovSG"),
+    ];
+    for (host, right) in rows {
+        for (_, audience) in rows {
+            let scope = format!("{audience}/.default");
+            let asked =
+                [("client_id", APP_A_CLIENT_ID), ("client_secret", APP_A_SECRET), ("scope", scope.as_str())];
+            let first = token(&cloud, host, None, &asked).token();
+            let assertion = [("client_assertion_type", JWT_BEARER), ("client_assertion", &first)];
+            let second = token(
+                &cloud,
+                host,
+                None,
+                &[&[("client_id", APP_B_CLIENT_ID), GRAPH_SCOPE][..], &assertion].concat(),
+            );
+            let code = second.json()["error_codes"][0].as_u64();
+            assert_eq!(code, (audience != right).then_some(70_022_204), "{host} {audience}");
+        }
+    }
+    let scope = ("scope", "api://azureadtokenexchangeusgov/.default");
+    let asked = [("client_id", APP_A_CLIENT_ID), ("client_secret", APP_A_SECRET), scope];
+    assert_eq!(token(&cloud, LOGIN, None, &asked).code(), 500011);
 }
 
 /// May a managed identity or an application be the first leg of two, for either kind of token?

@@ -61,7 +61,7 @@ fn managed_identities_and_their_federation_stay_at_home() {
     // Application B trusts application A of the first tenant, not that of the other one.
     let exchange = ("scope", "api://AzureADTokenExchange/.default");
     let first_leg = [("client_id", APP_A_CLIENT_ID), ("client_secret", APP_A_SECRET), exchange];
-    for (tenant, code) in [(TENANT_ID, None), (OTHER_TENANT_ID, Some(70021))] {
+    for (tenant, code) in [(TENANT_ID, None), (OTHER_TENANT_ID, Some(700211))] {
         let url = of_tenant("login.microsoftonline.com", tenant);
         let first = token_at(&cloud, &url, None, &first_leg).token();
         let assertion = [("client_assertion_type", JWT_BEARER), ("client_assertion", &first)];

@@ -2,12 +2,16 @@
 
 use url::Url;
 
+use super::audience;
+
 /// One cloud: the names it answers to and the one to use on the network.
 pub(crate) struct Cloud {
     /// Every host name of the cloud's token service.
     pub(crate) aliases: &'static [&'static str],
     /// The alias that requests without a region go to.
     pub(crate) preferred_network: &'static str,
+    /// What federated credentials have as their audience there; `None` for the one that is closed.
+    pub(super) federated_credential_audience: Option<&'static str>,
 }
 
 const CLOUDS: &[Cloud] = &[
@@ -19,24 +23,48 @@ const CLOUDS: &[Cloud] = &[
             "sts.windows.net",
         ],
         preferred_network: "login.microsoftonline.com",
+        federated_credential_audience: Some(audience::PUBLIC),
     },
     Cloud {
         aliases: &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
         preferred_network: "login.partner.microsoftonline.cn",
+        federated_credential_audience: Some(audience::CHINA),
     },
-    Cloud { aliases: &["login.microsoftonline.de"], preferred_network: "login.microsoftonline.de" },
+    Cloud {
+        aliases: &["login.microsoftonline.de"],
+        preferred_network: "login.microsoftonline.de",
+        federated_credential_audience: None,
+    },
     Cloud {
         aliases: &["login.microsoftonline.us", "login.usgovcloudapi.net"],
         preferred_network: "login.microsoftonline.us",
+        federated_credential_audience: Some(audience::US_GOVERNMENT),
     },
-    Cloud { aliases: &["login-us.microsoftonline.com"], preferred_network: "login-us.microsoftonline.com" },
+    Cloud {
+        aliases: &["login-us.microsoftonline.com"],
+        preferred_network: "login-us.microsoftonline.com",
+        federated_credential_audience: Some(audience::PUBLIC),
+    },
     Cloud {
         aliases: &["login.windows-ppe.net", "sts.windows-ppe.net", "login.microsoft-ppe.com"],
         preferred_network: "login.windows-ppe.net",
+        federated_credential_audience: Some(audience::TEST),
     },
-    Cloud { aliases: &["login.sovcloud-identity.fr"], preferred_network: "login.sovcloud-identity.fr" },
-    Cloud { aliases: &["login.sovcloud-identity.de"], preferred_network: "login.sovcloud-identity.de" },
-    Cloud { aliases: &["login.sovcloud-identity.sg"], preferred_network: "login.sovcloud-identity.sg" },
+    Cloud {
+        aliases: &["login.sovcloud-identity.fr"],
+        preferred_network: "login.sovcloud-identity.fr",
+        federated_credential_audience: Some(audience::FRANCE),
+    },
+    Cloud {
+        aliases: &["login.sovcloud-identity.de"],
+        preferred_network: "login.sovcloud-identity.de",
+        federated_credential_audience: Some(audience::GERMANY),
+    },
+    Cloud {
+        aliases: &["login.sovcloud-identity.sg"],
+        preferred_network: "login.sovcloud-identity.sg",
+        federated_credential_audience: Some(audience::SINGAPORE),
+    },
 ];
 
 /// Whether this is an mTLS endpoint of some cloud's token service, with a region or without one.

@@ -1,5 +1,6 @@
 //! Where tokens come from: authorities, clouds, regions, and the endpoint these three make.
 
+mod audience;
 mod cloud;
 mod detection;
 mod endpoint;
@@ -12,6 +13,8 @@ mod resolver;
 mod tenant;
 mod webfinger;
 
+pub(crate) use audience::AUDIENCES;
+pub use audience::federated_credential_audience;
 pub(crate) use cloud::is_mtls_host;
 pub(crate) use detection::RegionMemory;
 pub(crate) use instance::Instances;

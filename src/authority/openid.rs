@@ -19,8 +19,9 @@ struct Configuration {
 
 impl Authority {
     /// Adds what to try where a provider that may be Entra refuses in a way which says that its
-    /// authority was cut short.
+    /// authority was cut short, and the audience of this cloud where another one was refused.
     pub(crate) fn advise(&self, error: Error) -> Error {
+        let error = self.name_audience(error);
         let wants_path = error.aadsts_codes().iter().any(|code| matches!(code, 500_207 | 900_144));
         if self.kind != AuthorityKind::Generic || !wants_path || self.path.ends_with("/v2.0") {
             return error;

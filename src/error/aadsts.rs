@@ -96,7 +96,7 @@ pub(crate) const ADVICE: &[(u32, &str)] = &[
     ),
     (
         700_212,
-        "no federated credential of the app has the assertion's audience: it is api://AzureADTokenExchange, or your cloud's counterpart, on both sides",
+        "no federated credential of the app has the assertion's audience: write that of this cloud on both sides, in upper and lower case as it is (mtlspop_federated_credential_audience)",
     ),
     (
         700_213,
@@ -159,6 +159,10 @@ pub(crate) const ADVICE: &[(u32, &str)] = &[
     (
         7_002_138,
         "a federated credential differs from the assertion's subject in upper and lower case only: write it exactly like sub",
+    ),
+    (
+        70_022_204,
+        "no federated credential of the app has the assertion's audience, which may be another cloud's: ask for the assertion with the audience of this cloud (mtlspop_federated_credential_audience)",
     ),
 ];
 

@@ -1,12 +1,14 @@
 //! `mtlspop_assertion_op`: the question an assertion callback is asked, and the place for its answer.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CString, c_char, c_void};
+use std::sync::LazyLock;
 
 use super::callback::{Asked, Callback, Operation, answer, milliseconds, set_error};
 use super::certificate::mtlspop_certificate;
 use super::guard::guard_or;
 use super::handle::{Handle, value};
-use super::text::{Lent, required};
+use super::text::{Lent, c_string, required};
+use crate::authority::{AUDIENCES, federated_credential_audience};
 use crate::binding::Certificate;
 use crate::credential::{AssertionProvider, AssertionRequest, CertificateProvider, SignedAssertion};
 use crate::error::{Error, ErrorKind, Result};
@@ -272,6 +274,22 @@ pub unsafe extern "C" fn mtlspop_assertion_op_set_error(
     message: *const c_char,
 ) {
     unsafe { set_error(operation, "mtlspop_assertion_op_set_error", message) }
+}
+
+/// The audience of federated credentials in a cloud: what an assertion has as aud, and the app registration as the
+/// credential's audience. It differs by cloud, and a wrong one is found out only when the assertion is used
+/// (AADSTS700212, AADSTS70022204). A token for it is asked of Entra with the scope "<audience>/.default".
+///
+/// @param authority  an authority, as mtlspop_assertion_op_authority() gives it, or its host: "login.microsoftonline.us"
+/// @return "api://AzureADTokenExchangeUSGov", static text; NULL where the cloud is not known, or has none
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_federated_credential_audience(authority: *const c_char) -> *const c_char {
+    static TEXTS: LazyLock<[CString; AUDIENCES.len()]> = LazyLock::new(|| AUDIENCES.map(c_string));
+    guard_or(std::ptr::null(), || {
+        let audience = federated_credential_audience(unsafe { required(authority, "authority") }?);
+        let text = audience.and_then(|audience| AUDIENCES.iter().position(|known| *known == audience));
+        Ok(text.map_or(std::ptr::null(), |index| TEXTS[index].as_ptr()))
+    })
 }
 
 unsafe fn text(

@@ -222,6 +222,18 @@ static void token_files(void)
     token_file_row("token file for PoP", NULL, 1, MTLSPOP_E_INVALID_ARGUMENT, "brings no certificate");
 }
 
+/* Is the audience of each cloud found by authority and by host, and none made up? */
+static void audiences(void)
+{
+    const char *government = "api://AzureADTokenExchangeUSGov";
+    CHECK(strcmp(mtlspop_federated_credential_audience("https://login.microsoftonline.com/t"), "api://AzureADTokenExchange") == 0);
+    CHECK(strcmp(mtlspop_federated_credential_audience("login.microsoftonline.us"), government) == 0);
+    CHECK(mtlspop_federated_credential_audience("login.microsoftonline.us") ==
+          mtlspop_federated_credential_audience("https://login.usgovcloudapi.net/t/"));
+    CHECK(mtlspop_federated_credential_audience("login.example.com") == NULL);
+    CHECK(mtlspop_federated_credential_audience("\xff") == NULL && mtlspop_federated_credential_audience(NULL) == NULL);
+}
+
 /* A request with one bad value of a setter that takes a text. */
 static void text_row(const char *name, const mtlspop_app *app,
                      void (*set)(mtlspop_token_request *, const char *), const char *text, const char *part)
@@ -406,6 +418,7 @@ int main(void)
     options();
     credentials();
     token_files();
+    audiences();
     requests();
     certificates();
     http();

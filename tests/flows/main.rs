@@ -14,6 +14,7 @@ mod challenge;
 mod confidential_client;
 mod credentials;
 mod error_metadata;
+mod federation;
 mod isolation;
 mod managed_identity;
 mod managed_identity_claims;

@@ -106,6 +106,8 @@ static void moved_from()
 
 static void versions()
 {
+    CHECK(mtlspop::federated_credential_audience("login.microsoftonline.us") == "api://AzureADTokenExchangeUSGov");
+    CHECK(!mtlspop::federated_credential_audience("login.example.com"));
     mtlspop::check_abi();
     CHECK(mtlspop::try_check_abi().has_value() && mtlspop::version() == MTLSPOP_VERSION);
     static_assert(mtlspop::detail::abi_fits(65536 + 4, 65536 + 4) && mtlspop::detail::abi_fits(65536 + 5, 65536 + 4));

@@ -296,6 +296,9 @@ namespace Mtlspop
         internal static extern void mtlspop_assertion_op_set_error(IntPtr operation, byte[] message);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_federated_credential_audience(byte[] authority);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_attestation_op_endpoint(IntPtr operation);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]

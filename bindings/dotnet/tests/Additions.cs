@@ -48,6 +48,11 @@ internal static class Additions
 
     private static async Task TokenFile()
     {
+        string key = CloudMetadataKeyNames.FederatedCredentialAudience;
+        var cloud = KnownCloudMetadata.Default.GetByAuthorityHost("login.microsoftonline.us");
+        Equal("api://AzureADTokenExchangeUSGov", cloud[key], "audience");
+        Equal(null, KnownCloudMetadata.Default.GetByAuthorityHost("login.example.com"), "of no cloud");
+        Equal(null, KnownCloudMetadata.Default.GetByAuthorityHost(null), "of no host");
         foreach (string path in new[] { null, Env("AZURE_FEDERATED_TOKEN_FILE") })
         {
             using (var app = Client("FIC_CLIENT_ID").WithFederatedTokenFile(path).Build())

@@ -268,6 +268,21 @@ class Credentials(Case):
         self.assertEqual(self.token(env("AZURE_CLIENT_SECRET")).token_type, "Bearer")
         self.assertRaises(mtlspop.InvalidArgumentError, self.token, env("AZURE_CLIENT_SECRET"), pop=True)
 
+    def test_two_legs(self):
+        """Is a token for the audience of the cloud another app's credential?"""
+        first = client()
+
+        def exchange(request):
+            audience = mtlspop.federated_credential_audience(request.authority)
+            return first.acquire_token_for_client([audience + "/.default"]).access_token
+
+        second = client(exchange, client_id=env("FIC_CLIENT_ID"))
+        self.assertEqual(second.acquire_token_for_client(SCOPES).token_type, "Bearer")
+        government = mtlspop.federated_credential_audience("login.microsoftonline.us")
+        self.assertEqual(government, "api://AzureADTokenExchangeUSGov")
+        self.assertIsNone(mtlspop.federated_credential_audience("login.example.com"))
+        self.assertRaises(TypeError, mtlspop.federated_credential_audience, None)
+
     def test_msal_forms(self):
         """Do MSAL's dicts work, with their passphrases?"""
         with open(state("sni-key.pem")) as key, open(state("sni-cert.pem")) as public:

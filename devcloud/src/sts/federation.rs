@@ -4,7 +4,7 @@ use super::TokenRequest;
 use super::binding::Binding;
 use super::refusal::{Refusal, malformed, malformed_assertion};
 use crate::clock;
-use crate::directory::{Client, FEDERATED_ISSUER, FEDERATION_AUDIENCE, STS_ISSUER};
+use crate::directory::{Client, FEDERATED_ISSUER, STS_ISSUER, federation_audience};
 use crate::jwt::Token;
 use crate::world::World;
 
@@ -20,30 +20,39 @@ pub(crate) fn judge(
     pop: bool,
 ) -> Result<(), Refusal> {
     let token = Token::parse(assertion).map_err(malformed_assertion)?;
-    let no_record = || {
+    let no_record = |code, what: &str, claim: &str| {
         let text = format!(
-            "No matching federated identity record found for presented assertion. Assertion Issuer: {}. Assertion \
-             Subject: {}. Assertion Audience: {}.",
-            token.claims["iss"], token.claims["sub"], token.claims["aud"]
+            "No matching federated identity record found for presented assertion {what} '{}'. Check your federated \
+             identity credential Subject, Audience and Issuer against the presented assertion.",
+            token.text(claim).unwrap_or_default()
         );
-        Refusal::new("invalid_request", 70021, text)
+        Refusal::new("invalid_client", code, text)
     };
     let issuer = token.text("iss").unwrap_or_default();
     let key = match issuer {
         FEDERATED_ISSUER => &world.keys.oidc,
         STS_ISSUER => &world.keys.sts,
-        _ => return Err(no_record()),
+        _ => return Err(no_record(700211, "issuer", "iss")),
     };
     if !key.signed(&token) {
         let text = "Assertion failed signature validation. [Reason - The key was not found in the issuer's key set, or the signature is wrong.]";
         return Err(Refusal::new("invalid_client", 50013, text));
     }
     let subject = token.text("sub").unwrap_or_default();
-    let Client::App(app) = asked.client else {
-        return Err(no_record());
+    let federated = match asked.client {
+        Client::App(app) => app.federated,
+        Client::ManagedIdentity(_) => &[],
     };
-    if !app.federated.contains(&(issuer, subject)) || token.text("aud") != Some(FEDERATION_AUDIENCE) {
-        return Err(no_record());
+    if !federated.iter().any(|(known, _)| *known == issuer) {
+        return Err(no_record(700211, "issuer", "iss"));
+    }
+    if !federated.contains(&(issuer, subject)) {
+        return Err(no_record(700213, "subject", "sub"));
+    }
+    if token.text("aud") != Some(federation_audience(asked.host)) {
+        // Both numbers have been seen: the longer one with a token of Entra's own that was for another cloud.
+        let code = if issuer == STS_ISSUER { 70022204 } else { 700212 };
+        return Err(no_record(code, "audience", "aud"));
     }
     judge_dates(world, &token)?;
     judge_binding(&token, binding, pop)

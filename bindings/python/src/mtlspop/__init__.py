@@ -38,7 +38,7 @@ from ._errors import (
     TimeoutError,
 )
 from ._http import Headers, Response
-from ._library import library_path
+from ._library import federated_credential_audience, library_path
 from ._prototypes import VERSION as __version__
 from ._result import TokenResult
 from ._settings import BindingStore, KeySigner, TokenCache, Tpm
@@ -98,6 +98,7 @@ __all__ = [
     "Tpm",
     "UserAssignedManagedIdentity",
     "__version__",
+    "federated_credential_audience",
     "library_path",
 ]
 

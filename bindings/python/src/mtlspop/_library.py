@@ -78,6 +78,14 @@ def library_path() -> str:
     return os.fsdecode(place.file)
 
 
+def federated_credential_audience(authority: str) -> Optional[str]:
+    """What the assertion of a federated credential has as its audience in the cloud of an authority, or of its host.
+
+    "api://AzureADTokenExchangeUSGov" for "login.microsoftonline.us"; None where the cloud is not known.
+    """
+    return text(lib.mtlspop_federated_credential_audience(utf8(authority, "authority")))
+
+
 def plugin_path() -> Optional[str]:
     """The plugin of the wheel mtlspop-tpm; none where one is beside the library, which looks there by itself."""
     if os.path.exists(os.path.join(os.path.dirname(library_path()), PLUGIN)):

@@ -198,6 +198,7 @@ FUNCTIONS = {
     "mtlspop_assertion_op_set_assertion": (None, AssertionOp, c_char_p),
     "mtlspop_assertion_op_set_certificate": (None, AssertionOp, Certificate),
     "mtlspop_assertion_op_set_error": (None, AssertionOp, c_char_p),
+    "mtlspop_federated_credential_audience": (c_char_p, c_char_p),
     "mtlspop_attestation_op_endpoint": (c_char_p, AttestationOp),
     "mtlspop_attestation_op_client_id": (c_char_p, AttestationOp),
     "mtlspop_attestation_op_public_key": (c_void_p, AttestationOp, POINTER(c_size_t)),
