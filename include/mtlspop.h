@@ -38,8 +38,8 @@
  * Misuse      A NULL handle is MTLSPOP_E_INVALID_HANDLE, or the fallback that the function names.
  *             Most freed handles and handles of another type are found out, too; do not rely on it.
  * Threads     Any number of threads may share an app, tokens, certificates, responses and errors, and
- *             a request that none of them is changing. One thread at a time may use options or change
- *             a request. Calls block; in the background there is only an app's early refresh of tokens
+ *             a request that none of them is changing. One thread at a time may use options or a
+ *             stream, or change a request. Calls block; in the background there is only an app's early refresh of tokens
  *             and renewal of binding certificates, what a TPM is doing, and for a moment the look-up of
  *             a name that nobody waits for any more.
  * Callbacks   userdata comes first, and destroy(userdata) is called exactly once, when the library is
@@ -47,7 +47,8 @@
  *             call that needs them, with no lock held, unless their type says otherwise. No
  *             exception may leave them.
  * fork        A child may use what it inherited: connections, sessions, caches and locks are made
- *             anew, and freeing waits for nothing. Not to be called in the child of a vfork().
+ *             anew, and freeing waits for nothing. Not a stream, which is on a connection of its
+ *             parent. Not to be called in the child of a vfork().
  * Secrets     Keys, tokens and secrets are wiped when freed (but see the export of PKCS#12), and never
  *             part of a message or log line.
  *             There is no switch that turns a check off, and PoP is never answered with Bearer.
@@ -89,6 +90,9 @@ typedef struct mtlspop_assertion_op mtlspop_assertion_op;
 /** One key that is to be attested. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_attestation_op mtlspop_attestation_op;
 
+/** One question to a body callback. Valid during the callback only; never freed by the caller. */
+typedef struct mtlspop_body_op mtlspop_body_op;
+
 /** Exported bytes, which may hold a private key. Owned by who received it; wiped when freed. */
 typedef struct mtlspop_buffer mtlspop_buffer;
 
@@ -112,12 +116,18 @@ typedef struct mtlspop_error mtlspop_error;
 
 /**
  * A request to an API. Use from one thread at a time while changing it; it may be sent any number of
- * times.
+ * times, unless it has a body that cannot.
  */
 typedef struct mtlspop_http_request mtlspop_http_request;
 
 /** What an API answered. Owned by who received it; immutable, so any thread may read it. */
 typedef struct mtlspop_http_response mtlspop_http_response;
+
+/**
+ * What an API answered, its body still to be read. Owned by who received it; use it from one thread at a time. It
+ * lives on when the app is freed. A forked child cannot read the stream of its parent.
+ */
+typedef struct mtlspop_http_stream mtlspop_http_stream;
 
 /** One measurement. Valid during the callback only; never freed by the caller. */
 typedef struct mtlspop_metric mtlspop_metric;
@@ -1902,11 +1912,13 @@ mtlspop_status mtlspop_app_acquire_token(const mtlspop_app *app,
  * Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
  * response, not an error. Redirects are returned, not followed. The Authorization header is set from
  * the token. A 401 is answered with another token if mtlspop_http_request_set_token_request() says how: the
- * errors of mtlspop_app_acquire_token() are then possible too.
+ * errors of mtlspop_app_acquire_token() are then possible too. The response is complete, in memory;
+ * mtlspop_app_send_streaming() gives one to be read.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
  * MTLSPOP_E_INVALID_RESPONSE for an answer that is too long or not HTTP, MTLSPOP_E_KEY_UNAVAILABLE
- * where the certificate has expired or its key cannot sign, MTLSPOP_E_CANCELLED,
+ * where the certificate has expired or its key cannot sign, MTLSPOP_E_CALLBACK where a callback failed,
+ * MTLSPOP_E_CANCELLED,
  * MTLSPOP_E_INVALID_HANDLE and MTLSPOP_E_INTERNAL as for mtlspop_app_acquire_token().
  *
  * @param app           the app whose proxy, roots and connections are used
@@ -1923,6 +1935,26 @@ mtlspop_status mtlspop_app_send(const mtlspop_app *app,
                                 mtlspop_error **out_error);
 
 /**
+ * Calls an API as mtlspop_app_send() does, and gives the response when its headers are there: the body is read from
+ * it, of any length. Blocks until the headers are there.
+ *
+ * The timeout of the request is that until the headers; each read has one of its own. The flag of the request stops
+ * reads, too. mtlspop_http_request_set_max_response_bytes() does not apply. Fails as mtlspop_app_send() does.
+ *
+ * @param app         the app whose proxy, roots and connections are used
+ * @param token       a token, of this or another app
+ * @param request     what to send
+ * @param out_stream  receives the response, its body to be read; yours to free
+ * @param out_error   receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_app_send_streaming(const mtlspop_app *app,
+                                          const mtlspop_token *token,
+                                          const mtlspop_http_request *request,
+                                          mtlspop_http_stream **out_stream,
+                                          mtlspop_error **out_error);
+
+/**
  * The cache of the app's tokens, for its statistics or for another app: its own, the one it was given, or,
  * for a managed identity without a key signer, the one of the process.
  *
@@ -1932,7 +1964,7 @@ mtlspop_status mtlspop_app_send(const mtlspop_app *app,
 mtlspop_token_cache *mtlspop_app_token_cache(const mtlspop_app *app);
 
 /**
- * Frees an app and its connections. Tokens and certificates received from it stay valid.
+ * Frees an app and its connections. Tokens, certificates and streams received from it stay valid.
  *
  * Background work is stopped, and waited for: a second at most, which it exceeds only inside a
  * callback that takes longer. Called on a background thread, and in a forked child, it waits for
@@ -2540,7 +2572,8 @@ void mtlspop_http_request_add_header(mtlspop_http_request *request,
                                      const char *value);
 
 /**
- * Sets the body, in place of one set before.
+ * Sets the body, in place of one set before. For one of more than 1 MiB the server is asked first whether it wants it
+ * (Expect: 100-continue); it is sent after a second without a word.
  *
  * @param request       the request
  * @param content_type  value of the Content-Type header; NULL or "" for none
@@ -2553,20 +2586,32 @@ void mtlspop_http_request_set_body(mtlspop_http_request *request,
                                    size_t length);
 
 /**
- * Limits how long the call may take, all of it; 100 seconds by default.
+ * Limits how long the call may take, all of it; 100 seconds by default. With mtlspop_app_send_streaming() the call
+ * ends with the headers of the response.
  *
  * @param request       the request
  * @param milliseconds  more than 0
  */
-void mtlspop_http_request_set_timeout_ms(mtlspop_http_request *request, int64_t milliseconds);
+void mtlspop_http_request_set_timeout_ms(mtlspop_http_request *request,
+                                         int64_t milliseconds);
 
 /**
- * Limits the length of the response body; a longer one is an error. 64 MiB by default.
+ * Limits how long each mtlspop_http_stream_read() may wait for the next bytes; 100 seconds by default.
+ *
+ * @param request       the request
+ * @param milliseconds  more than 0
+ */
+void mtlspop_http_request_set_read_timeout_ms(mtlspop_http_request *request,
+                                              int64_t milliseconds);
+
+/**
+ * Limits the length of the response body; a longer one is an error. 64 MiB by default. Streams have no such limit.
  *
  * @param request  the request
  * @param bytes    the limit in bytes
  */
-void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request, size_t bytes);
+void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request,
+                                                 size_t bytes);
 
 /**
  * Answers a 401 with another token: mtlspop_app_send() acquires one and sends once more. The new token is
@@ -2577,7 +2622,8 @@ void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request, 
  * from the cache, or fetched, once for all threads. The 401 is the response where there is none, where the API
  * never asked for the certificate that the token is bound to, and where a new token is refused, too: then, and
  * where the token endpoint itself says no, none is fetched for this API and token request for a minute. Timeout
- * and flag of this request are those of the whole call. A second 401 is a response.
+ * and flag of this request are those of the whole call. A second 401 is a response, and so is the first where the
+ * body of this request was read and cannot be rewound.
  *
  * @param request        the request
  * @param token_request  what the token is acquired with; copied, claims in it are replaced by those of a
@@ -2587,7 +2633,7 @@ void mtlspop_http_request_set_token_request(mtlspop_http_request *request,
                                             const mtlspop_token_request *token_request);
 
 /**
- * Lets another thread stop the call.
+ * Lets another thread stop the call, and the reads of a stream that it gives.
  *
  * @param request  the request
  * @param cancel   the flag; it may be shared by requests, and freed when nobody will raise it any more
@@ -2646,7 +2692,7 @@ const char *mtlspop_http_response_header_name(const mtlspop_http_response *respo
 const char *mtlspop_http_response_header_value(const mtlspop_http_response *response, size_t index);
 
 /**
- * The body, complete. Not NUL-terminated.
+ * The body, complete; of no bytes where it is read from a stream. Not NUL-terminated.
  *
  * @param response    the response
  * @param out_length  receives its length in bytes; may be NULL
@@ -2688,6 +2734,149 @@ const char *mtlspop_http_response_claims(const mtlspop_http_response *response);
  * @param response  the response; NULL is fine
  */
 void mtlspop_http_response_free(mtlspop_http_response *response);
+
+/* ==== Bodies that stream: to an API from a callback or a file, and from an API =============== */
+
+/** What a body callback is asked for: the next bytes of the body. */
+#define MTLSPOP_BODY_READ 0
+/** What a body callback is asked for: to go back to the first byte. */
+#define MTLSPOP_BODY_REWIND 1
+
+/**
+ * Gives the body of a request while it is sent. Asked to read, it puts the next bytes into
+ * mtlspop_body_op_buffer() and says how many with mtlspop_body_op_set_length(); that it says none means
+ * the end. Asked to rewind, it begins again with the first byte.
+ *
+ * Called on the thread that sends the request, inside that call, with no lock held; a timeout or
+ * mtlspop_cancel_raise() ends the call when the callback returns. It must not send this request. No exception may
+ * leave it.
+ *
+ * Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
+ * mtlspop_body_op_set_error(), and closes the connection.
+ */
+typedef int32_t (*mtlspop_body_callback)(void *userdata, mtlspop_body_op *operation);
+
+/**
+ * Sets a body that a callback gives while it is sent, in place of one set before. It need not fit into memory.
+ *
+ * With a length it is sent with Content-Length, and a callback that gives fewer or more bytes fails the call with
+ * MTLSPOP_E_INVALID_ARGUMENT before the last of them is sent: after length bytes it is asked once more. Without one
+ * it is sent in chunks, which not every service takes.
+ *
+ * Where the callback can rewind, the request can be sent any number of times, and again within a call: with another
+ * token after a 401, and over another connection where the one at hand was dead. Where it cannot, it can be sent
+ * once, and these happen only as long as nothing was read; sending it again is MTLSPOP_E_INVALID_ARGUMENT. It is sent
+ * by one call at a time.
+ *
+ * @param request       the request
+ * @param content_type  value of the Content-Type header; NULL or "" for none
+ * @param length        the number of bytes, -1 where it is not known
+ * @param can_rewind    1 where callback can do MTLSPOP_BODY_REWIND, 0 where not
+ * @param callback      gives the body
+ * @param userdata      passed to callback
+ * @param destroy       releases userdata, exactly once, when the request is freed or gets another body, also when
+ *                      this call fails; may be NULL
+ */
+void mtlspop_http_request_set_body_callback(mtlspop_http_request *request,
+                                            const char *content_type,
+                                            int64_t length,
+                                            int32_t can_rewind,
+                                            mtlspop_body_callback callback,
+                                            void *userdata,
+                                            mtlspop_destroy destroy);
+
+/**
+ * Sets a body that is read from a file descriptor while it is sent, in place of one set before: a file from the
+ * position that it has now, or a pipe, a socket, a terminal. The descriptor is duplicated, so yours may be closed
+ * after this call; its position is not changed where it has one.
+ *
+ * A file can be sent any number of times, as with a callback that can rewind; anything else once, as with one that
+ * cannot. Waits for a pipe end with the timeout of the call and with mtlspop_cancel_raise().
+ *
+ * @param request       the request
+ * @param content_type  value of the Content-Type header; NULL or "" for none
+ * @param fd            open for reading
+ * @param length        how many bytes are sent, with fewer the call fails; -1 for a file up to its present end, with
+ *                      Content-Length, and for anything else until its end, in chunks
+ */
+void mtlspop_http_request_set_body_fd(mtlspop_http_request *request,
+                                      const char *content_type,
+                                      int32_t fd,
+                                      int64_t length);
+
+/**
+ * What the callback is asked for.
+ *
+ * @param operation  the question
+ * @return MTLSPOP_BODY_READ or MTLSPOP_BODY_REWIND; -1 for an invalid handle
+ */
+int32_t mtlspop_body_op_kind(const mtlspop_body_op *operation);
+
+/**
+ * The place for the next bytes of the body.
+ *
+ * @param operation     the question
+ * @param out_capacity  receives how many bytes fit, at least 1 when asked to read; may be NULL
+ * @return the place, valid until the callback returns; NULL when asked to rewind, and for an invalid handle
+ */
+uint8_t *mtlspop_body_op_buffer(mtlspop_body_op *operation,
+                                size_t *out_capacity);
+
+/**
+ * Says how many bytes were put into the buffer. More than it holds fails the call.
+ *
+ * @param operation  the question
+ * @param length     the number; 0 for the end of the body
+ */
+void mtlspop_body_op_set_length(mtlspop_body_op *operation, size_t length);
+
+/**
+ * Says why the callback failed; the text becomes part of the call's error message.
+ *
+ * @param operation  the question
+ * @param message    one line for a person, without secrets; copied
+ */
+void mtlspop_body_op_set_error(mtlspop_body_op *operation, const char *message);
+
+/**
+ * Status and headers of the answer, its TLS and the claims of a 401: a response whose body is empty.
+ *
+ * @param stream  the stream
+ * @return the response, yours to free, also after the stream; NULL for an invalid handle, and while another thread
+ *         reads
+ */
+mtlspop_http_response *mtlspop_http_stream_response(const mtlspop_http_stream *stream);
+
+/**
+ * Reads the next bytes of the body: at least one, as soon as there are any. What is not read stays with the server.
+ * Blocks no longer than mtlspop_http_request_set_read_timeout_ms() says, and until the flag of the request is
+ * raised.
+ *
+ * Fails with MTLSPOP_E_NETWORK where the connection broke off before the body was complete, MTLSPOP_E_TIMEOUT,
+ * MTLSPOP_E_CANCELLED, MTLSPOP_E_INVALID_RESPONSE for what is not HTTP; once it has failed, it fails again.
+ * MTLSPOP_E_INVALID_ARGUMENT where capacity is 0, where another thread is reading, and in a forked child.
+ * MTLSPOP_E_INVALID_HANDLE and MTLSPOP_E_INTERNAL as for mtlspop_app_acquire_token().
+ *
+ * @param stream      the stream
+ * @param buffer      receives the bytes
+ * @param capacity    how many fit, more than 0
+ * @param out_length  receives their number; 0 is the end of the body, complete
+ * @param out_error   receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK or the error's status
+ */
+mtlspop_status mtlspop_http_stream_read(mtlspop_http_stream *stream,
+                                        uint8_t *buffer,
+                                        size_t capacity,
+                                        size_t *out_length,
+                                        mtlspop_error **out_error);
+
+/**
+ * Frees a stream. One whose body was not read to its end closes its connection; otherwise that was kept for the next
+ * request.
+ *
+ * @param stream  the stream; NULL is fine
+ */
+void mtlspop_http_stream_free(mtlspop_http_stream *stream);
 
 #ifdef __cplusplus
 }

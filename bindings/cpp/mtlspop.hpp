@@ -78,6 +78,8 @@ enum class metric_kind : std::int32_t {
     histogram = MTLSPOP_METRIC_KIND_HISTOGRAM,
 };
 
+enum class body_kind : std::int32_t { read = MTLSPOP_BODY_READ, rewind = MTLSPOP_BODY_REWIND };
+
 enum class store_kind : std::int32_t { load = MTLSPOP_STORE_LOAD, save = MTLSPOP_STORE_SAVE };
 
 enum class log_level : std::int32_t {
@@ -834,6 +836,26 @@ private:
     mtlspop_store_op *op_;
 };
 
+/** One question to a body callback; valid during the callback only. */
+class body_op {
+public:
+    explicit body_op(mtlspop_body_op *op) noexcept : op_(op) {}
+
+    body_kind kind() const noexcept { return static_cast<body_kind>(mtlspop_body_op_kind(op_)); }
+    std::uint8_t *buffer() noexcept { return mtlspop_body_op_buffer(op_, nullptr); }
+    std::size_t capacity() noexcept
+    {
+        std::size_t size = 0;
+        return (void)mtlspop_body_op_buffer(op_, &size), size;
+    }
+
+    /** Says how many bytes are in buffer(). Without it, and with 0, the body ends. */
+    void set_length(std::size_t length) noexcept { mtlspop_body_op_set_length(op_, length); }
+
+private:
+    mtlspop_body_op *op_;
+};
+
 /** One measurement; valid during the callback only. */
 class metric {
 public:
@@ -907,6 +929,14 @@ template <class F> std::int32_t store(void *userdata, mtlspop_store_op *op)
     call_scope aside;
     return answered(op, mtlspop_store_op_set_error, [&] {
         store_op question(op);
+        callable<F>(userdata)(question);
+    });
+}
+
+template <class F> std::int32_t body(void *userdata, mtlspop_body_op *op)
+{
+    return answered(op, mtlspop_body_op_set_error, [&] {
+        body_op question(op);
         callable<F>(userdata)(question);
     });
 }
@@ -1286,9 +1316,26 @@ public:
     {
         return mtlspop_http_request_set_body(get(), content_type.c_str(), body.data(), body.size()), *this;
     }
+    /** callback(body_op &) gives the body; length is -1 where it is not known. */
+    template <class F>
+    http_request &with_body_callback(const text &content_type, std::int64_t length, bool can_rewind, F &&callback)
+    {
+        mtlspop_http_request_set_body_callback(get(), content_type.c_str(), length, can_rewind, detail::body<F>,
+                                               detail::keep(std::forward<F>(callback)), detail::forget<F>);
+        return *this;
+    }
+    /** length is -1 for all that is there. */
+    http_request &with_body_fd(const text &content_type, int fd, std::int64_t length = -1)
+    {
+        return mtlspop_http_request_set_body_fd(get(), content_type.c_str(), fd, length), *this;
+    }
     http_request &with_timeout(std::chrono::milliseconds timeout)
     {
         return mtlspop_http_request_set_timeout_ms(get(), timeout.count()), *this;
+    }
+    http_request &with_read_timeout(std::chrono::milliseconds timeout)
+    {
+        return mtlspop_http_request_set_read_timeout_ms(get(), timeout.count()), *this;
     }
     http_request &with_max_response_bytes(std::size_t bytes)
     {
@@ -1426,6 +1473,27 @@ public:
     }
 };
 
+/** What an API answered, its body still to be read; for one thread at a time. */
+class http_stream : public detail::owner<mtlspop_http_stream, mtlspop_http_stream_free> {
+public:
+    using owner::owner;
+
+    /** Status, headers and all else but the body. */
+    http_response response() const { return http_response(detail::made(mtlspop_http_stream_response(get()))); }
+
+    /** The number of bytes that were read, at least one; 0 at the end. */
+    result<std::size_t> try_read(void *buffer, std::size_t capacity)
+    {
+        std::size_t length = 0;
+        mtlspop_error *failure = nullptr;
+        const mtlspop_status value =
+            mtlspop_http_stream_read(get(), static_cast<std::uint8_t *>(buffer), capacity, &length, &failure);
+        if (value != MTLSPOP_OK) return error(value, failure, nullptr);
+        return length;
+    }
+    std::size_t read(void *buffer, std::size_t capacity) { return try_read(buffer, capacity).value(); }
+};
+
 /** What this host's managed identity can do; immutable. */
 class capabilities : public detail::owner<mtlspop_capabilities, mtlspop_capabilities_free> {
 public:
@@ -1481,6 +1549,18 @@ public:
         });
     }
     http_response send(const token &with, const http_request &request) const { return try_send(with, request).value(); }
+
+    /** The response when its headers are there; the body is read from it. */
+    result<http_stream> try_send_streaming(const token &with, const http_request &request) const
+    {
+        return detail::call<http_stream>([&](auto out, auto failure) {
+            return mtlspop_app_send_streaming(get(), with.get(), request.get(), out, failure);
+        });
+    }
+    http_stream send_streaming(const token &with, const http_request &request) const
+    {
+        return try_send_streaming(with, request).value();
+    }
 
     /** Without a timeout no limit but those of its steps; the flag may be nullptr. */
     result<capabilities> try_managed_identity_capabilities(std::chrono::milliseconds timeout = {},

@@ -3,7 +3,7 @@
 use super::{App, Identity, Token, TokenRequest};
 use crate::error::{Error, Result};
 use crate::key::KEY_LOST;
-use crate::resource::{self, HttpRequest, HttpResponse};
+use crate::resource::{self, HttpRequest, HttpResponse, HttpStream};
 use crate::runtime::Call;
 use crate::token::KeyBuilder;
 
@@ -11,6 +11,12 @@ impl App {
     /// Sends `request` to an API with `token`: over mTLS with the certificate it is bound to, where
     /// it is bound. Any HTTP status is a response; what a 401 asks for is in [`HttpResponse::claims`].
     pub fn send(&self, token: &Token, request: &HttpRequest) -> Result<HttpResponse> {
+        self.send_streaming(token, request)?.complete(request.max_response_bytes())
+    }
+
+    /// As [`send`](Self::send); but the response is there with its headers, and its body is read from it. The
+    /// timeout of `request` is that until the headers; its cancellation ends reads, too.
+    pub fn send_streaming(&self, token: &Token, request: &HttpRequest) -> Result<HttpStream> {
         self.send_once(token, request, &self.call_to_api(token, request))
     }
 
@@ -25,13 +31,26 @@ impl App {
     /// by the API or by who issues it, none is fetched for this API and `token_request` for a minute.
     ///
     /// `token_request` is what `token` was acquired with. Timeout and cancellation of `request` are those
-    /// of the whole call. A second 401 is a response.
+    /// of the whole call. A second 401 is a response, and so is the first where the body of `request` cannot be
+    /// sent again.
     pub fn send_answering_claims(
         &self,
         token: &Token,
         token_request: &TokenRequest,
         request: &HttpRequest,
     ) -> Result<HttpResponse> {
+        let stream = self.send_streaming_answering_claims(token, token_request, request)?;
+        stream.complete(request.max_response_bytes())
+    }
+
+    /// As [`send_answering_claims`](Self::send_answering_claims), with a response as of
+    /// [`send_streaming`](Self::send_streaming).
+    pub fn send_streaming_answering_claims(
+        &self,
+        token: &Token,
+        token_request: &TokenRequest,
+        request: &HttpRequest,
+    ) -> Result<HttpStream> {
         let (ours, theirs) = (token.token_type(), token_request.token_type());
         if ours != theirs {
             return Err(Error::argument(format!(
@@ -41,12 +60,19 @@ impl App {
             )));
         }
         let call = self.call_to_api(token, request);
-        let response = self.send_once(token, request, &call)?;
+        let stream = self.send_once(token, request, &call)?;
+        let response = stream.response().clone();
+        if response.status() != 401 {
+            return Ok(stream);
+        }
+        if !request.can_be_sent() {
+            call.log.info("resource", || {
+                "the API answered 401, but the body of the request cannot be sent again".to_owned()
+            });
+            return Ok(stream);
+        }
         let Some(claims) = response.claims() else {
-            return match response.status() {
-                401 => self.answer_rejection(token, token_request, request, response, &call),
-                _ => Ok(response),
-            };
+            return self.answer_rejection(token, token_request, request, stream, &call);
         };
         call.log.info("resource", || "the API asks for other claims: getting a new token".to_owned());
         let token_request = another(token_request, &call)
@@ -57,6 +83,7 @@ impl App {
         let token = self.acquire_token(&token_request).map_err(|error| {
             error.context("the API answered 401 and asks for other claims, but there is no such token")
         })?;
+        stream.discard();
         self.send_once(&token, request, &call)
     }
 
@@ -66,11 +93,13 @@ impl App {
         rejected: &Token,
         token_request: &TokenRequest,
         request: &HttpRequest,
-        response: HttpResponse,
+        stream: HttpStream,
         call: &Call,
-    ) -> Result<HttpResponse> {
-        if rejected.binding_certificate().is_some() && response.certificate_requested() == Some(false) {
-            return Ok(response);
+    ) -> Result<HttpStream> {
+        if rejected.binding_certificate().is_some()
+            && stream.response().certificate_requested() == Some(false)
+        {
+            return Ok(stream);
         }
         let core = &self.core;
         let key =
@@ -80,7 +109,7 @@ impl App {
             call.log.info("resource", || {
                 "the API rejected the token, and less than a minute ago there was no better one".to_owned()
             });
-            return Ok(response);
+            return Ok(stream);
         }
         call.log.info("resource", || "the API rejected the token: getting another".to_owned());
         let hash = rejected.sha256();
@@ -94,19 +123,26 @@ impl App {
                 if error.http_status().is_some() && !error.is_retryable() {
                     caches.rejected.note(pair, core.clock.monotonic());
                 }
-                return Ok(response);
+                return Ok(stream);
             }
         };
         // Some sources have a cache that nobody can refresh.
         let same = token.access_token() == rejected.access_token();
-        let response = if same { response } else { self.send_once(&token, request, call)? };
+        let stream = match same {
+            true => stream,
+            false => {
+                stream.discard();
+                self.send_once(&token, request, call)?
+            }
+        };
+        let response = stream.response();
         if response.status() == 401 && response.claims().is_none() {
             call.log.warn("resource", || {
                 "the API rejects fresh tokens, too: none is fetched for a minute".to_owned()
             });
             caches.rejected.note(pair, core.clock.monotonic());
         }
-        Ok(response)
+        Ok(stream)
     }
 
     fn call_to_api(&self, token: &Token, request: &HttpRequest) -> Call {
@@ -119,9 +155,9 @@ impl App {
         )
     }
 
-    fn send_once(&self, token: &Token, request: &HttpRequest, call: &Call) -> Result<HttpResponse> {
+    fn send_once(&self, token: &Token, request: &HttpRequest, call: &Call) -> Result<HttpStream> {
         let certificate = token.binding_certificate();
-        let sent = resource::send(&self.core.pool, token.authorization(), certificate, request, call);
+        let sent = resource::open(&self.core.pool, token.authorization(), certificate, request, call);
         sent.inspect_err(|error| {
             // Nobody can use its tokens any more; the next call gets another key.
             if let Some(certificate) = certificate.filter(|_| error.code() == KEY_LOST) {

@@ -92,6 +92,12 @@ pub(super) const CODES: &[Row] = &[
         "an API is to be called with a token whose binding certificate has expired",
         "Acquire a new token.",
     ),
+    ours(
+        "body_callback_failed",
+        &[Callback],
+        "the callback that gives the body of a request reported a failure",
+        "See the text that the callback set.",
+    ),
     msal(
         "cert_without_private_key",
         &[KeyUnavailable],

@@ -1,6 +1,6 @@
 //! `mtlspop_app`: one identity with its caches and connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::app_options::mtlspop_app_options;
 use super::draft::Draft;
@@ -8,6 +8,7 @@ use super::error::mtlspop_error;
 use super::guard::{guard, guard_or, mtlspop_status};
 use super::handle::{Handle, Out, boxed, free, value};
 use super::http::{ResponseValue, mtlspop_http_request, mtlspop_http_response};
+use super::stream::mtlspop_http_stream;
 use super::token::{TokenValue, mtlspop_token};
 use super::token_cache::mtlspop_token_cache;
 use super::token_request::mtlspop_token_request;
@@ -95,11 +96,13 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
 /// Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
 /// response, not an error. Redirects are returned, not followed. The Authorization header is set from
 /// the token. A 401 is answered with another token if mtlspop_http_request_set_token_request() says how: the
-/// errors of mtlspop_app_acquire_token() are then possible too.
+/// errors of mtlspop_app_acquire_token() are then possible too. The response is complete, in memory;
+/// mtlspop_app_send_streaming() gives one to be read.
 ///
 /// Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
 /// MTLSPOP_E_INVALID_RESPONSE for an answer that is too long or not HTTP, MTLSPOP_E_KEY_UNAVAILABLE
-/// where the certificate has expired or its key cannot sign, MTLSPOP_E_CANCELLED,
+/// where the certificate has expired or its key cannot sign, MTLSPOP_E_CALLBACK where a callback failed,
+/// MTLSPOP_E_CANCELLED,
 /// MTLSPOP_E_INVALID_HANDLE and MTLSPOP_E_INTERNAL as for mtlspop_app_acquire_token().
 ///
 /// @param app           the app whose proxy, roots and connections are used
@@ -132,6 +135,41 @@ pub unsafe extern "C" fn mtlspop_app_send(
     }
 }
 
+/// Calls an API as mtlspop_app_send() does, and gives the response when its headers are there: the body is read from
+/// it, of any length. Blocks until the headers are there.
+///
+/// The timeout of the request is that until the headers; each read has one of its own. The flag of the request stops
+/// reads, too. mtlspop_http_request_set_max_response_bytes() does not apply. Fails as mtlspop_app_send() does.
+///
+/// @param app         the app whose proxy, roots and connections are used
+/// @param token       a token, of this or another app
+/// @param request     what to send
+/// @param out_stream  receives the response, its body to be read; yours to free
+/// @param out_error   receives the error, yours to free; may be NULL
+/// @return MTLSPOP_OK or the error's status
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_send_streaming(
+    app: *const mtlspop_app,
+    token: *const mtlspop_token,
+    request: *const mtlspop_http_request,
+    out_stream: *mut *mut mtlspop_http_stream,
+    out_error: *mut *mut mtlspop_error,
+) -> mtlspop_status {
+    unsafe {
+        guard(out_error, || {
+            let out = Out::new(out_stream, "out_stream")?;
+            let app = value(app, "app")?.clone();
+            let token = value(token, "token")?;
+            let request = value(request, "request")?.settings()?;
+            out.set(Mutex::new(match &request.token_request {
+                Some(again) => app.send_streaming_answering_claims(token.token(), again, &request.request)?,
+                None => app.send_streaming(token.token(), &request.request)?,
+            }));
+            Ok(())
+        })
+    }
+}
+
 /// The cache of the app's tokens, for its statistics or for another app: its own, the one it was given, or,
 /// for a managed identity without a key signer, the one of the process.
 ///
@@ -142,7 +180,7 @@ pub unsafe extern "C" fn mtlspop_app_token_cache(app: *const mtlspop_app) -> *mu
     guard_or(std::ptr::null_mut(), || Ok(boxed(Draft::new(unsafe { value(app, "app") }?.token_cache()))))
 }
 
-/// Frees an app and its connections. Tokens and certificates received from it stay valid.
+/// Frees an app and its connections. Tokens, certificates and streams received from it stay valid.
 ///
 /// Background work is stopped, and waited for: a second at most, which it exceeds only inside a
 /// callback that takes longer. Called on a background thread, and in a forked child, it waits for

@@ -1,6 +1,7 @@
 //! `mtlspop_http_request` and `mtlspop_http_response`: calling an API.
 
 use std::ffi::c_char;
+use std::sync::Arc;
 
 use super::cancel::mtlspop_cancel;
 use super::draft::{self, Draft};
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::resource::{HttpRequest, HttpResponse};
 
 /// A request to an API. Use from one thread at a time while changing it; it may be sent any number of
-/// times.
+/// times, unless it has a body that cannot.
 pub struct mtlspop_http_request {
     _private: [u8; 0],
 }
@@ -31,7 +32,7 @@ pub(super) struct RequestValue {
 }
 
 pub(super) struct ResponseValue {
-    response: HttpResponse,
+    response: Arc<HttpResponse>,
     claims: Lent,
     /// Name and value of each header.
     headers: Vec<(Lent, Lent)>,
@@ -57,6 +58,12 @@ impl From<HttpRequest> for RequestValue {
 
 impl From<HttpResponse> for ResponseValue {
     fn from(response: HttpResponse) -> Self {
+        Arc::new(response).into()
+    }
+}
+
+impl From<Arc<HttpResponse>> for ResponseValue {
+    fn from(response: Arc<HttpResponse>) -> Self {
         let headers = response.headers().iter().map(|_| <(Lent, Lent)>::default()).collect();
         Self { response, claims: Lent::default(), headers }
     }
@@ -100,7 +107,8 @@ pub unsafe extern "C" fn mtlspop_http_request_add_header(
     unsafe { change(request, "mtlspop_http_request_add_header", parse, apply) }
 }
 
-/// Sets the body, in place of one set before.
+/// Sets the body, in place of one set before. For one of more than 1 MiB the server is asked first whether it wants it
+/// (Expect: 100-continue); it is sent after a second without a word.
 ///
 /// @param request       the request
 /// @param content_type  value of the Content-Type header; NULL or "" for none
@@ -123,7 +131,8 @@ pub unsafe extern "C" fn mtlspop_http_request_set_body(
     unsafe { change(request, "mtlspop_http_request_set_body", parse, apply) }
 }
 
-/// Limits how long the call may take, all of it; 100 seconds by default.
+/// Limits how long the call may take, all of it; 100 seconds by default. With mtlspop_app_send_streaming() the call
+/// ends with the headers of the response.
 ///
 /// @param request       the request
 /// @param milliseconds  more than 0
@@ -136,7 +145,21 @@ pub unsafe extern "C" fn mtlspop_http_request_set_timeout_ms(
     unsafe { change(request, "mtlspop_http_request_set_timeout_ms", parse, HttpRequest::with_timeout) }
 }
 
-/// Limits the length of the response body; a longer one is an error. 64 MiB by default.
+/// Limits how long each mtlspop_http_stream_read() may wait for the next bytes; 100 seconds by default.
+///
+/// @param request       the request
+/// @param milliseconds  more than 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_read_timeout_ms(
+    request: *mut mtlspop_http_request,
+    milliseconds: i64,
+) {
+    let parse = || timeout(milliseconds)?.ok_or_else(|| Error::argument("milliseconds is 0"));
+    let setter = "mtlspop_http_request_set_read_timeout_ms";
+    unsafe { change(request, setter, parse, HttpRequest::with_read_timeout) }
+}
+
+/// Limits the length of the response body; a longer one is an error. 64 MiB by default. Streams have no such limit.
 ///
 /// @param request  the request
 /// @param bytes    the limit in bytes
@@ -157,7 +180,8 @@ pub unsafe extern "C" fn mtlspop_http_request_set_max_response_bytes(
 /// from the cache, or fetched, once for all threads. The 401 is the response where there is none, where the API
 /// never asked for the certificate that the token is bound to, and where a new token is refused, too: then, and
 /// where the token endpoint itself says no, none is fetched for this API and token request for a minute. Timeout
-/// and flag of this request are those of the whole call. A second 401 is a response.
+/// and flag of this request are those of the whole call. A second 401 is a response, and so is the first where the
+/// body of this request was read and cannot be rewound.
 ///
 /// @param request        the request
 /// @param token_request  what the token is acquired with; copied, claims in it are replaced by those of a
@@ -175,7 +199,7 @@ pub unsafe extern "C" fn mtlspop_http_request_set_token_request(
     unsafe { draft::change(request, "mtlspop_http_request_set_token_request", parse, apply) }
 }
 
-/// Lets another thread stop the call.
+/// Lets another thread stop the call, and the reads of a stream that it gives.
 ///
 /// @param request  the request
 /// @param cancel   the flag; it may be shared by requests, and freed when nobody will raise it any more
@@ -270,7 +294,7 @@ pub unsafe extern "C" fn mtlspop_http_response_header_value(
     })
 }
 
-/// The body, complete. Not NUL-terminated.
+/// The body, complete; of no bytes where it is read from a stream. Not NUL-terminated.
 ///
 /// @param response    the response
 /// @param out_length  receives its length in bytes; may be NULL
@@ -345,7 +369,7 @@ pub unsafe extern "C" fn mtlspop_http_response_free(response: *mut mtlspop_http_
 ///
 /// # Safety
 /// As for [`draft::change`].
-unsafe fn change<A>(
+pub(super) unsafe fn change<A>(
     request: *mut mtlspop_http_request,
     setter: &str,
     parse: impl FnOnce() -> Result<A>,

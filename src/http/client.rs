@@ -1,17 +1,18 @@
 //! One client: a pool of connections that all present the same certificate, or none.
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ureq::SendBody;
 use ureq::config::Config;
-use ureq::http::{self, HeaderName, HeaderValue, Method, Uri};
-use zeroize::Zeroizing;
+use ureq::http::{self, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::USER_AGENT;
+use super::body::{Body, Outgoing};
 use super::connector::Connector;
-use super::exchange::{Entered, Exchange};
+use super::exchange::{Entered, Exchange, FOREVER};
 use super::failure::{self, Peer, Presented};
+use super::incoming::{Attempt, Incoming};
 use super::message::{Request, Response};
 use super::older::Older;
 use crate::error::{Error, Result, TransportFailure};
@@ -21,9 +22,8 @@ use crate::runtime::{Call, Limit};
 const MAX_IDLE_PER_HOST: usize = 8;
 /// Idle connections kept for all hosts of one client.
 const MAX_IDLE: usize = 32;
-/// What is set aside for a body at once: all that a token endpoint may send. A server that announces
-/// more must first send it.
-const FIRST_BUFFER: u64 = 1024 * 1024;
+/// How long a server has to say that it wants a large body, before it gets it anyway. libcurl's number.
+const AWAIT_CONTINUE: Duration = Duration::from_secs(1);
 
 /// Headers that frame the message or belong to the connection are not the caller's to set.
 const OURS: [HeaderName; 9] = [
@@ -65,6 +65,7 @@ impl Client {
             .user_agent(USER_AGENT)
             .accept_encoding("")
             .timeout_connect(Some(connect_timeout))
+            .timeout_await_100(Some(AWAIT_CONTINUE))
             .max_idle_connections(MAX_IDLE)
             .max_idle_connections_per_host(MAX_IDLE_PER_HOST)
             // The head of an answer has to fit into the one; the other is as long as a TLS record.
@@ -83,6 +84,12 @@ impl Client {
     ///
     /// Fails as soon as the call is cancelled, and when its time, or the request's, is over.
     pub(crate) fn send(&self, request: &Request<'_>, call: &Call) -> Result<Response> {
+        let (head, body) = self.open(request, call)?;
+        body.complete(head, request.max_response_bytes)
+    }
+
+    /// Sends `request` and gives the answer as soon as its headers are there: without its body, and that to be read.
+    pub(crate) fn open(&self, request: &Request<'_>, call: &Call) -> Result<(Response, Incoming)> {
         call.check()?;
         let started = call.clock.monotonic();
         let peer = Peer::Server {
@@ -95,7 +102,7 @@ impl Client {
         call.log.verbose("http", || {
             let took = took.as_millis();
             let result = match &outcome {
-                Ok(response) => response.status.to_string(),
+                Ok((head, _)) => head.status.to_string(),
                 Err(error) => error.to_string(),
             };
             format!("{} {peer}: {result} ({took} ms) [{}]", request.method, call.correlation_id)
@@ -105,25 +112,45 @@ impl Client {
 
     /// A server may close an idle connection in the moment in which we send on it. That is nobody's
     /// failure, so the request goes out again, on another connection.
-    fn send_on_live_connection(&self, request: &Request<'_>, call: &Call, peer: &Peer) -> Result<Response> {
+    fn send_on_live_connection(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+        peer: &Peer,
+    ) -> Result<(Response, Incoming)> {
         let (left, limit) = call.bounded_by(Limit::request(request.attempt_timeout));
-        let started = Instant::now();
+        // It is one attempt, however many connections it takes.
+        let now = Instant::now();
+        let until = now.checked_add(left).unwrap_or(now + FOREVER);
+        let mut body = body(request).hold()?;
+        let mut asks = body.is_worth_asking();
         let mut dead = 0;
         loop {
-            // It is one attempt, however many connections it takes.
-            let left = left.saturating_sub(started.elapsed());
-            let exchange = Exchange::enter(call, left, limit, request);
-            let outcome = self.attempt(request, left, limit, peer);
+            let left = until.saturating_duration_since(Instant::now());
+            let exchange = Exchange::enter(call, left, limit, request.needs_certificate);
+            let outcome = self.attempt(request, body.start()?, asks);
             self.report(request, &exchange, call, peer);
             if call.cancel.is_cancelled() {
                 return Err(call.cancelled());
             }
             let error = match outcome {
-                Ok(response) => return Ok(Response { tls: exchange.tls(), ..response }),
-                Err(error) => error,
+                // A server that does not know what it was asked for (RFC 9110, section 15.5.18).
+                Ok(response)
+                    if asks && response.status() == StatusCode::EXPECTATION_FAILED && body.is_ready() =>
+                {
+                    asks = false;
+                    continue;
+                }
+                Ok(response) => {
+                    let (call, peer, tls) = (call.clone(), peer.clone(), exchange.tls());
+                    let needs_certificate = request.needs_certificate;
+                    let attempt = Attempt { call, peer, tls, needs_certificate, until, limit };
+                    return Ok(Incoming::split(response, attempt));
+                }
+                Err(error) => failure::ureq(error, peer, limit),
             };
             let stale = exchange.was_stale() && is_reset(&error);
-            if !stale || !request.repeatable || dead == MAX_IDLE_PER_HOST {
+            if !stale || !request.repeatable || !body.is_ready() || dead == MAX_IDLE_PER_HOST {
                 return Err(match exchange.tls().filter(|_| self.needs_certificate(request)) {
                     Some(_) if exchange.was_asked_late() => error.with_asked_late(),
                     Some(tls) if is_hung_up(&error) => tls.blamed_for(error),
@@ -171,22 +198,23 @@ impl Client {
         }
     }
 
-    fn attempt(&self, request: &Request<'_>, left: Duration, limit: Limit, peer: &Peer) -> Result<Response> {
-        let head = head(request)?;
-        let sent = match body(request) {
-            Some(body) => self.run(head.map(|()| body), left),
-            None => self.run(head, left),
-        };
-        let response = sent.map_err(|error| failure::ureq(error, peer, limit))?;
-        receive(response, request.max_response_bytes, peer, limit)
-    }
-
-    fn run(
+    /// `asks` for the server's word before the body goes out.
+    fn attempt(
         &self,
-        request: http::Request<impl ureq::AsSendBody>,
-        limit: Duration,
+        request: &Request<'_>,
+        body: Option<Outgoing<'_>>,
+        asks: bool,
     ) -> Result<http::Response<ureq::Body>, ureq::Error> {
-        self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
+        let mut head = head(request).map_err(|error| ureq::Error::Other(Box::new(error)))?;
+        let Some(mut body) = body else { return self.agent.run(head) };
+        // Without a length ureq sends chunks.
+        if let Some(length) = body.length() {
+            head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
+        }
+        if asks {
+            head.headers_mut().insert(http::header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        self.agent.run(head.map(|()| SendBody::from_reader(&mut body)))
     }
 
     /// Closes every idle connection, and those in use after their request. Later requests fail.
@@ -210,9 +238,13 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<()> {
 }
 
 /// Methods that are made for a body get one, if empty: some servers insist on a `Content-Length`.
-fn body<'a>(request: &Request<'a>) -> Option<&'a [u8]> {
-    let expects_one = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
-    request.body.or(expects_one.then_some(&[]))
+fn body<'a>(request: &Request<'a>) -> Body<'a> {
+    match request.body {
+        Body::None if matches!(request.method, Method::POST | Method::PUT | Method::PATCH) => {
+            Body::Bytes(&[])
+        }
+        body => body,
+    }
 }
 
 fn head(request: &Request<'_>) -> Result<http::Request<()>> {
@@ -245,30 +277,4 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     })?;
     value.set_sensitive(true);
     Ok((key, value))
-}
-
-fn receive(
-    mut response: http::Response<ureq::Body>,
-    max: usize,
-    peer: &Peer,
-    limit: Limit,
-) -> Result<Response> {
-    let status = response.status().as_u16();
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers =
-        response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-
-    let announced = response.body().content_length().unwrap_or(0);
-    if announced > max as u64 {
-        return Err(failure::too_large(max, peer));
-    }
-    // Long enough from the start, so that no copy of a token is left behind by growing.
-    let mut body = Zeroizing::new(Vec::with_capacity(announced.min(FIRST_BUFFER) as usize));
-    let beyond = (max as u64).saturating_add(1);
-    let mut reader = response.body_mut().as_reader().take(beyond);
-    reader.read_to_end(&mut body).map_err(|error| failure::ureq(error.into(), peer, limit))?;
-    if body.len() > max {
-        return Err(failure::too_large(max, peer));
-    }
-    Ok(Response { status, headers, body, tls: None })
 }

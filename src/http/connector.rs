@@ -6,9 +6,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -17,7 +16,7 @@ use ureq::unversioned::transport::{
     self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, time,
 };
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, FOREVER};
 use super::failure::{self, Peer, Presented};
 use super::message::TlsVersion;
 use super::older::{Older, OlderServers};
@@ -29,9 +28,6 @@ use super::tls::{self, TlsClient, TlsStream, Versions};
 use super::tunnel;
 use crate::error::Result;
 use crate::runtime::Limit;
-
-/// An upper limit where ureq has none; it always has one, as every request is given a time.
-const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
 /// Opens the connections of one client.
 pub(super) struct Connector {
@@ -139,15 +135,14 @@ impl transport::Connector for Connector {
     type Out = Connection;
 
     fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
-        let own = Exchange::current().map(|exchange| exchange.limit());
-        let limit = match (details.timeout.reason, details.config.timeouts().connect, own) {
-            (Timeout::Connect, Some(connect), _) => Limit::connect(connect),
-            (_, _, Some(own)) => own,
-            _ => Limit::request(FOREVER),
+        let (deadline, exchange) = (deadline(details.timeout), Exchange::current());
+        let limit = match (details.config.timeouts().connect, exchange) {
+            (_, Some(exchange)) if deadline == exchange.until() => exchange.limit(),
+            (Some(connect), _) => Limit::connect(connect),
+            (None, _) => Limit::request(FOREVER),
         };
-        let stream = self
-            .open(details.uri, deadline(details.timeout), limit)
-            .map_err(|error| ureq::Error::Other(Box::new(error)))?;
+        let stream =
+            self.open(details.uri, deadline, limit).map_err(|error| ureq::Error::Other(Box::new(error)))?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(Connection { stream, buffers }))
@@ -277,12 +272,14 @@ impl Stream {
     }
 }
 
+/// The end of what ureq allows for one step, or of the exchange, which ureq does not know.
 fn deadline(timeout: NextTimeout) -> Instant {
     let after = match timeout.after {
         time::Duration::Exact(after) => after.min(FOREVER),
         time::Duration::NotHappening => FOREVER,
     };
-    Instant::now() + after
+    let step = Instant::now() + after;
+    Exchange::current().map_or(step, |exchange| step.min(exchange.until()))
 }
 
 impl fmt::Debug for Connector {

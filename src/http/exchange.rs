@@ -1,24 +1,26 @@
 //! The send that runs on this thread: how a connection inside ureq finds the call it works for.
 //!
 //! ureq runs a request on the thread that asks for it but carries nothing of the caller's down to
-//! the transport. So [`Client::send`](super::Client::send) leaves the call here for its duration.
+//! the transport. So the call is left here while it is sent, and once more for each read of a body that
+//! is read later, maybe on another thread.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::message::{Request, TlsDetails};
+use super::message::TlsDetails;
 use super::older::Older;
 use crate::clock::Clock;
 use crate::runtime::{Call, Cancel, Limit, Registration, Wait};
 
-/// One attempt to send one request.
+/// One attempt to send one request, or one read of the answer's body.
 pub(super) struct Exchange {
     clock: Arc<dyn Clock>,
     cancel: Cancel,
     wait: Wait,
     limit: Limit,
+    until: Instant,
     needs_certificate: bool,
     /// Its address tells this exchange from every other one that a connection may remember.
     identity: Arc<()>,
@@ -39,19 +41,24 @@ pub(super) struct Entered {
     outer: Option<Rc<Exchange>>,
 }
 
+/// In place of a limit that no clock can reach.
+pub(super) const FOREVER: Duration = Duration::from_secs(24 * 3600 * 365);
+
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Exchange>>> = const { RefCell::new(None) };
 }
 
 impl Exchange {
     /// `left` is what is left of `limit`.
-    pub(super) fn enter(call: &Call, left: Duration, limit: Limit, request: &Request<'_>) -> Entered {
+    pub(super) fn enter(call: &Call, left: Duration, limit: Limit, needs_certificate: bool) -> Entered {
+        let now = Instant::now();
         let exchange = Rc::new(Self {
             clock: call.clock.clone(),
             cancel: call.cancel.clone(),
             wait: Wait::new(&call.cancel, Some(left)).named(Some(limit)),
             limit,
-            needs_certificate: request.needs_certificate,
+            until: now.checked_add(left).unwrap_or(now + FOREVER),
+            needs_certificate,
             identity: Arc::default(),
             hooks: RefCell::default(),
             opened: Cell::default(),
@@ -92,6 +99,11 @@ impl Exchange {
     /// What ends it, where nothing else does before.
     pub(super) fn limit(&self) -> Limit {
         self.limit
+    }
+
+    /// When that is. What waits for anything here waits no longer.
+    pub(super) fn until(&self) -> Instant {
+        self.until
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -156,6 +168,11 @@ impl Exchange {
 }
 
 impl Entered {
+    /// It goes on with what is known from the exchange in which the answer began.
+    pub(super) fn continues(&self, tls: Option<TlsDetails>) {
+        self.exchange.tls.set(tls);
+    }
+
     /// Whether the request went out on a pooled connection that never answered: most likely the
     /// server had closed it in the same moment.
     pub(super) fn was_stale(&self) -> bool {

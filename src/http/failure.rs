@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, TransportFailure};
 use crate::runtime::Limit;
 
 /// Who was spoken to.
+#[derive(Clone)]
 pub(super) enum Peer {
     Server {
         host: String,
@@ -216,6 +217,16 @@ fn server_tls(message: String) -> Error {
 
 fn network(code: &str, message: String, failure: TransportFailure) -> Error {
     Error::new(ErrorKind::Network, code, message).with_transport(failure).with_retryable(true)
+}
+
+/// The same in the middle of an answer's body.
+pub(super) fn body(error: ureq::Error, peer: &Peer, limit: Limit) -> Error {
+    match error {
+        ureq::Error::Timeout(_) => {
+            timeout(&format!("the {peer} did not send the rest of its answer"), limit, "")
+        }
+        error => ureq(error, peer, limit),
+    }
 }
 
 fn unanswered(peer: &Peer, limit: Limit) -> Error {

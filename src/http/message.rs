@@ -8,6 +8,7 @@ use ureq::http::Uri;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::body::{Body, StreamBody};
 use crate::error::{Error, Result};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -19,12 +20,12 @@ const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The time one attempt may take; MSAL's (HttpClient's) default.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// One request, which can be sent any number of times. `Debug` shows no query, header value or body.
+/// One request, which can be sent as often as its body can. `Debug` shows no query, header value or body.
 pub(crate) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: &'a Url,
     pub(super) headers: Vec<(String, Secret)>,
-    pub(super) body: Option<&'a [u8]>,
+    pub(super) body: Body<'a>,
     pub(super) max_response_bytes: usize,
     pub(super) attempt_timeout: Duration,
     pub(super) repeatable: bool,
@@ -82,7 +83,7 @@ impl<'a> Request<'a> {
             method,
             url,
             headers: Vec::new(),
-            body: None,
+            body: Body::None,
             max_response_bytes: MAX_RESPONSE_BYTES,
             attempt_timeout: ATTEMPT_TIMEOUT,
             needs_certificate: false,
@@ -90,7 +91,12 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn body(mut self, body: &'a [u8]) -> Self {
-        self.body = Some(body);
+        self.body = Body::Bytes(body);
+        self
+    }
+
+    pub(crate) fn stream(mut self, body: &'a StreamBody) -> Self {
+        self.body = Body::Stream(body);
         self
     }
 

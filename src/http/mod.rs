@@ -3,11 +3,14 @@
 //! A request goes [`Pool`] -> [`Client`] -> `connector` (`socket`, `tunnel`, `tls`), on the caller's
 //! thread. `exchange` is how a connection deep inside ureq finds the call that may interrupt it.
 
+mod body;
 mod client;
 mod connector;
+mod descriptor;
 mod exchange;
 mod failure;
 mod imds;
+mod incoming;
 mod json;
 mod message;
 mod neighbours;
@@ -32,8 +35,12 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use body::BodyReader;
+pub(crate) use body::StreamBody;
 pub(crate) use client::{Client, check_header};
+pub(crate) use descriptor::descriptor_body;
 pub(crate) use imds::{Imds, local_endpoint};
+pub(crate) use incoming::Incoming;
 pub use message::TlsVersion;
 pub(crate) use message::{Request, Response, TlsDetails, https_url, method};
 pub(crate) use neighbours::Shared;

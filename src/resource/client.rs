@@ -1,14 +1,18 @@
 //! One request to an API over https, on connections that belong to the token's certificate.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use url::Url;
 
 use super::challenge;
+use super::stream::HttpStream;
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Pool, Request, Response, TlsVersion, check_header, method};
+use crate::http::{
+    BodyReader, Pool, Request, Response, StreamBody, TlsVersion, check_header, descriptor_body, method,
+};
 use crate::runtime::{Call, Cancel};
 
 /// A request to an API.
@@ -17,10 +21,18 @@ pub struct HttpRequest {
     method: String,
     url: String,
     headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
+    body: Body,
     timeout: Duration,
+    read_timeout: Duration,
     max_response_bytes: usize,
     cancel: Option<Cancel>,
+}
+
+#[derive(Clone)]
+enum Body {
+    None,
+    Bytes(Vec<u8>),
+    Stream(StreamBody),
 }
 
 /// What an API answered, whatever the status.
@@ -40,8 +52,9 @@ impl HttpRequest {
             method: method.to_owned(),
             url: url.to_owned(),
             headers: Vec::new(),
-            body: None,
+            body: Body::None,
             timeout: TIMEOUT,
+            read_timeout: TIMEOUT,
             max_response_bytes: MAX_RESPONSE,
             cancel: None,
         }
@@ -63,12 +76,36 @@ impl HttpRequest {
     }
 
     /// Sets the body, and its `Content-Type` unless `content_type` is empty.
-    pub fn with_body(mut self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub fn with_body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        self.with(content_type, Body::Bytes(body.into()))
+    }
+
+    /// The same for a body that is read while it is sent: of `length` bytes, or, without one, in chunks. It can be
+    /// sent again where the reader can be rewound, and by one call at a time. Clones of the request share it.
+    pub fn with_body_reader(
+        self,
+        content_type: &str,
+        reader: impl BodyReader + 'static,
+        length: Option<u64>,
+    ) -> Self {
+        self.with_body_stream(content_type, StreamBody::new(reader, length))
+    }
+
+    /// The same from a file, from where it stands now, or a pipe. Without a `length` it is sent to its end.
+    pub fn with_body_fd(self, content_type: &str, fd: impl AsFd, length: Option<u64>) -> Result<Self> {
+        Ok(self.with_body_stream(content_type, descriptor_body(fd.as_fd(), length)?))
+    }
+
+    pub(crate) fn with_body_stream(self, content_type: &str, body: StreamBody) -> Self {
+        self.with(content_type, Body::Stream(body))
+    }
+
+    fn with(mut self, content_type: &str, body: Body) -> Self {
         self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
         if !content_type.is_empty() {
             self.headers.push(("Content-Type".to_owned(), content_type.to_owned()));
         }
-        self.body = Some(body.into());
+        self.body = body;
         self
     }
 
@@ -78,7 +115,13 @@ impl HttpRequest {
         self
     }
 
-    /// A longer answer is an error; 64 MiB by default.
+    /// How long [`HttpStream::read`] may wait for the next bytes; 100 seconds by default.
+    pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = timeout;
+        self
+    }
+
+    /// A longer answer is an error, where it is not read as a stream; 64 MiB by default.
     pub fn with_max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
         self
@@ -99,6 +142,18 @@ impl HttpRequest {
         self.timeout
     }
 
+    pub(crate) fn max_response_bytes(&self) -> usize {
+        self.max_response_bytes
+    }
+
+    /// Whether it can be sent now, or once more: not where its body was taken and cannot be rewound.
+    pub(crate) fn can_be_sent(&self) -> bool {
+        match &self.body {
+            Body::None | Body::Bytes(_) => true,
+            Body::Stream(body) => body.can_be_sent(),
+        }
+    }
+
     /// The caller's flag, or one for this call alone.
     pub(crate) fn cancel(&self) -> Cancel {
         self.cancel.clone().unwrap_or_default()
@@ -106,6 +161,14 @@ impl HttpRequest {
 }
 
 impl HttpResponse {
+    pub(super) fn new(response: Response, claims: Option<String>) -> Self {
+        Self { response, claims }
+    }
+
+    pub(super) fn into_parts(self) -> (Response, Option<String>) {
+        (self.response, self.claims)
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.response.status
@@ -121,7 +184,7 @@ impl HttpResponse {
         &self.response.headers
     }
 
-    /// The body, complete.
+    /// The body, complete; empty where it is read from an [`HttpStream`].
     pub fn body(&self) -> &[u8] {
         &self.response.body
     }
@@ -145,16 +208,16 @@ impl HttpResponse {
     }
 }
 
-/// Sends `request` with `authorization`, over the connections of `certificate` where there is one.
-/// Redirects are returned, never followed: neither token nor certificate goes where the caller did not
-/// send them.
-pub(crate) fn send(
+/// Sends `request` with `authorization`, over the connections of `certificate` where there is one, and gives the
+/// answer when its headers are there. Redirects are returned, never followed: neither token nor certificate goes
+/// where the caller did not send them.
+pub(crate) fn open(
     pool: &Pool,
     authorization: &str,
     certificate: Option<&Certificate>,
     request: &HttpRequest,
     call: &Call,
-) -> Result<HttpResponse> {
+) -> Result<HttpStream> {
     call.check()?;
     let url = check_url(&request.url)?;
     request.headers.iter().try_for_each(|(name, value)| HttpRequest::check_header(name, value))?;
@@ -172,18 +235,19 @@ pub(crate) fn send(
         None => pool.plain()?,
     };
     let mut wire = Request::new(method(&request.method)?, &url)
-        .max_response_bytes(request.max_response_bytes)
         .attempt_timeout(request.timeout)
         .needs_certificate(certificate.is_some())
         .header("Authorization", authorization);
     for (name, value) in &request.headers {
         wire = wire.header(name, value);
     }
-    if let Some(body) = &request.body {
-        wire = wire.body(body);
-    }
+    wire = match &request.body {
+        Body::None => wire,
+        Body::Bytes(bytes) => wire.body(bytes),
+        Body::Stream(body) => wire.stream(body),
+    };
     call.log.info("resource", || format!("{} {}", request.method, url.host_str().unwrap_or_default()));
-    let response = client.send(&wire, call)?;
+    let (response, body) = client.open(&wire, call)?;
     call.log.info("resource", || format!("answered {}", response.status));
     let asked = response.tls.is_none_or(|tls| tls.certificate_requested);
     if certificate.is_some() && !asked && matches!(response.status, 401 | 403) {
@@ -192,7 +256,7 @@ pub(crate) fn send(
         });
     }
     let claims = challenge::claims(&response, &call.log);
-    Ok(HttpResponse { response, claims })
+    Ok(HttpStream::new(HttpResponse { response, claims }, body, request.read_timeout))
 }
 
 fn check_url(text: &str) -> Result<Url> {

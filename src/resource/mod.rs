@@ -3,6 +3,8 @@
 mod challenge;
 mod client;
 mod parameters;
+mod stream;
 
-pub(crate) use client::send;
+pub(crate) use client::open;
 pub use client::{HttpRequest, HttpResponse};
+pub use stream::HttpStream;

@@ -19,6 +19,9 @@ pub(crate) struct PerProcess<T> {
     make: Box<dyn Fn() -> T + Send + Sync>,
 }
 
+/// A value that is of use only in the process that made it.
+pub(crate) struct OwnProcess<T>(Slot<T>);
+
 /// The value of this process, kept alive while in use.
 pub(crate) struct Current<T>(Guard<Arc<Slot<T>>>);
 
@@ -43,6 +46,22 @@ impl<T> PerProcess<T> {
         }
         self.current.compare_and_swap(&current, Arc::new(Slot::new((self.make)())));
         Current(self.current.load())
+    }
+}
+
+impl<T> OwnProcess<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Slot::new(value))
+    }
+
+    /// `None` in a child.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.value.as_mut().filter(|_| self.0.epoch == epoch())
+    }
+
+    /// `None` in a child, where it is left alone.
+    pub(crate) fn into_inner(mut self) -> Option<T> {
+        if self.0.epoch == epoch() { self.0.value.take() } else { None }
     }
 }
 

@@ -31,6 +31,11 @@ impl Limit {
         Self { whose: "the step's time limit", length }
     }
 
+    /// For the next part of a body.
+    pub(crate) fn read(length: Duration) -> Self {
+        Self { whose: "the read timeout", length }
+    }
+
     pub(crate) fn length(self) -> Duration {
         self.length
     }

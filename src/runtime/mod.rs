@@ -16,7 +16,7 @@ pub use cancel::Cancel;
 pub(crate) use cancel::Registration;
 pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
-pub(crate) use fork::PerProcess;
+pub(crate) use fork::{OwnProcess, PerProcess};
 pub(crate) use limit::Limit;
 pub(crate) use memory::Memory;
 pub(crate) use wait::{Promise, Wait};

@@ -9,6 +9,7 @@ static mtlspop_app *have_app;
 static mtlspop_app_options *have_app_options;
 static mtlspop_assertion_op *have_assertion_op;
 static mtlspop_attestation_op *have_attestation_op;
+static mtlspop_body_op *have_body_op;
 static mtlspop_buffer *have_buffer;
 static mtlspop_cancel *have_cancel;
 static mtlspop_capabilities *have_capabilities;
@@ -16,6 +17,7 @@ static mtlspop_certificate *have_certificate;
 static mtlspop_error *have_error;
 static mtlspop_http_request *have_http_request;
 static mtlspop_http_response *have_http_response;
+static mtlspop_http_stream *have_http_stream;
 static const mtlspop_metric *have_metric;
 static mtlspop_secret_op *have_secret_op;
 static mtlspop_sign_op *have_sign_op;
@@ -60,6 +62,13 @@ static int32_t have_secret_callback(void *userdata, mtlspop_secret_op *operation
 }
 
 static int32_t have_attestation_callback(void *userdata, mtlspop_attestation_op *operation)
+{
+    (void)userdata;
+    (void)operation;
+    return 1;
+}
+
+static int32_t have_body_callback(void *userdata, mtlspop_body_op *operation)
 {
     (void)userdata;
     (void)operation;
@@ -126,6 +135,15 @@ static int32_t call_in_attestation_callback(void *userdata, mtlspop_attestation_
     have_attestation_op = operation;
     call_attestation_op();
     have_attestation_op = NULL;
+    return 1;
+}
+
+static int32_t call_in_body_callback(void *userdata, mtlspop_body_op *operation)
+{
+    (void)userdata;
+    have_body_op = operation;
+    call_body_op();
+    have_body_op = NULL;
     return 1;
 }
 
@@ -223,6 +241,16 @@ static void ask_with_attestation(void)
     mtlspop_app_options_free(options);
 }
 
+static void ask_for_body(void)
+{
+    mtlspop_http_request *request = mtlspop_http_request_new("POST", "https://graph.microsoft.com/v1.0/me");
+    mtlspop_http_response *response = NULL;
+
+    mtlspop_http_request_set_body_callback(request, NULL, 1, 0, call_in_body_callback, NULL, NULL);
+    check(mtlspop_app_send(have_app, have_token, request, &response, NULL) != MTLSPOP_OK);
+    mtlspop_http_request_free(request);
+}
+
 int main(void)
 {
     const char *certificate = getenv("AZURE_CLIENT_CERTIFICATE_PATH");
@@ -244,9 +272,12 @@ int main(void)
     check(!mtlspop_app_managed_identity_capabilities(have_app, 0, have_cancel, &have_capabilities, NULL));
     have_http_request = mtlspop_http_request_new("GET", "https://graph.microsoft.com/v1.0/me");
     check(!mtlspop_app_send(have_app, have_token, have_http_request, &have_http_response, NULL));
+    check(!mtlspop_app_send_streaming(have_app, have_token, have_http_request, &have_http_stream, NULL));
+    ask_for_body();
 
     call_all();
 
+    mtlspop_http_stream_free(have_http_stream);
     mtlspop_http_response_free(have_http_response);
     mtlspop_http_request_free(have_http_request);
     mtlspop_capabilities_free(have_capabilities);

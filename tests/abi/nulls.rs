@@ -5,8 +5,8 @@
 use crate::prototype::{Parameter, Prototype};
 
 /// The operations, whose functions work only in the callback that is asked with them.
-const OPERATIONS: [&str; 6] =
-    ["assertion_op", "attestation_op", "metric", "secret_op", "sign_op", "store_op"];
+const OPERATIONS: [&str; 7] =
+    ["assertion_op", "attestation_op", "body_op", "metric", "secret_op", "sign_op", "store_op"];
 
 /// Handles that need not be there.
 const OPTIONAL: [(&str, &str); 1] = [("mtlspop_app_managed_identity_capabilities", "cancel")];
@@ -70,7 +70,7 @@ fn argument(parameter: &Parameter, null: Option<&str>) -> String {
     }
     match parameter.kind.as_str() {
         "const char *" => "\"text\"".to_owned(),
-        "const uint8_t *" | "void *" => "have_bytes".to_owned(),
+        "const uint8_t *" | "uint8_t *" | "void *" => "have_bytes".to_owned(),
         "size_t *" => "&have_length".to_owned(),
         "size_t" => "sizeof have_bytes".to_owned(),
         "int32_t" | "mtlspop_status" => "1".to_owned(),

@@ -71,6 +71,8 @@ fn arguments(function: &Prototype) -> impl Iterator<Item = String> {
         match parameter.kind.as_str() {
             // bytes are passed as they are, whatever is in them.
             "const char *" | "const uint8_t *" => "c_char_p".to_owned(),
+            // A place for bytes.
+            "uint8_t *" => "c_void_p".to_owned(),
             "size_t *" => "POINTER(c_size_t)".to_owned(),
             "size_t" => "c_size_t".to_owned(),
             _ if parameter.is_callback() => class(&parameter.kind),

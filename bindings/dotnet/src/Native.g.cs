@@ -14,6 +14,8 @@ namespace Mtlspop
         internal const int LOG_WARNING = 1;
         internal const int LOG_INFO = 2;
         internal const int LOG_VERBOSE = 3;
+        internal const int BODY_READ = 0;
+        internal const int BODY_REWIND = 1;
         internal const int SOURCE_NONE = 0;
         internal const int SOURCE_APP_SERVICE = 1;
         internal const int SOURCE_AZURE_ARC = 2;
@@ -83,6 +85,9 @@ namespace Mtlspop
         internal delegate int SecretCallback(IntPtr userdata, IntPtr operation);
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int BodyCallback(IntPtr userdata, IntPtr operation);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate int StoreCallback(IntPtr userdata, IntPtr operation);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -101,6 +106,14 @@ namespace Mtlspop
             IntPtr token,
             IntPtr request,
             out IntPtr out_response,
+            out IntPtr out_error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_app_send_streaming(
+            IntPtr app,
+            IntPtr token,
+            IntPtr request,
+            out IntPtr out_stream,
             out IntPtr out_error);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -363,6 +376,35 @@ namespace Mtlspop
         internal static extern void mtlspop_secret_op_set_error(IntPtr operation, byte[] message);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_http_request_set_body_callback(
+            IntPtr request,
+            byte[] content_type,
+            long length,
+            int can_rewind,
+            BodyCallback callback,
+            IntPtr userdata,
+            Destroy destroy);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_http_request_set_body_fd(
+            IntPtr request,
+            byte[] content_type,
+            int fd,
+            long length);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_body_op_kind(IntPtr operation);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_body_op_buffer(IntPtr operation, out UIntPtr out_capacity);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_body_op_set_length(IntPtr operation, UIntPtr length);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_body_op_set_error(IntPtr operation, byte[] message);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_buffer_data(IntPtr buffer, out UIntPtr out_length);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -574,6 +616,11 @@ namespace Mtlspop
         internal static extern void mtlspop_http_request_set_timeout_ms(IntPtr request, long milliseconds);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_http_request_set_read_timeout_ms(
+            IntPtr request,
+            long milliseconds);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_http_request_set_max_response_bytes(
             IntPtr request,
             UIntPtr bytes);
@@ -667,6 +714,20 @@ namespace Mtlspop
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_sign_op_set_error(IntPtr operation, byte[] message);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern IntPtr mtlspop_http_stream_response(IntPtr stream);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_http_stream_read(
+            IntPtr stream,
+            IntPtr buffer,
+            UIntPtr capacity,
+            out UIntPtr out_length,
+            out IntPtr out_error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_http_stream_free(IntPtr stream);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_token_access_token(IntPtr token);

@@ -101,9 +101,9 @@ fn peer_and_limit_are_named() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0";
     let hang = Server::plain(|_| Answer::Hang);
     let trickle = Server::plain(move |_| Answer::SendAndHang(half.to_owned()));
-    for server in [&hang, &trickle] {
+    for (server, what) in [(&hang, "did not answer"), (&trickle, "did not send the rest of its answer")] {
         let pool = pool(&Ca::new("ca"));
-        let words = ["server 127.0.0.1".to_owned(), "did not answer".to_owned()];
+        let words = ["server 127.0.0.1".to_owned(), what.to_owned()];
         let url = Url::parse(&format!("http://{}/", server.address)).unwrap();
         all.push(Slow { client: pool.direct().unwrap(), url, words, _pool: pool });
     }

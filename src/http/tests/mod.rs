@@ -3,6 +3,7 @@
 
 mod asked;
 mod connections;
+mod downloads;
 mod limits;
 mod messages;
 mod openssl;
@@ -13,6 +14,7 @@ mod retries;
 mod roots;
 mod server;
 mod tls;
+mod uploads;
 mod words;
 
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use url::Url;
 
 use self::server::Server;
+use super::message::Method;
 use super::*;
 use crate::binding::Certificate;
 use crate::clock::{Clock, SystemClock};

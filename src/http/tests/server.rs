@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{Acceptor, WebPkiClientVerifier};
-use rustls::{HandshakeKind, RootCertStore, ServerConfig, StreamOwned};
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use url::Url;
 
 use super::Ca;
@@ -62,6 +62,51 @@ pub(super) fn answer(status: u16, headers: &str, body: &str) -> Answer {
 type Configs = (Arc<ServerConfig>, Arc<ServerConfig>);
 type Answers = dyn Fn(&Seen) -> Answer + Send + Sync;
 
+/// A connection as a script sees it.
+pub(super) trait Talk: Read + Write {
+    /// Reads to the empty line behind a head.
+    fn head(&mut self) -> io::Result<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        Ok(String::from_utf8(head).unwrap())
+    }
+
+    fn say(&mut self, text: &str) -> io::Result<()> {
+        self.write_all(text.as_bytes())?;
+        self.flush()
+    }
+
+    /// Reads `length` bytes.
+    fn body(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut body = vec![0; length];
+        self.read_exact(&mut body)?;
+        Ok(body)
+    }
+
+    /// Reads a body in chunks (RFC 9112, section 7.1).
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            while !line.ends_with(b"\r\n") {
+                line.extend(self.body(1)?);
+            }
+            let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+            body.extend(self.body(size)?);
+            assert_eq!(self.body(2)?, b"\r\n");
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+}
+
+impl<T: Read + Write> Talk for T {}
+
 impl Server {
     pub(super) fn plain(answers: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self::start("http", None, Arc::new(answers))
@@ -82,6 +127,22 @@ impl Server {
         Self::start("https", Some(server_config(ca, Some(clients), &[version])), Arc::new(answers))
     }
 
+    /// Does with each connection what `script` says; that is told its number, and has the socket to be rude with.
+    pub(super) fn scripted(
+        ca: &Ca,
+        script: impl Fn(&mut dyn Talk, usize, &TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let (config, script) = (server_config(ca, None, rustls::ALL_VERSIONS), Arc::new(script));
+        Self::listening("https", move |stream, number, _| {
+            let handle = stream.try_clone()?;
+            let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+            let mut tls = StreamOwned::new(connection, stream);
+            script(&mut tls, number, &handle)?;
+            tls.conn.send_close_notify();
+            tls.flush()
+        })
+    }
+
     pub(super) fn with_config(config: ServerConfig) -> Self {
         Self::start("https", Some(Arc::new(config)), Arc::new(|_| ok()))
     }
@@ -100,16 +161,25 @@ impl Server {
     }
 
     fn choosing(scheme: &'static str, config: Option<Configs>, answers: Arc<Answers>) -> Self {
+        Self::listening(scheme, move |stream, number, shared| {
+            serve(stream, config.clone(), number, &*answers, shared)
+        })
+    }
+
+    fn listening(
+        scheme: &'static str,
+        serve: impl Fn(TcpStream, usize, &Shared) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let (shared, serve) = (Arc::new(Shared::default()), Arc::new(serve));
         let server = Self { address, scheme, shared: shared.clone() };
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (config, answers, shared) = (config.clone(), answers.clone(), shared.clone());
+                let (serve, shared) = (serve.clone(), shared.clone());
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
                 thread::spawn(move || {
-                    let _ = serve(stream.unwrap(), config, number, &*answers, &shared);
+                    let _ = serve(stream.unwrap(), number, &shared);
                     shared.closed.fetch_add(1, Ordering::SeqCst);
                 });
             }

@@ -7,6 +7,8 @@ LOG_ERROR = 0
 LOG_WARNING = 1
 LOG_INFO = 2
 LOG_VERBOSE = 3
+BODY_READ = 0
+BODY_REWIND = 1
 SOURCE_NONE = 0
 SOURCE_APP_SERVICE = 1
 SOURCE_AZURE_ARC = 2
@@ -73,6 +75,10 @@ class AttestationOp(c_void_p):
     __slots__ = ()
 
 
+class BodyOp(c_void_p):
+    __slots__ = ()
+
+
 class Buffer(c_void_p):
     __slots__ = ()
 
@@ -98,6 +104,10 @@ class HttpRequest(c_void_p):
 
 
 class HttpResponse(c_void_p):
+    __slots__ = ()
+
+
+class HttpStream(c_void_p):
     __slots__ = ()
 
 
@@ -141,6 +151,7 @@ SignCallback = CFUNCTYPE(c_int32, c_void_p, SignOp)
 LogCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
 MetricsCallback = CFUNCTYPE(None, c_void_p, Metric)
 SecretCallback = CFUNCTYPE(c_int32, c_void_p, SecretOp)
+BodyCallback = CFUNCTYPE(c_int32, c_void_p, BodyOp)
 StoreCallback = CFUNCTYPE(c_int32, c_void_p, StoreOp)
 
 # What each function returns and takes.
@@ -148,6 +159,7 @@ FUNCTIONS = {
     "mtlspop_app_new": (c_int32, AppOptions, POINTER(App), POINTER(Error)),
     "mtlspop_app_acquire_token": (c_int32, App, TokenRequest, POINTER(Token), POINTER(Error)),
     "mtlspop_app_send": (c_int32, App, Token, HttpRequest, POINTER(HttpResponse), POINTER(Error)),
+    "mtlspop_app_send_streaming": (c_int32, App, Token, HttpRequest, POINTER(HttpStream), POINTER(Error)),
     "mtlspop_app_token_cache": (TokenCache, App),
     "mtlspop_app_free": (None, App),
     "mtlspop_app_options_set_certificate": (None, AppOptions, Certificate, c_int32),
@@ -217,6 +229,14 @@ FUNCTIONS = {
     "mtlspop_app_options_set_unencrypted_binding_store": (None, AppOptions, c_char_p),
     "mtlspop_secret_op_set_secret": (None, SecretOp, c_char_p, c_size_t),
     "mtlspop_secret_op_set_error": (None, SecretOp, c_char_p),
+    "mtlspop_http_request_set_body_callback": (
+        None, HttpRequest, c_char_p, c_int64, c_int32, BodyCallback, c_void_p, Destroy,
+    ),
+    "mtlspop_http_request_set_body_fd": (None, HttpRequest, c_char_p, c_int32, c_int64),
+    "mtlspop_body_op_kind": (c_int32, BodyOp),
+    "mtlspop_body_op_buffer": (c_void_p, BodyOp, POINTER(c_size_t)),
+    "mtlspop_body_op_set_length": (None, BodyOp, c_size_t),
+    "mtlspop_body_op_set_error": (None, BodyOp, c_char_p),
     "mtlspop_buffer_data": (c_void_p, Buffer, POINTER(c_size_t)),
     "mtlspop_buffer_free": (None, Buffer),
     "mtlspop_cancel_new": (Cancel,),
@@ -284,6 +304,7 @@ FUNCTIONS = {
     "mtlspop_http_request_add_header": (None, HttpRequest, c_char_p, c_char_p),
     "mtlspop_http_request_set_body": (None, HttpRequest, c_char_p, c_char_p, c_size_t),
     "mtlspop_http_request_set_timeout_ms": (None, HttpRequest, c_int64),
+    "mtlspop_http_request_set_read_timeout_ms": (None, HttpRequest, c_int64),
     "mtlspop_http_request_set_max_response_bytes": (None, HttpRequest, c_size_t),
     "mtlspop_http_request_set_token_request": (None, HttpRequest, TokenRequest),
     "mtlspop_http_request_set_cancel": (None, HttpRequest, Cancel),
@@ -313,6 +334,9 @@ FUNCTIONS = {
     "mtlspop_sign_op_digest": (c_void_p, SignOp, POINTER(c_size_t)),
     "mtlspop_sign_op_set_signature": (None, SignOp, c_char_p, c_size_t),
     "mtlspop_sign_op_set_error": (None, SignOp, c_char_p),
+    "mtlspop_http_stream_response": (HttpResponse, HttpStream),
+    "mtlspop_http_stream_read": (c_int32, HttpStream, c_void_p, c_size_t, POINTER(c_size_t), POINTER(Error)),
+    "mtlspop_http_stream_free": (None, HttpStream),
     "mtlspop_token_access_token": (c_char_p, Token),
     "mtlspop_token_type": (c_char_p, Token),
     "mtlspop_token_authorization": (c_char_p, Token),
