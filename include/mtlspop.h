@@ -2033,7 +2033,8 @@ void mtlspop_cancel_free(mtlspop_cancel *cancel);
  * can be, as MSAL's GetManagedIdentityCapabilitiesAsync() does. Acquires nothing. Blocks.
  *
  * Where the environment does not name the source, the instance metadata service is probed. That it
- * has IMDSv2 is remembered as long as the process lives, anything less for a minute. That there is no
+ * has IMDSv2 is remembered as long as the process lives, anything less for a minute. While it is turned off by
+ * the environment variable MSAL_MI_DISABLE_IMDS_V2 it is not probed, and there is no strength. That there is no
  * source is a result, too: MTLSPOP_SOURCE_NONE, with the reason. Acquiring tokens does not depend on it,
  * unless mtlspop_token_request_set_min_strength() asks for it.
  *
@@ -2089,10 +2090,10 @@ int32_t mtlspop_capabilities_is_mtls_pop_supported_by_host(const mtlspop_capabil
 const char *mtlspop_capabilities_detection_reason(const mtlspop_capabilities *capabilities);
 
 /**
- * What each probe ran into, where no source was found.
+ * What each probe ran into, where no source was found; or that IMDSv2 is turned off.
  *
  * @param capabilities  the capabilities
- * @return text, borrowed from capabilities; NULL where a source was found
+ * @return text, borrowed from capabilities; NULL where neither is so
  */
 const char *mtlspop_capabilities_error_reason(const mtlspop_capabilities *capabilities);
 

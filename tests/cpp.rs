@@ -82,6 +82,14 @@ fn azure_arc() {
     });
 }
 
+/// since_july_2026 spec, section 3: does MSAL_MI_DISABLE_IMDS_V2 count while a program runs?
+#[test]
+fn imds_v2_switch() {
+    Program::new("managed_identity").run(|_, command| {
+        command.arg("switch");
+    });
+}
+
 /// Do both styles tell all of an error, and are wrong settings, cut text and moved-from objects errors?
 #[test]
 fn errors() {

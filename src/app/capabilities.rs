@@ -17,7 +17,8 @@ impl App {
     /// be. Acquires nothing.
     ///
     /// Where the environment does not name the source, the instance metadata service is probed. That it
-    /// has IMDSv2 is remembered as long as the process lives, anything less for a minute. Acquiring tokens
+    /// has IMDSv2 is remembered as long as the process lives, anything less for a minute. While it is turned off
+    /// (`MSAL_MI_DISABLE_IMDS_V2`) it is not probed, and there is no strength. Acquiring tokens
     /// does not depend on it: that neither probes nor looks at what a probe found, unless
     /// [`TokenRequest::with_min_strength`] asks for it.
     pub fn managed_identity_capabilities(
@@ -95,6 +96,11 @@ impl ManagedIdentity {
             return Ok((ManagedIdentityCapabilities::of_environment(self.source.kind()), None));
         };
         let client = core.pool.direct()?;
+        if self.imds_v2.is_off(&core.log) {
+            let probed = &caches.probed;
+            let found = probed.capabilities_without_v2(imds, &client, &self.id, core.probe_timeout, call)?;
+            return Ok((found, None));
+        }
         let host = caches.probed.capabilities(imds, &client, &self.id, core.probe_timeout, call)?;
         let missing = self.home.check(&call.wait()).err();
         call.check()?;

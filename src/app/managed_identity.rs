@@ -16,6 +16,7 @@ use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::{Imds, add_query};
 use crate::key::{KeyHome, MtlsBindingStrength};
+use crate::managed_identity::imds_v2::{self, Switch};
 use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
@@ -34,6 +35,8 @@ pub(super) struct ManagedIdentity {
     parameters: Parameters,
     /// The floor of all its bound tokens.
     pub(super) min_strength: MtlsBindingStrength,
+    /// Whether IMDSv2 may be used.
+    pub(super) imds_v2: Switch,
 }
 
 /// Who attests the keys of bound tokens.
@@ -54,6 +57,7 @@ impl ManagedIdentity {
         attestation: Attestation,
         parameters: Parameters,
         min_strength: MtlsBindingStrength,
+        imds_v2: Switch,
     ) -> Result<Self> {
         let empty = match &id {
             ManagedIdentityId::SystemAssigned => false,
@@ -70,7 +74,7 @@ impl ManagedIdentity {
         check_query(&parameters)?;
         // Section 2.4: apps of a process share tokens, and what they ask the host with must not mix.
         let parameters = parameters.all_in_cache_key();
-        Ok(Self { id, source, home, attestation, parameters, min_strength })
+        Ok(Self { id, source, home, attestation, parameters, min_strength, imds_v2 })
     }
 
     /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
@@ -125,6 +129,10 @@ impl ManagedIdentity {
         reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
+        // Before what the host can do, and what it was found to do.
+        if self.is_imds_v2_off(core) && request.token_type() == TokenType::MtlsPop {
+            return Err(imds_v2::turned_off());
+        }
         self.check_strength(core, caches, request, call)?;
         match (&self.source, request.token_type()) {
             (_, TokenType::Bearer) => self.fetch_bearer(core, caches, request, call),
@@ -140,6 +148,11 @@ impl ManagedIdentity {
                 ),
             )),
         }
+    }
+
+    /// Whether IMDSv2 is turned off, for who has it.
+    fn is_imds_v2_off(&self, core: &Core) -> bool {
+        matches!(self.source, Source::Imds(_)) && self.imds_v2.is_off(&core.log)
     }
 
     /// Section 6. What the host is not told about claims, a cache of its own cannot know (section 6.8).
@@ -294,7 +307,9 @@ impl ManagedIdentity {
         call: &Call,
     ) -> Result<()> {
         match (&self.source, request.token_type()) {
-            (Source::Imds(imds), TokenType::MtlsPop) => self.certificates(core, caches, imds).renew(call),
+            (Source::Imds(imds), TokenType::MtlsPop) if !self.is_imds_v2_off(core) => {
+                self.certificates(core, caches, imds).renew(call)
+            }
             _ => Ok(()),
         }
     }

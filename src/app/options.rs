@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Pool, TransportOptions};
 use crate::key::{CallbackKey, KeyAlgorithm, KeyHome, MtlsBindingStrength, PrivateKey, Signer, TpmOptions};
 use crate::log::Logger;
+use crate::managed_identity::imds_v2::Switch;
 use crate::managed_identity::{ManagedIdentityId, detect};
 use crate::metrics::{Metrics, MetricsFn};
 use crate::secret::Secret;
@@ -337,7 +338,9 @@ impl AppOptions {
                 let source = detect(self.env.as_ref())?;
                 let (home, attestation) = keys(self.key_home, self.attestation, self.env.as_ref())?;
                 let (parameters, floor) = (self.parameters, self.min_strength);
-                let identity = ManagedIdentity::new(id, source, home, attestation, parameters, floor)?;
+                let switch = Switch::new(self.env.clone());
+                let identity =
+                    ManagedIdentity::new(id, source, home, attestation, parameters, floor, switch)?;
                 Identity::ManagedIdentity(Box::new(identity))
             }
             Kind::ConfidentialClient { client_id } => {

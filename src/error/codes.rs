@@ -152,6 +152,12 @@ pub(super) const CODES: &[Row] = &[
         "the token endpoint refused without an error code, or answered with neither a token nor a no, as a redirect",
         "Act on the HTTP status; the host may not be a token endpoint.",
     ),
+    msal(
+        "imds_v2_disabled",
+        &[NotSupported],
+        "IMDSv2 is turned off by MSAL_MI_DISABLE_IMDS_V2, and the request needs a certificate from it",
+        "Unset the variable, or ask for a Bearer token, which comes from IMDSv1.",
+    ),
     ours(
         "instance_discovery_failed",
         &[InvalidResponse],

@@ -142,6 +142,7 @@ const SECTION_11: &str = "
     mtls_not_supported_for_managed_identity never
     mtls_pop_not_supported_for_environment managed_identity_errors.rs ruled_out
     mtls_pop_token_not_supported_in_imds_v1 managed_identity.rs no_imds_v2
+    imds_v2_disabled imds_v2_switch.rs fails_at_once
     mtls_pop_requires_keyguard never
     min_strength_not_met capabilities.rs floor_that_is_not_met
     credential_guard_requires_cng never

@@ -1,6 +1,7 @@
 //! What this host's managed identity can do, and how that is known (managed_identity spec, section 4.4).
 
 use super::ManagedIdentitySource;
+use super::imds_v2::TURNED_OFF;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::MtlsBindingStrength;
 
@@ -46,6 +47,13 @@ impl ManagedIdentityCapabilities {
         }
     }
 
+    /// The same while IMDSv2 is turned off: no keys, whatever was found out about the host.
+    pub(super) fn with_v2_turned_off(self) -> Self {
+        let error = self.error.or_else(|| Some(TURNED_OFF.to_owned()));
+        let (strength, limit) = (MtlsBindingStrength::None, TURNED_OFF.to_owned());
+        Self { strength, limit, issues_certificates: false, error, ..self }
+    }
+
     /// Which service vouches for the workload; `None` where none was found.
     pub fn source(&self) -> Option<ManagedIdentitySource> {
         self.source
@@ -61,7 +69,7 @@ impl ManagedIdentityCapabilities {
         self.strength > MtlsBindingStrength::None
     }
 
-    /// What each probe ran into, where no source was found; `None` where one was.
+    /// What each probe ran into, where no source was found, or that IMDSv2 is turned off; else `None`.
     pub fn error_reason(&self) -> Option<&str> {
         self.error.as_deref()
     }
@@ -74,7 +82,7 @@ impl ManagedIdentityCapabilities {
 
     /// Refuses a floor that this host does not reach (section 4.9).
     pub(crate) fn check(&self, floor: MtlsBindingStrength) -> Result<()> {
-        if let Some(why) = &self.error {
+        if let (None, Some(why)) = (self.source, &self.error) {
             let text = format!("no source of managed identity was found, so no bound token either: {why}");
             let code = "managed_identity_all_sources_unavailable";
             return Err(Error::new(ErrorKind::NotSupported, code, text).with_retryable(true));

@@ -1,10 +1,11 @@
-//! Is there an IMDS, and which (managed_identity spec, sections 4.4, 4.6 and 4.7)?
+//! Is there an IMDS, and which (managed_identity spec, sections 4.4, 4.6 and 4.7; since_july_2026 spec, section 3)?
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use url::Url;
 
+use super::imds_v2::TURNED_OFF;
 use super::{ManagedIdentityCapabilities, ManagedIdentityId, ManagedIdentitySource};
 use crate::error::Result;
 use crate::http::{Client, Imds, Policy, Refusal, Request, Response, send_with_retry};
@@ -58,6 +59,28 @@ impl Probed {
         };
         Ok(self.0.recall_or(imds.cache_name(), call, probe)?.0)
     }
+
+    /// The same while IMDSv2 is turned off: it is not probed. What is known of the host with IMDSv2 is kept for when
+    /// it is turned on again.
+    pub(crate) fn capabilities_without_v2(
+        &self,
+        imds: &Imds,
+        client: &Client,
+        id: &ManagedIdentityId,
+        attempt: Duration,
+        call: &Call,
+    ) -> Result<ManagedIdentityCapabilities> {
+        let probe = || {
+            let prober = Prober { imds, client, attempt, call };
+            Ok((prober.v1_alone(id)?, Some(LESS_FOR)))
+        };
+        let known = self.0.known(imds.cache_name(), call).filter(|known| known.source.is_some());
+        let found = match known {
+            Some(known) => known,
+            None => self.0.recall_or(&format!("{} without IMDSv2", imds.cache_name()), call, probe)?.0,
+        };
+        Ok(found.with_v2_turned_off())
+    }
 }
 
 struct Prober<'a> {
@@ -100,9 +123,32 @@ impl Prober<'_> {
             }
             Some(why) => why,
         };
-        let reasons = format!("IMDSv2: {v2}; IMDSv1: {v1}");
-        self.call.log.warn("managed_identity", || format!("no source of managed identity: {reasons}"));
+        Ok(self.nothing(format!("IMDSv2: {v2}; IMDSv1: {v1}")))
+    }
+
+    /// What there is where IMDSv2 is not to be asked.
+    fn v1_alone(&self, id: &ManagedIdentityId) -> Result<ManagedIdentityCapabilities> {
+        let place = self.imds.place();
+        if let Some(v1) = self.probe(V1_PATH, ("api-version", "2018-02-01"), id)? {
+            return Ok(self.nothing(format!("IMDSv2: not asked; IMDSv1: {v1}; {TURNED_OFF}")));
+        }
         Ok(ManagedIdentityCapabilities {
+            source: Some(ManagedIdentitySource::Imds),
+            strength: MtlsBindingStrength::None,
+            detection: format!(
+                "IMDSv1 answered its probe {place}, IMDSv2 was not asked, and the environment names no other source"
+            ),
+            limit: TURNED_OFF.to_owned(),
+            issues_certificates: false,
+            error: None,
+        })
+    }
+
+    /// No source, for these `reasons`.
+    fn nothing(&self, reasons: String) -> ManagedIdentityCapabilities {
+        let place = self.imds.place();
+        self.call.log.warn("managed_identity", || format!("no source of managed identity: {reasons}"));
+        ManagedIdentityCapabilities {
             source: None,
             strength: MtlsBindingStrength::None,
             detection: format!(
@@ -111,7 +157,7 @@ impl Prober<'_> {
             limit: reasons.clone(),
             issues_certificates: false,
             error: Some(reasons),
-        })
+        }
     }
 
     /// Why the probe failed; `None` where it succeeded. A route that exists refuses a request without the

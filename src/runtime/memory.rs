@@ -88,22 +88,34 @@ impl<V: Clone, K: Hash + Eq + Clone> Memory<V, K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let now = || call.clock.monotonic();
-        let recall =
-            || self.lock().get(key).filter(|entry| entry.is_good(now())).map(|entry| entry.value.clone());
-        if let Some(value) = recall() {
+        if let Some(value) = self.known(key, call) {
             return Ok((value, false));
         }
-        self.flights.run(&key.to_owned(), call, recall, || {
-            let (value, lifetime) = fetch()?;
-            let until = lifetime.and_then(|lifetime| now().checked_add(lifetime));
-            let mut known = self.lock();
-            if known.len() >= MAX_ENTRIES {
-                known.clear();
-            }
-            known.insert(key.to_owned(), Entry { value: value.clone(), until });
-            Ok(value)
-        })
+        self.flights.run(
+            &key.to_owned(),
+            call,
+            || self.known(key, call),
+            || {
+                let (value, lifetime) = fetch()?;
+                let until = lifetime.and_then(|lifetime| call.clock.monotonic().checked_add(lifetime));
+                let mut known = self.lock();
+                if known.len() >= MAX_ENTRIES {
+                    known.clear();
+                }
+                known.insert(key.to_owned(), Entry { value: value.clone(), until });
+                Ok(value)
+            },
+        )
+    }
+
+    /// What is known about `key` now.
+    pub(crate) fn known<Q>(&self, key: &Q, call: &Call) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = call.clock.monotonic();
+        self.lock().get(key).filter(|entry| entry.is_good(now)).map(|entry| entry.value.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {

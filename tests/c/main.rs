@@ -153,6 +153,15 @@ fn azure_arc() {
     assert_eq!(cloud.counter("arc"), 4);
 }
 
+/// since_july_2026 spec, section 3: does MSAL_MI_DISABLE_IMDS_V2 count while a program runs?
+#[test]
+fn imds_v2_switch() {
+    Program::new("managed_identity").run(&["switch"], |cloud| {
+        let counters = ["imds_token", "metadata", "issuecredential", "token"].map(|name| cloud.counter(name));
+        assert_eq!(counters, [2, 1, 1, 1], "a probe of IMDSv1 and a token from it, then the bound one");
+    });
+}
+
 /// Do 50 threads on a cold app share one request?
 #[test]
 fn threads() {

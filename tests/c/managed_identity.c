@@ -35,11 +35,35 @@ static void arc(void)
     mtlspop_app_free(app);
 }
 
+/* Does the variable stop bound tokens while the program runs, with the reason told, and let them go on? */
+static void imds_v2_switch(void)
+{
+    mtlspop_app *app = managed_identity_app();
+    mtlspop_token_request *request = graph_request(1), *bearer = graph_request(0);
+    mtlspop_capabilities *found = NULL;
+    mtlspop_error *error = NULL;
+
+    CHECK(setenv("MSAL_MI_DISABLE_IMDS_V2", "True", 1) == 0);
+    refused(app, request, MTLSPOP_E_NOT_SUPPORTED, "imds_v2_disabled", "MSAL_MI_DISABLE_IMDS_V2");
+    CHECK_OK(mtlspop_app_managed_identity_capabilities(app, 60000, NULL, &found, &error), error);
+    CHECK(mtlspop_capabilities_source(found) == MTLSPOP_SOURCE_IMDS);
+    CHECK(mtlspop_capabilities_max_supported_binding_strength(found) == MTLSPOP_STRENGTH_NONE);
+    CHECK(strstr(mtlspop_capabilities_error_reason(found), "MSAL_MI_DISABLE_IMDS_V2") != NULL);
+    mtlspop_capabilities_free(found);
+    mtlspop_token_free(acquire(app, bearer));
+    CHECK(unsetenv("MSAL_MI_DISABLE_IMDS_V2") == 0);
+    mtlspop_token_free(acquire(app, request));
+    mtlspop_token_request_free(bearer);
+    mtlspop_token_request_free(request);
+    mtlspop_app_free(app);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "arc") == 0) arc();
+    else if (strcmp(name, "switch") == 0) imds_v2_switch();
     else CHECK(!"a name of a case");
     return check_result();
 }

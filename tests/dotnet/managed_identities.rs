@@ -6,6 +6,16 @@ use serde_json::json;
 use crate::runtimes::Runtime;
 use crate::test_in;
 
+/// since_july_2026 spec, section 3: with IMDSv2 turned off, are there Bearer tokens only, with the reason told?
+#[test]
+fn imds_v2_disabled() {
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        test_in(&cloud, runtime, "ImdsV2Disabled", &[("MSAL_MI_DISABLE_IMDS_V2", "true")]);
+        assert_eq!((cloud.counter("imds_token"), cloud.counter("metadata")), (2, 0));
+    }
+}
+
 /// since_july_2026 spec, section 1: is a token of Azure Arc's agent given that it says is for the identity asked for, and
 /// no other?
 #[test]

@@ -2,6 +2,10 @@
 
 #include "check.hpp"
 
+#include <chrono>
+
+using namespace std::chrono_literals;
+
 // An agent of Azure Arc that confirms the identity, and then one that does not.
 static void arc()
 {
@@ -13,11 +17,27 @@ static void arc()
     ([](const mtlspop::error &thrown) { CHECK(thrown.code() == "user_assigned_managed_identity_not_confirmed"); });
 }
 
+// Does the variable stop bound tokens while the program runs, with the reason told, and let them go on?
+static void imds_v2_switch()
+{
+    const mtlspop::app app(mtlspop::app_options::managed_identity());
+    CHECK(setenv("MSAL_MI_DISABLE_IMDS_V2", "1", 1) == 0);
+    CHECK_THROWS(mtlspop::error, app.acquire_token(graph_request(true)))
+    ([](const mtlspop::error &thrown) { CHECK(thrown.code() == "imds_v2_disabled"); });
+    const auto found = app.managed_identity_capabilities(60s);
+    CHECK(found.max_supported_binding_strength() == mtlspop::binding_strength::none);
+    CHECK(contains(found.error_reason().value_or(""), "MSAL_MI_DISABLE_IMDS_V2"));
+    CHECK(app.acquire_token(graph_request(false)).token_type() == "Bearer");
+    CHECK(unsetenv("MSAL_MI_DISABLE_IMDS_V2") == 0);
+    CHECK(app.acquire_token(graph_request(true)).token_type() == "mtls_pop");
+}
+
 int main(int, char **arguments)
 {
     return checked([&] {
         const std::string name = arguments[1];
         if (name == "arc") arc();
+        else if (name == "switch") imds_v2_switch();
         else CHECK(!"a name of a case");
     });
 }

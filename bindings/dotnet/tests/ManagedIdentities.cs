@@ -6,6 +6,22 @@ using static Program;
 
 internal static class ManagedIdentities
 {
+    // With MSAL_MI_DISABLE_IMDS_V2: are there Bearer tokens only, with the reason told?
+    private static async Task ImdsV2Disabled()
+    {
+        using (var app = Identity())
+        {
+            var bearer = app.AcquireTokenForManagedIdentity(Resource);
+            Equal("Bearer", (await bearer.ExecuteAsync()).TokenType, "token type");
+            var bound = app.AcquireTokenForManagedIdentity(Resource).WithMtlsProofOfPossession();
+            var refused = await Throws<MsalClientException>(() => bound.ExecuteAsync());
+            Equal("imds_v2_disabled", refused.ErrorCode, "code");
+            var found = await app.GetManagedIdentityCapabilitiesAsync();
+            Equal(MtlsBindingStrength.None, found.MaxSupportedBindingStrength, "strength");
+            True(found.ErrorReason.Contains("MSAL_MI_DISABLE_IMDS_V2"), found.ErrorReason);
+        }
+    }
+
     // An agent of Azure Arc that confirms the identity, and then one that does not.
     private static async Task AzureArc()
     {

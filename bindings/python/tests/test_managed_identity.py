@@ -4,9 +4,18 @@ import json
 import os
 from unittest import mock
 
-from support import GRAPH, Case, env, fault
+from support import GRAPH, Case, counter, env, fault, identity
 
-from mtlspop import InvalidResponseError, ManagedIdentityClient, UserAssignedManagedIdentity
+from mtlspop import (
+    InvalidResponseError,
+    ManagedIdentityClient,
+    ManagedIdentitySource,
+    NotSupportedError,
+    Strength,
+    UserAssignedManagedIdentity,
+)
+
+VAULT = "https://vault.azure.net/"
 
 
 class AzureArc(Case):
@@ -28,3 +37,22 @@ class AzureArc(Case):
         with self.assertRaises(InvalidResponseError) as caught:
             app.acquire_token_for_client(resource=GRAPH, force_refresh=True)
         self.assertEqual(caught.exception.code, "user_assigned_managed_identity_not_confirmed")
+
+
+class ImdsV2Switch(Case):
+    def test_while_the_program_runs(self):
+        """Does a change of os.environ count at once, for bound tokens and for what the host can do?"""
+        app = identity()
+        bound = {"resource": VAULT, "mtls_proof_of_possession": True}
+        with mock.patch.dict(os.environ, MSAL_MI_DISABLE_IMDS_V2="true"):
+            with self.assertRaises(NotSupportedError) as caught:
+                app.acquire_token_for_client(**bound, force_refresh=True)
+            self.assertEqual(caught.exception.code, "imds_v2_disabled")
+            can = app.capabilities(timeout=30)
+            self.assertEqual(can.source, ManagedIdentitySource.IMDS)
+            self.assertEqual(can.max_supported_binding_strength, Strength.NONE)
+            self.assertIn("MSAL_MI_DISABLE_IMDS_V2", can.error_reason)
+            self.assertEqual(app.acquire_token_for_client(resource=VAULT)["token_type"], "Bearer")
+            self.assertEqual((counter("metadata"), counter("token")), (0, 0))
+        result = app.acquire_token_for_client(**bound, force_refresh=True)
+        self.assertEqual(result["token_type"], "mtls_pop")

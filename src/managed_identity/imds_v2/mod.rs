@@ -3,6 +3,7 @@
 mod csr;
 mod issue;
 mod metadata;
+mod switch;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::runtime::Call;
 use crate::secret::Secret;
 
 pub(crate) use metadata::{Metadata, platform_metadata};
+pub(crate) use switch::{Switch, TURNED_OFF, turned_off};
 
 const API_VERSION: (&str, &str) = ("cred-api-version", "2.0");
 
