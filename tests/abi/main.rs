@@ -198,10 +198,19 @@ fn rooms_import_downwards() {
     assert!(upwards.is_empty(), "move the rule to a lower room, or up to who needs both: {upwards:?}");
 }
 
-/// Is unsafe code only where the boundary or a private key needs it? The compiler refuses it elsewhere.
+/// Is unsafe code only where the boundary, a private key or libssl needs it? The compiler refuses it elsewhere.
 #[test]
 fn unsafe_code_is_where_it_belongs() {
-    let allowed = ["src/ffi/", "src/key/", "src/runtime/fork.rs"];
+    let allowed = [
+        "src/ffi/",
+        "src/key/",
+        "src/runtime/fork.rs",
+        "libssl/src/border.rs",
+        "libssl/src/context.rs",
+        "libssl/src/error.rs",
+        "libssl/src/session.rs",
+        "libssl/src/sys.rs",
+    ];
     let misplaced: Vec<_> = source::permissions_for_unsafe()
         .into_iter()
         .filter(|file| !allowed.iter().any(|prefix| file.starts_with(prefix)))

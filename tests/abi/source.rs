@@ -37,11 +37,12 @@ pub(crate) fn exports() -> Vec<(String, bool)> {
     exports.map(|export| (export.name.clone(), calls_one_of(&export.body, &guards))).collect()
 }
 
-/// The files under src that lift the ban on unsafe code.
+/// The files of the library and of libssl's package that lift the ban on unsafe code.
 pub(crate) fn permissions_for_unsafe() -> Vec<String> {
     let lifts = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("allow(unsafe_code)");
     let relative = |path: PathBuf| path.strip_prefix(root()).unwrap().display().to_string();
-    rust_files(&root().join("src")).into_iter().filter(lifts).map(relative).collect()
+    let files = ["src", "libssl/src"].map(|directory| rust_files(&root().join(directory)));
+    files.into_iter().flatten().filter(lifts).map(relative).collect()
 }
 
 /// Every import of a room by one that may not have it, as `file: room`.
