@@ -43,14 +43,14 @@ fi
 if [ "${1:-tests}" = tests ] && [ ! -e /usr/lib/mono/4.5/System.Net.Http.dll ]; then
     missing="$missing libmono-system-net-http4.0-cil"
 fi
-# None is a command: the library that talks to a TPM, the provider through which OpenSSL does, its headers.
+# None is a command: the library that talks to a TPM, the provider through which OpenSSL does.
 if [ "${1:-tests}" != demo ]; then
     pkg-config --exists tss2-esys 2>/dev/null || missing="$missing libtss2-dev"
     modules=$(openssl version -m 2>/dev/null | cut -d '"' -f 2) || :
     [ -e "${modules:-/nonexistent}/tpm2.so" ] || missing="$missing tpm2-openssl"
     ldconfig -p | grep -q libtss2-tcti-tabrmd || missing="$missing libtss2-tcti-tabrmd0"
-    pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 fi
+pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 pkg-config --exists libcurl 2>/dev/null || missing="$missing libcurl4-openssl-dev"
 # gcc comes without the headers of libc.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"

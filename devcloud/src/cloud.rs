@@ -26,6 +26,7 @@ use crate::pki::{sha1_thumbprint, thumbprint};
 use crate::record::ReceivedRequest;
 use crate::source::{ArcAgent, Source};
 use crate::tls::{self, Tls};
+use crate::vault::TokenBinding;
 use crate::world::World;
 use crate::{attest, control, proxy, serve};
 
@@ -49,6 +50,10 @@ pub struct Options {
     pub source: Option<Source>,
     /// Which agent of Azure Arc it is.
     pub arc_agent: ArcAgent,
+    /// Key Vault asks for the certificate in a TLS 1.2 renegotiation, as the real one does.
+    pub vault_renegotiates: bool,
+    /// Which tokens the vaults take.
+    pub token_binding: TokenBinding,
     /// One line on stderr for each request.
     pub log_to_stderr: bool,
 }
@@ -225,6 +230,11 @@ impl Cloud {
         self.world.clock.advance(by.as_secs() as i64);
     }
 
+    /// Changes which tokens the vaults take.
+    pub fn set_token_binding(&self, policy: TokenBinding) {
+        self.world.set_token_binding(policy);
+    }
+
     /// The cloud's time, in seconds since the epoch.
     pub fn now(&self) -> i64 {
         self.world.clock.now()
@@ -345,6 +355,7 @@ async fn http_client(world: Arc<World>, service: Service, stream: TcpStream) {
         client_certificates: Vec::new(),
         tls_version: None,
         handshake: None,
+        renegotiation: None,
     };
     serve::connection(world, connection, stream).await;
 }
@@ -365,6 +376,7 @@ async fn tls_client(world: Arc<World>, acceptor: TlsAcceptor, service: Service, 
         client_certificates: Vec::new(),
         tls_version: session.protocol_version().map(|version| format!("{version:?}")),
         handshake: session.handshake_kind().map(|kind| format!("{kind:?}")),
+        renegotiation: None,
     };
     serve::connection(world, connection, stream).await;
 }

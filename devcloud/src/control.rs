@@ -17,6 +17,7 @@ use crate::exchange::Answer;
 use crate::fault::Fault;
 use crate::oidc::Assertion;
 use crate::serve;
+use crate::vault::TokenBinding;
 use crate::world::World;
 
 pub(crate) async fn client(world: Arc<World>, endpoints: Endpoints, stream: TcpStream) {
@@ -76,6 +77,11 @@ fn answer(
         ("POST", "/clock") => {
             world.clock.advance(parse::<Advance>(body)?.advance_seconds);
             Answer::json(200, &json!({ "now": world.clock.now() }))
+        }
+        ("GET", "/token-binding") => Answer::json(200, &value(&world.token_binding())?),
+        ("POST", "/token-binding") => {
+            world.set_token_binding(parse::<TokenBinding>(body)?);
+            done()
         }
         ("POST", "/assertions") => {
             let assertion = world.mint_assertion(&parse::<Assertion>(body)?)?;

@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use crate::fault::Fault;
 use crate::hosts::Service;
+use crate::renegotiation;
 
 /// The connection a request came on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) service: Service,
@@ -23,6 +24,8 @@ pub(crate) struct Connection {
     pub(crate) client_certificates: Vec<CertificateDer<'static>>,
     pub(crate) tls_version: Option<String>,
     pub(crate) handshake: Option<String>,
+    /// How to ask for a certificate that was not asked for in the handshake.
+    pub(crate) renegotiation: Option<renegotiation::Stream>,
 }
 
 /// A request, read to its end.

@@ -57,6 +57,8 @@ pub struct Fault {
     pub set: Map<String, Value>,
     /// Merge these claims into the token that is issued, before it is signed; `null` removes one.
     pub claims: Map<String, Value>,
+    /// How often Key Vault asks for the certificate in a renegotiation before it answers, instead of once.
+    pub renegotiations: Option<u32>,
     /// Lifetime of the certificate that `issuecredential` issues.
     pub certificate_seconds: Option<i64>,
 }
@@ -67,6 +69,8 @@ pub struct Fault {
 pub enum Close {
     /// The request is read, and not judged; no answer comes.
     BeforeResponse,
+    /// Key Vault asks for the certificate in a renegotiation, and does not wait for it; no answer comes.
+    InRenegotiation,
     /// The request is judged; its head and half of its body are sent.
     MidResponse,
 }
@@ -83,6 +87,7 @@ impl Default for Fault {
             close: None,
             set: Map::new(),
             claims: Map::new(),
+            renegotiations: None,
             certificate_seconds: None,
         }
     }

@@ -8,7 +8,7 @@ use crate::directory::{
     VM_ID,
 };
 use crate::exchange::{Answer, Pairs, Request, base64, new_id};
-use crate::pki::IMDS_CERTIFICATE_LIFETIME;
+use crate::pki::{IMDS_CERTIFICATE_LIFETIME, thumbprint};
 use crate::sts::issue::{Grant, access_token};
 use crate::world::World;
 use crate::{attest, sts};
@@ -120,6 +120,9 @@ fn issue_credential(world: &World, request: &Request<'_>) -> Result<Answer, Answ
         .pki
         .issue_imds(identity.client_id, TENANT_ID, &public_key, world.clock.now(), lifetime)
         .map_err(|error| Answer::text(500, error.to_string()))?;
+    if body["attestation_token"].is_string() {
+        world.note_attested(thumbprint(&certificate));
+    }
     Ok(Answer::json(
         200,
         &json!({

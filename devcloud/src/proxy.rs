@@ -107,6 +107,9 @@ fn judge(
 }
 
 async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, stream: Upgraded) {
+    if service == Service::Vault && world.options.vault_renegotiates {
+        return renegotiating(world, tls, service, host, stream).await;
+    }
     let asks = match service.client_certificate() {
         ClientCertificate::NotRequested => ClientCertificate::NotRequested,
         _ if world.faults.take("tls_certificate_request").is_some() => ClientCertificate::NotRequested,
@@ -136,7 +139,30 @@ async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, st
             .collect(),
         tls_version: session.protocol_version().map(|version| format!("{version:?}")),
         handshake: session.handshake_kind().map(|kind| format!("{kind:?}")),
+        renegotiation: None,
         host,
+    };
+    world.log.count("connections");
+    serve::connection(world, connection, stream).await;
+}
+
+/// A tunnel to a host that asks for the certificate when it has read a request.
+async fn renegotiating(world: Arc<World>, tls: &Tls, service: Service, host: String, stream: Upgraded) {
+    let stream = match tls.renegotiating.accept(&host, TokioIo::new(stream)).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            world.log.count("tls_failures");
+            return world.say(&format!("TLS with {host} failed: {error}"));
+        }
+    };
+    let connection = Connection {
+        id: world.next_connection(),
+        service,
+        host,
+        client_certificates: Vec::new(),
+        tls_version: Some("TLSv1_2".to_owned()),
+        handshake: Some("Full".to_owned()),
+        renegotiation: Some(stream.clone()),
     };
     world.log.count("connections");
     serve::connection(world, connection, stream).await;

@@ -38,7 +38,8 @@ pub struct ReceivedRequest {
     pub connection: u64,
     /// `TLSv1_2` or `TLSv1_3`; nothing for plain HTTP.
     pub tls_version: Option<String>,
-    /// `Full` or `Resumed` (or rustls' other names); nothing for plain HTTP.
+    /// `Full` or `Resumed` (or rustls' other names), `Renegotiated` where the client was asked for its certificate after
+    /// that; nothing for plain HTTP.
     pub handshake: Option<String>,
     /// The status answered; nothing if the connection was cut instead, or is still to be answered.
     pub status: Option<u16>,

@@ -13,6 +13,7 @@ use crate::exchange::{Answer, Request, base64, new_id};
 use crate::hosts::Service;
 use crate::jwt::Token;
 use crate::pki::thumbprint;
+use crate::vault;
 use crate::world::World;
 
 /// `/big/{bytes}` gives no more than this.
@@ -51,32 +52,37 @@ fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
     if token.number("exp").is_none_or(|exp| now >= exp) || token.number("nbf").is_some_and(|nbf| now < nbf) {
         return Err("Lifetime validation failed, the token is expired or not yet valid.".to_owned());
     }
-    match (scheme, token.bound_to()) {
-        ("Bearer", None) => Ok(token),
-        ("Bearer", Some(_)) => {
+    let vault = request.connection.service == Service::Vault;
+    if vault && let Some(reason) = world.token_binding().refusal(&token) {
+        return Err(reason);
+    }
+    match (&*scheme.to_ascii_lowercase(), token.bound_to()) {
+        ("bearer", None) => Ok(token),
+        ("bearer", Some(_)) => {
             Err("The token is bound to a certificate and must be sent with the scheme mtls_pop.".to_owned())
         }
         ("mtls_pop", None) => {
             Err("The scheme is mtls_pop, but the token is not bound to a certificate.".to_owned())
         }
         ("mtls_pop", Some(bound_to)) => {
-            let certificate = request
-                .client_certificate()
-                .ok_or("The token is bound, but TLS has no client certificate.")?;
+            let Some(certificate) =
+                request.client_certificate().filter(|_| !vault || vault::is_announced(request.headers))
+            else {
+                return Err(match vault {
+                    true => vault::NO_CERTIFICATE.to_owned(),
+                    false => "The token is bound, but TLS has no client certificate.".to_owned(),
+                });
+            };
             let presented = thumbprint(certificate);
-            if presented != bound_to {
-                return Err(format!(
-                    "The token is bound to the certificate {bound_to}, TLS has {presented}."
-                ));
+            match presented == bound_to {
+                true => Ok(token),
+                false if vault => Err(vault::OTHER_CERTIFICATE.to_owned()),
+                false => {
+                    Err(format!("The token is bound to the certificate {bound_to}, TLS has {presented}."))
+                }
             }
-            if request.connection.service == Service::Vault
-                && request.header("x-ms-tokenboundauth") != Some("true")
-            {
-                return Err("A bound token needs the header x-ms-tokenboundauth: true.".to_owned());
-            }
-            Ok(token)
         }
-        (other, _) => Err(format!("The authentication scheme '{other}' is not supported.")),
+        _ => Err(format!("The authentication scheme '{scheme}' is not supported.")),
     }
 }
 

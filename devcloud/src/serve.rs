@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::exchange::{Answer, Connection, Request};
 use crate::fault::{Close, Fault, merge};
 use crate::hosts::Service;
 use crate::pki::thumbprint;
-use crate::record::ReceivedRequest;
+use crate::record::{OpenConnection, ReceivedRequest};
 use crate::world::World;
-use crate::{attest, imds, oidc, resource, source, sts};
+use crate::{attest, imds, oidc, resource, source, sts, vault};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
@@ -28,13 +28,9 @@ pub(crate) async fn connection<S>(world: Arc<World>, connection: Connection, str
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let certificate = connection.client_certificates.first().map(|certificate| thumbprint(certificate));
-    let _open = certificate.map(|certificate| world.open.enter(certificate));
-    let connection = Arc::new(connection);
-    let service = service_fn(|request| {
-        let (world, connection) = (world.clone(), connection.clone());
-        async move { respond(&world, &connection, request).await }
-    });
+    let open = Mutex::new(None);
+    count(&world, &connection, &open);
+    let service = service_fn(|request| respond(&world, &connection, &open, request));
     let served =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
@@ -42,18 +38,36 @@ where
     }
 }
 
+/// Counts the connection among those that are open with its certificate, once it has one.
+fn count<'a>(world: &'a World, connection: &Connection, open: &Mutex<Option<OpenConnection<'a>>>) {
+    let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+    if open.is_none() {
+        *open = connection.client_certificates.first().map(|first| world.open.enter(thumbprint(first)));
+    }
+}
+
 /// `Err` cuts the connection.
-async fn respond(
-    world: &World,
+async fn respond<'a>(
+    world: &'a World,
     connection: &Connection,
+    open: &Mutex<Option<OpenConnection<'a>>>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<AnswerBody>, io::Error> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let headers = header_map(&head.headers);
     let host = host_name(headers.get("host").map(String::as_str).unwrap_or_default());
+    let mut connection = connection.clone();
+    let asks = vault::asks(world, &connection, &headers);
+    // A client that waits to be told to continue has not sent the body: that comes over the new handshake.
+    let late = asks && headers.get("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
+    let (before, after) = if late { (None, Some(body)) } else { (Some(body), None) };
+    let body = read(before).await?;
+    let fault = if asks { world.faults.take("vault") } else { None };
+    let shown = vault::look(world, &mut connection, asks, fault.as_ref()).await;
+    count(world, &connection, open);
+    let body = if shown.is_ok() && late { read(after).await? } else { body };
     let mut request = Request {
-        connection,
+        connection: &connection,
         method: head.method.as_str(),
         host: &host,
         path: head.uri.path(),
@@ -64,7 +78,13 @@ async fn respond(
     };
     let operation = operation(&request);
     let seq = world.log.add(received(&request, operation));
-    let fault = operation.and_then(|operation| world.faults.take(operation));
+    let line =
+        format!("{seq} {} {} {}{}", connection.service.name(), request.method, request.host, request.path);
+    if let Err(error) = shown {
+        world.say(&format!("{line} cut: {error}"));
+        return Err(error);
+    }
+    let fault = fault.or_else(|| world.faults.take(operation?));
     request.fault = fault.as_ref();
 
     let answered = match &fault {
@@ -81,8 +101,6 @@ async fn respond(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let line =
-        format!("{seq} {} {} {}{}", connection.service.name(), request.method, request.host, request.path);
     let Some(answer) = answered else {
         world.say(&format!("{line} cut"));
         return Err(io::Error::other("a fault cut the connection"));
@@ -91,6 +109,13 @@ async fn respond(
     world.say(&format!("{line} {}", answer.status));
     let cut = fault.is_some_and(|fault| fault.close == Some(Close::MidResponse));
     Ok(response(answer, cut))
+}
+
+async fn read(body: Option<Incoming>) -> io::Result<Bytes> {
+    match body {
+        Some(body) => Ok(body.collect().await.map_err(io::Error::other)?.to_bytes()),
+        None => Ok(Bytes::new()),
+    }
 }
 
 fn judge(world: &World, request: &Request<'_>) -> Answer {

@@ -15,6 +15,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerC
 use tokio_rustls::TlsAcceptor;
 
 use crate::hosts::{ClientCertificate, Service};
+use crate::renegotiation;
 use crate::world::World;
 
 /// One configuration for each way to ask for a client certificate; sessions resume only within one.
@@ -22,6 +23,8 @@ pub(crate) struct Tls {
     not_requested: Arc<ServerConfig>,
     requested: Arc<ServerConfig>,
     required: Arc<ServerConfig>,
+    /// For Key Vault.
+    pub(crate) renegotiating: renegotiation::Acceptor,
 }
 
 impl Tls {
@@ -52,6 +55,7 @@ impl Tls {
                 Ok(Arc::new(config))
             };
         Ok(Tls {
+            renegotiating: renegotiation::Acceptor::new(world, resolver.clone())?,
             not_requested: config(ClientCertificate::NotRequested)?,
             requested: config(ClientCertificate::Requested)?,
             required: config(ClientCertificate::Required)?,
@@ -78,17 +82,32 @@ pub(crate) fn fabric(world: &World) -> Result<TlsAcceptor, Box<dyn std::error::E
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Whether the cloud takes a client's certificates, leaf first.
+pub(crate) fn judge_client_certificates(
+    world: &World,
+    chain: &[CertificateDer<'_>],
+) -> Result<(), rustls::Error> {
+    if world.faults.take("tls_client_certificate").is_some() {
+        return Err(CertificateError::Revoked.into());
+    }
+    world.trust.any.verify(chain, &world.clock)
+}
+
 /// Issues a certificate for each host name at its first visit.
-struct ServerCertificates {
+pub(crate) struct ServerCertificates {
     world: Arc<World>,
     key: KeyPair,
     signing_key: Arc<dyn SigningKey>,
     cache: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
 
-impl ResolvesServerCert for ServerCertificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let host = hello.server_name()?;
+impl ServerCertificates {
+    /// The key of every certificate, in PKCS#8.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        self.key.serialize_der()
+    }
+
+    pub(crate) fn of_host(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         Service::of_host(host)?;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = cache.get(host) {
@@ -99,6 +118,12 @@ impl ResolvesServerCert for ServerCertificates {
         let certified = Arc::new(CertifiedKey::new(vec![certificate], self.signing_key.clone()));
         cache.insert(host.to_owned(), certified.clone());
         Some(certified)
+    }
+}
+
+impl ResolvesServerCert for ServerCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.of_host(hello.server_name()?)
     }
 }
 
@@ -129,11 +154,8 @@ impl ClientCertVerifier for ClientCertificates {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        if self.world.faults.take("tls_client_certificate").is_some() {
-            return Err(CertificateError::Revoked.into());
-        }
         let chain: Vec<_> = [end_entity].into_iter().chain(intermediates).cloned().collect();
-        self.world.trust.any.verify(&chain, &self.world.clock)?;
+        judge_client_certificates(&self.world, &chain)?;
         Ok(ClientCertVerified::assertion())
     }
 

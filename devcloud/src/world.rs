@@ -1,11 +1,11 @@
 //! The state that all services share, and what tests may do to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rcgen::KeyPair;
@@ -22,6 +22,7 @@ use crate::pki::{self, Pki};
 use crate::record::{Log, Open, ReceivedRequest};
 use crate::source::Sources;
 use crate::trust::Trust;
+use crate::vault::TokenBinding;
 
 pub(crate) struct World {
     pub(crate) options: Options,
@@ -38,6 +39,9 @@ pub(crate) struct World {
     pub(crate) challenges: Challenges,
     connections: AtomicU64,
     pub(crate) open: Open,
+    token_binding: Mutex<TokenBinding>,
+    /// `x5t#S256` of the certificates that IMDS issued for attested keys.
+    attested: Mutex<BTreeSet<String>>,
 }
 
 impl World {
@@ -48,6 +52,8 @@ impl World {
         let [sni, rotated, fic, sts, oidc, attest] = rsa_keys()?;
         let pki = Pki::new(started, [sni, rotated, fic])?;
         Ok(World {
+            token_binding: Mutex::new(options.token_binding),
+            attested: Mutex::default(),
             options,
             clock,
             started,
@@ -70,6 +76,24 @@ impl World {
 
     pub(crate) fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The policy of the vaults.
+    pub(crate) fn token_binding(&self) -> TokenBinding {
+        *self.token_binding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_token_binding(&self, policy: TokenBinding) {
+        *self.token_binding.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Remembers that the key of a certificate has been attested.
+    pub(crate) fn note_attested(&self, x5t_s256: String) {
+        self.attested.lock().unwrap_or_else(PoisonError::into_inner).insert(x5t_s256);
+    }
+
+    pub(crate) fn is_attested(&self, x5t_s256: &str) -> bool {
+        self.attested.lock().unwrap_or_else(PoisonError::into_inner).contains(x5t_s256)
     }
 
     /// One line on stderr, if the owner wants to hear.

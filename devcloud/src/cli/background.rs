@@ -36,6 +36,15 @@ pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     if let Some(source) = args.source.and_then(|source| source.to_possible_value()) {
         serve.args(["--source", source.get_name()]);
     }
+    if args.vault_renegotiates {
+        serve.arg("--vault-renegotiates");
+    }
+    if let Some(mode) = args.token_binding.to_possible_value() {
+        serve.args(["--token-binding", mode.get_name()]);
+    }
+    if let Some(strength) = args.minimum_token_binding_strength.to_possible_value() {
+        serve.args(["--minimum-token-binding-strength", strength.get_name()]);
+    }
     let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?).spawn()?;
     let stdout = child.stdout.take().ok_or("the cloud has no stdout")?;
     let mut line = String::new();

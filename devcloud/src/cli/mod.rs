@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use devcloud::{ArcAgent, Options, Source};
+use devcloud::{ArcAgent, Options, Source, TokenBinding, TokenBindingMode, TokenBindingStrength};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -89,6 +89,15 @@ struct CloudArgs {
     /// What Azure Arc's agent knows of user-assigned identities
     #[arg(long, value_enum, default_value_t)]
     arc_agent: ArcAgent,
+    /// Key Vault asks for the certificate in a TLS 1.2 renegotiation, as the real one does
+    #[arg(long)]
+    vault_renegotiates: bool,
+    /// Which tokens Key Vault takes: Bearer only, both, or bound ones only
+    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    token_binding: TokenBindingMode,
+    /// How strongly a token must be bound for Key Vault
+    #[arg(long, value_enum, value_name = "STRENGTH", default_value_t)]
+    minimum_token_binding_strength: TokenBindingStrength,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -109,6 +118,11 @@ impl CloudArgs {
             require_aik_certificate: false,
             source: self.source,
             arc_agent: self.arc_agent,
+            vault_renegotiates: self.vault_renegotiates,
+            token_binding: TokenBinding {
+                mode: self.token_binding,
+                minimum_token_binding_strength: self.minimum_token_binding_strength,
+            },
             log_to_stderr,
         }
     }

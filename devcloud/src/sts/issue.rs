@@ -6,11 +6,15 @@ use uuid::Uuid;
 use crate::directory::{Client, Tenant};
 use crate::exchange::Pairs;
 use crate::fault::{Fault, merge};
+use crate::vault::TokenBindingStrength;
 use crate::world::World;
 
 /// Claims of our own that show tests what was asked for, and the parameters that they come from.
 const ECHOES: [(&str, &str); 3] =
     [("fmi_path", "fmi_path"), ("devcloud_claims", "claims"), ("devcloud_scope", "scope")];
+
+/// A claim of our own, too: how strongly a bound token is bound, in the words of Key Vault's policy.
+pub(crate) const STRENGTH: &str = "devcloud_binding_strength";
 
 /// What a token says.
 pub(crate) struct Grant<'a> {
@@ -57,6 +61,10 @@ pub(crate) fn access_token(
     }
     if let Some(thumbprint) = grant.bound_to {
         claims["cnf"] = json!({ "x5t#S256": thumbprint });
+        claims[STRENGTH] = json!(match world.is_attested(thumbprint) {
+            true => TokenBindingStrength::AttestedTrustedLaunch,
+            false => TokenBindingStrength::Unattested,
+        });
     }
     if let Some(asked) = grant.claims {
         let asked = &asked["access_token"];
