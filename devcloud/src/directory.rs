@@ -173,9 +173,10 @@ pub static APPS: [App; 2] = [
 ];
 
 /// Resources that tokens may be asked for.
-pub const RESOURCES: [&str; 6] = [
+pub const RESOURCES: [&str; 7] = [
     GRAPH_RESOURCE,
     VAULT_RESOURCE,
+    MANAGED_HSM_RESOURCE,
     FEDERATION_AUDIENCE,
     "https://management.azure.com",
     "https://management.core.windows.net",
@@ -185,6 +186,8 @@ pub const RESOURCES: [&str; 6] = [
 pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 /// Audience of Azure Key Vault.
 pub const VAULT_RESOURCE: &str = "https://vault.azure.net";
+/// Audience of Azure Key Vault Managed HSM.
+pub const MANAGED_HSM_RESOURCE: &str = "https://managedhsm.azure.net";
 
 impl Tenant {
     /// The tenant of this id or name.

@@ -37,7 +37,7 @@ pub enum Service {
     Authority,
     /// Microsoft Graph.
     Graph,
-    /// Azure Key Vault.
+    /// Azure Key Vault, and Managed HSM.
     Vault,
     /// Microsoft Azure Attestation.
     Attest,
@@ -100,7 +100,7 @@ impl Service {
         if [DSTS_DOMAIN, CIAM_DOMAIN, B2C_DOMAIN].iter().any(|domain| one_label_below(host, domain)) {
             return Some(Service::Authority);
         }
-        if one_label_below(host, "vault.azure.net") {
+        if ["vault.azure.net", "managedhsm.azure.net"].iter().any(|domain| one_label_below(host, domain)) {
             return Some(Service::Vault);
         }
         let attest = host.strip_suffix(".attest.azure.net")?;
@@ -161,6 +161,7 @@ mod tests {
             ("westus2.mtlsauth.partner.microsoftonline.cn", Some(Service::Mtlsauth)),
             ("sharedeus.eus.attest.azure.net", Some(Service::Attest)),
             ("a.vault.azure.net", Some(Service::Vault)),
+            ("a.managedhsm.azure.net", Some(Service::Vault)),
             ("a.ciamlogin.com", Some(Service::Authority)),
             ("eastus.login.devcloud.test", Some(Service::Login)),
             ("mtlsauth.devcloud.test", Some(Service::Mtlsauth)),

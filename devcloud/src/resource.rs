@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::directory::{GRAPH_RESOURCE, TENANT_ID, VAULT_RESOURCE};
+use crate::directory::{GRAPH_RESOURCE, MANAGED_HSM_RESOURCE, TENANT_ID, VAULT_RESOURCE};
 use crate::exchange::{Answer, Request, base64, new_id};
 use crate::hosts::Service;
 use crate::jwt::Token;
@@ -41,10 +41,7 @@ fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
     if !world.keys.sts.signed(&token) {
         return Err("Access token validation failure. The signature is invalid.".to_owned());
     }
-    let audience = match request.connection.service {
-        Service::Vault => VAULT_RESOURCE,
-        _ => GRAPH_RESOURCE,
-    };
+    let audience = audience(request);
     if token.text("aud").map(|aud| aud.trim_end_matches('/')) != Some(audience) {
         return Err(format!("Access token validation failure. Invalid audience: {}.", token.claims["aud"]));
     }
@@ -83,6 +80,15 @@ fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
             }
         }
         _ => Err(format!("The authentication scheme '{scheme}' is not supported.")),
+    }
+}
+
+/// Which resource the request is for.
+fn audience(request: &Request<'_>) -> &'static str {
+    match request.connection.service {
+        Service::Vault if request.host.ends_with(".managedhsm.azure.net") => MANAGED_HSM_RESOURCE,
+        Service::Vault => VAULT_RESOURCE,
+        _ => GRAPH_RESOURCE,
     }
 }
 
@@ -167,7 +173,8 @@ fn unauthorized(world: &World, request: &Request<'_>, reason: &str) -> Answer {
         Service::Vault => (
             "Unauthorized",
             format!(
-                "Bearer authorization=\"https://login.microsoftonline.com/{TENANT_ID}\", resource=\"{VAULT_RESOURCE}\""
+                "Bearer authorization=\"https://login.microsoftonline.com/{TENANT_ID}\", resource=\"{}\"",
+                audience(request)
             ),
         ),
         _ => (

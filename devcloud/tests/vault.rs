@@ -64,6 +64,24 @@ fn a_bound_token_needs_its_certificate() {
     assert_eq!((reply.status, cloud.counter("renegotiations")), (200, 3), "{reply:?}");
 }
 
+/// Is a Managed HSM like a vault, with tokens of its own?
+#[test]
+fn a_managed_hsm_has_an_audience_of_its_own() {
+    let cloud = vault();
+    let get = |scope: &str| {
+        let (form, sni) = ([("client_id", APP_A_CLIENT_ID), ("scope", scope), POP], cloud.files().sni());
+        let token = token(&cloud, "mtlsauth.microsoft.com", Some(&sni), &form).token();
+        let authorization = format!("authorization: mtls_pop {token}");
+        let url = "https://a.managedhsm.azure.net/keys/k?api-version=7.4";
+        curl(&cloud, &["-H", &authorization, "-H", ANNOUNCED, "--cert", &sni.display().to_string(), url])
+    };
+    let refused = get("https://vault.azure.net/.default");
+    assert_eq!(refused.status, 401);
+    assert!(refused.head.contains("resource=\"https://managedhsm.azure.net\""), "{refused:?}");
+    assert_eq!(get("https://managedhsm.azure.net/.default").status, 200);
+    assert_eq!(cloud.counter("renegotiations"), 2);
+}
+
 /// Does a large body arrive whole, before the renegotiation, after it, and where the client waits to send it?
 #[test]
 fn bodies_arrive_whole() {
