@@ -53,6 +53,8 @@ const NAMING_TIME: Duration = Duration::from_secs(10);
 const ABOVE_SUSPICION: Duration = Duration::from_secs(5 * 60);
 /// The AADSTS numbers by which the token service asks for another certificate.
 const ANOTHER_CERTIFICATE: std::ops::RangeInclusive<u32> = 1_000_610..=1_000_614;
+/// Those by which a resource, or a tenant, takes no bound tokens, whatever the certificate.
+const NO_CERTIFICATE: [u32; 2] = [392_196, 3_921_996];
 
 impl BindingCertificates<'_> {
     /// The certificate to ask for tokens with now: the one in use, that of the store, or a new one.
@@ -325,6 +327,7 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
         _ if error.code() == KEY_LOST => 1,
         Some(TransportFailure::ClientCertificate) => 1,
         Some(TransportFailure::Reset) => usize::from(age >= ABOVE_SUSPICION),
+        _ if numbers.iter().any(|number| NO_CERTIFICATE.contains(number)) => 0,
         _ if numbers.iter().any(|number| ANOTHER_CERTIFICATE.contains(number)) => 2,
         _ if !error.code().eq_ignore_ascii_case("invalid_client") => 0,
         _ if numbers.is_empty() => 2,

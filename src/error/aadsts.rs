@@ -140,6 +140,10 @@ pub(crate) const ADVICE: &[(u32, &str)] = &[
     ),
     (1_000_614, "the signature of the attestation in the binding certificate does not verify: attest again"),
     (1_002_012, "a client credential takes the scope <resource>/.default and nothing else: write it so"),
+    (
+        3_921_996,
+        "the tenant does not get tokens that are bound to an attested key: ask Microsoft to enable it for the tenant, or ask for a Bearer token; nothing falls back to one by itself",
+    ),
     (7_000_112, "the app is disabled: have its owner enable it"),
     (
         7_000_213,

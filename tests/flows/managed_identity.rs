@@ -192,7 +192,8 @@ fn rejected_certificate_is_replaced_once() {
 
 /// How many other certificates are tried where the token service goes on saying no: two with back-off where it
 /// asks for another by AADSTS number or says nothing, one where it says something else, none for other errors
-/// (the design's table, row "re-mint")? And is IMDS then left alone for a minute?
+/// (the design's table, row "re-mint") and where resource or tenant takes no bound tokens, for which there is no
+/// Bearer token instead? And is IMDS then left alone for a minute?
 #[test]
 fn rejections_are_bounded() {
     let numbered = |number: u32| {
@@ -205,6 +206,8 @@ fn rejections_are_bounded() {
         (r#"{"error":"Invalid_Client"}"#.into(), "Invalid_Client", 2),
         (numbered(1_000_615), "invalid_client", 1),
         (numbered(700_027), "invalid_client", 1),
+        (numbered(392_196), "invalid_client", 0),
+        (numbered(3_921_996), "invalid_client", 0),
         (r#"{"error":"unauthorized_client"}"#.into(), "unauthorized_client", 0),
         (r#"{"error":"invalid_scope"}"#.into(), "invalid_scope", 0),
     ];
