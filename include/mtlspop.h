@@ -1235,6 +1235,15 @@ void mtlspop_store_op_set_error(mtlspop_store_op *operation, const char *message
 #define MTLSPOP_LOG_VERBOSE 3
 
 /**
+ * Receives the outcome of a background refresh: a token, or else an error; the other one is NULL. Both are yours to
+ * free. Called on the background thread of the app, one outcome after the other, with no lock held: it may use the
+ * app and free it, and is best quick, since further refreshes wait for it. No exception may leave it.
+ */
+typedef void (*mtlspop_background_refresh_callback)(void *userdata,
+                                                    mtlspop_token *token,
+                                                    mtlspop_error *error);
+
+/**
  * Receives one log line. Secrets, tokens and personal data are never in it.
  *
  * level is one of MTLSPOP_LOG_...; target names the part of the library that speaks; both texts are
@@ -1351,6 +1360,25 @@ void mtlspop_app_options_set_extra_query_parameter(mtlspop_app_options *options,
  */
 void mtlspop_app_options_set_background_refresh(mtlspop_app_options *options,
                                                 int32_t on);
+
+/**
+ * Sets who is told how each background refresh of a token ended, as MSAL's OnBackgroundTokenRefreshCompleted does:
+ * with the new token, which the cache has by then, with what it took; or with why there is none, and the old one
+ * goes on being served. Nothing else tells that without a log. What a caller waits for is not reported, nor is the
+ * renewal of a binding certificate, nor a refresh that ended with mtlspop_app_free().
+ *
+ * mtlspop_app_new() fails with MTLSPOP_E_INVALID_ARGUMENT where the app refreshes nothing in the background: see
+ * mtlspop_app_options_set_background_refresh(), which has to switch that on where there are other callbacks.
+ *
+ * @param options   settings
+ * @param callback  receives the outcomes
+ * @param userdata  passed to callback
+ * @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+ */
+void mtlspop_app_options_set_background_refresh_callback(mtlspop_app_options *options,
+                                                         mtlspop_background_refresh_callback callback,
+                                                         void *userdata,
+                                                         mtlspop_destroy destroy);
 
 /**
  * Gives the app a token cache, to share tokens with the other apps that are given it, or for its limits and

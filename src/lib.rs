@@ -40,7 +40,7 @@ mod runtime;
 mod secret;
 mod token;
 
-pub use app::{App, AppOptions, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
+pub use app::{App, AppOptions, BackgroundRefreshFn, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
 pub use attestation::{AttestationProvider, AttestationRequest};
 pub use authority::{RegionOutcome, federated_credential_audience};
 pub use binding::{BindingStore, Certificate, Pkcs12Format, StoreSecretFn};

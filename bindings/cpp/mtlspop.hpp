@@ -17,7 +17,7 @@
  * Callbacks   Anything that can be called, also move-only. It answers by returning, and fails by throwing: what was
  *             thrown in a callback leaves the call that asked, on its thread; error::cause() has it for try_...
  *             Another call that waited for the same answer gets a mtlspop::error with the text of what(), so that
- *             holds no secrets. The library goes on without a store, log or metrics callback that throws: a store's
+ *             holds no secrets. The library goes on without a store, log, metrics or refresh callback that throws: a store's
  *             text becomes a warning in the log, the others are ignored. A callback is destroyed when the library is
  *             done with it, on whatever thread that is; it may be called on several at once.
  * Threads     As in mtlspop.h: const member functions from any number of threads, others from one at a time.
@@ -947,6 +947,8 @@ void log(void *userdata, std::int32_t level, const char *target, const char *mes
     listened([&] { callable<F>(userdata)(static_cast<log_level>(level), view(target), view(message)); });
 }
 
+template <class F> void refreshed(void *userdata, mtlspop_token *made, mtlspop_error *failure);
+
 template <class F> void metrics(void *userdata, const mtlspop_metric *measured)
 {
     listened([&] { callable<F>(userdata)(metric(measured)); });
@@ -1073,6 +1075,15 @@ public:
     {
         mtlspop_app_options_set_log(get(), static_cast<std::int32_t>(level), detail::log<F>,
                                     detail::keep(std::forward<F>(callback)), detail::forget<F>);
+        return *this;
+    }
+
+    /** callback(result<token>): how each background refresh ended; on the thread that it has. It may use the app. */
+    template <class F> app_options &with_background_refresh_callback(F &&callback)
+    {
+        mtlspop_app_options_set_background_refresh_callback(get(), detail::refreshed<F>,
+                                                            detail::keep(std::forward<F>(callback)),
+                                                            detail::forget<F>);
         return *this;
     }
 
@@ -1440,6 +1451,22 @@ public:
         return static_cast<mtlspop::binding_strength>(mtlspop_token_binding_strength(get()));
     }
 };
+
+namespace detail {
+
+template <class F> void refreshed(void *userdata, mtlspop_token *made, mtlspop_error *failure)
+{
+    token owned(made);
+    listened([&] {
+        if (failure) {
+            callable<F>(userdata)(result<token>(error(mtlspop_error_status(failure), failure)));
+        } else {
+            callable<F>(userdata)(result<token>(std::move(owned)));
+        }
+    });
+}
+
+} // namespace detail
 
 /** What an API answered; immutable. */
 class http_response : public detail::owner<mtlspop_http_response, mtlspop_http_response_free> {

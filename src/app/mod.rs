@@ -8,6 +8,7 @@ mod managed_identity;
 mod measure;
 mod options;
 mod parameters;
+mod refreshed;
 mod rejected;
 mod request;
 mod result;
@@ -39,6 +40,8 @@ use managed_identity::ManagedIdentity;
 use measure::{Seen, Subject};
 pub use options::AppOptions;
 pub(crate) use parameters::Parameters;
+pub use refreshed::BackgroundRefreshFn;
+use refreshed::OnBackgroundRefresh;
 use rejected::Rejected;
 pub use request::TokenRequest;
 use request::token_sha256;
@@ -61,6 +64,7 @@ struct Core {
     binding_store: Option<Arc<BindingStore>>,
     /// Whether the app has a thread for work that is nobody's call.
     has_background: bool,
+    on_background_refresh: OnBackgroundRefresh,
     pool: Pool,
     clock: Arc<dyn Clock>,
     log: Logger,
@@ -106,6 +110,7 @@ impl App {
             client_capabilities: parts.client_capabilities,
             binding_store: parts.binding_store,
             has_background: parts.background_refresh,
+            on_background_refresh: parts.on_background_refresh,
             pool: parts.pool,
             clock: parts.clock,
             log: parts.log,
@@ -222,9 +227,13 @@ impl App {
             if core.metrics.is_on() {
                 core.measure(&core.subject(&request), &outcome, &seen, started);
             }
-            match outcome {
-                Ok(_) => core.renew_certificate(&request, cancel),
-                Err(error) => core.refresh_failed(&error, &call),
+            if let Err(error) = &outcome {
+                core.refresh_failed(error, &call);
+            }
+            let succeeded = outcome.is_ok();
+            core.tell_refreshed(outcome, &call);
+            if succeeded {
+                core.renew_certificate(&request, cancel);
             }
         });
         Ok(Token::cached(cached.token, correlation_id).being_refreshed())

@@ -11,6 +11,7 @@ use super::host::HOST;
 use super::managed_identity::{Attestation, ManagedIdentity};
 use super::measure::extended;
 use super::parameters::Parameters;
+use super::refreshed::{BackgroundRefreshFn, OnBackgroundRefresh};
 use crate::attestation::AttestationProvider;
 use crate::authority::{Authority, RegionSetting, Resolver};
 use crate::binding::BindingStore;
@@ -43,6 +44,7 @@ pub struct AppOptions {
     parameters: Parameters,
     token_cache: Option<TokenCache>,
     background_refresh: Option<bool>,
+    on_background_refresh: OnBackgroundRefresh,
     binding_store: Option<BindingStore>,
     /// A managed identity was named for a confidential client.
     misplaced_id: bool,
@@ -82,6 +84,7 @@ pub(super) struct Parts {
     pub(super) token_cache: TokenCache,
     pub(super) pool: Pool,
     pub(super) background_refresh: bool,
+    pub(super) on_background_refresh: OnBackgroundRefresh,
     pub(super) binding_store: Option<Arc<BindingStore>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Logger,
@@ -116,6 +119,7 @@ impl AppOptions {
             parameters: Parameters::default(),
             token_cache: None,
             background_refresh: None,
+            on_background_refresh: None,
             binding_store: None,
             misplaced_id: false,
             probe_timeout: None,
@@ -263,6 +267,15 @@ impl AppOptions {
         self
     }
 
+    /// Who is told how each background refresh of a token ended (MSAL's `OnBackgroundTokenRefreshCompleted`): the
+    /// new token, which the cache has by then, or why there is none, and the old one goes on being served. An error of
+    /// `App::new` where the app refreshes nothing in the background. What a caller waits for is not reported, nor is
+    /// a certificate's renewal.
+    pub fn with_background_refresh_callback(mut self, callback: Arc<BackgroundRefreshFn>) -> Self {
+        self.on_background_refresh = Some(callback);
+        self
+    }
+
     /// `http://[user:password@]host:port`, or `none`; in user name and password, other signs than letters and
     /// digits are percent-encoded. Without this setting the environment counts as for curl: the first of
     /// `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`. `no_proxy`, or else `NO_PROXY`, counts always.
@@ -317,6 +330,13 @@ impl AppOptions {
             || self.attestation.is_some()
             || matches!(self.key_home, Some(HomeOption::Signer { .. }))
             || self.credential.as_ref().is_some_and(Credential::calls_back);
+        let background_refresh = self.background_refresh.unwrap_or(!calls_back);
+        if self.on_background_refresh.is_some() && !background_refresh {
+            return Err(Error::argument(
+                "a background refresh callback is set, but the app refreshes nothing in the background: switch that on, \
+                 and the app's other callbacks are called there, too",
+            ));
+        }
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {
                 let misplaced = [
@@ -393,7 +413,8 @@ impl AppOptions {
             extended_metrics: extended(self.env.as_ref()),
             token_cache: self.token_cache.unwrap_or_default(),
             pool: Pool::new(self.transport, self.env)?,
-            background_refresh: self.background_refresh.unwrap_or(!calls_back),
+            background_refresh,
+            on_background_refresh: self.on_background_refresh,
             binding_store: self.binding_store.map(Arc::new),
             clock: self.clock,
             log: self.log,

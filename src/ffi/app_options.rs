@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::callback::{UserData, mtlspop_destroy};
 use super::draft::{Draft, change};
+use super::error::mtlspop_error;
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
 use super::metric::{mtlspop_metrics_callback, sink};
 use super::text::{bytes, c_string, required};
+use super::token::{TokenValue, mtlspop_token};
 use super::token_cache::mtlspop_token_cache;
 use super::token_request::{addition, timeout};
-use crate::app::AppOptions;
+use crate::app::{AppOptions, BackgroundRefreshFn, Token};
 use crate::error::{Error, Result};
 use crate::log::{LogLevel, Logger};
 use crate::managed_identity::ManagedIdentityId;
@@ -39,6 +41,12 @@ pub struct mtlspop_app_options {
 pub type mtlspop_log_callback = Option<
     unsafe extern "C" fn(userdata: *mut c_void, level: i32, target: *const c_char, message: *const c_char),
 >;
+
+/// Receives the outcome of a background refresh: a token, or else an error; the other one is NULL. Both are yours to
+/// free. Called on the background thread of the app, one outcome after the other, with no lock held: it may use the
+/// app and free it, and is best quick, since further refreshes wait for it. No exception may leave it.
+pub type mtlspop_background_refresh_callback =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, token: *mut mtlspop_token, error: *mut mtlspop_error)>;
 
 impl Handle for mtlspop_app_options {
     type Value = Draft<AppOptions>;
@@ -201,6 +209,42 @@ pub unsafe extern "C" fn mtlspop_app_options_set_background_refresh(
 ) {
     let setter = "mtlspop_app_options_set_background_refresh";
     unsafe { change(options, setter, || Ok(on != 0), AppOptions::with_background_refresh) }
+}
+
+/// Sets who is told how each background refresh of a token ended, as MSAL's OnBackgroundTokenRefreshCompleted does:
+/// with the new token, which the cache has by then, with what it took; or with why there is none, and the old one
+/// goes on being served. Nothing else tells that without a log. What a caller waits for is not reported, nor is the
+/// renewal of a binding certificate, nor a refresh that ended with mtlspop_app_free().
+///
+/// mtlspop_app_new() fails with MTLSPOP_E_INVALID_ARGUMENT where the app refreshes nothing in the background: see
+/// mtlspop_app_options_set_background_refresh(), which has to switch that on where there are other callbacks.
+///
+/// @param options   settings
+/// @param callback  receives the outcomes
+/// @param userdata  passed to callback
+/// @param destroy   releases userdata, exactly once, also when this call fails; may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_background_refresh_callback(
+    options: *mut mtlspop_app_options,
+    callback: mtlspop_background_refresh_callback,
+    userdata: *mut c_void,
+    destroy: mtlspop_destroy,
+) {
+    let userdata = UserData::new(userdata, destroy);
+    let parse = || {
+        let callback = callback.ok_or_else(|| Error::argument("callback is NULL"))?;
+        let told = move |outcome: Result<Token>| {
+            let (token, error) = match outcome {
+                Ok(token) => (boxed(TokenValue::from(token)), std::ptr::null_mut()),
+                Err(error) => (std::ptr::null_mut(), boxed(error.into())),
+            };
+            // SAFETY: the caller gave the function to be called with this pointer and an outcome that is its own.
+            unsafe { callback(userdata.pointer(), token, error) };
+        };
+        Ok::<Arc<BackgroundRefreshFn>, Error>(Arc::new(told))
+    };
+    let setter = "mtlspop_app_options_set_background_refresh_callback";
+    unsafe { change(options, setter, parse, AppOptions::with_background_refresh_callback) }
 }
 
 /// Gives the app a token cache, to share tokens with the other apps that are given it, or for its limits and

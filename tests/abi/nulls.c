@@ -89,6 +89,13 @@ static int32_t have_store_callback(void *userdata, mtlspop_store_op *operation)
     return 1;
 }
 
+static void have_background_refresh_callback(void *userdata, mtlspop_token *token, mtlspop_error *error)
+{
+    (void)userdata;
+    mtlspop_token_free(token);
+    mtlspop_error_free(error);
+}
+
 static void have_metrics_callback(void *userdata, const mtlspop_metric *metric)
 {
     (void)userdata;

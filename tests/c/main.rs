@@ -246,6 +246,23 @@ fn fork() {
     assert_eq!(child.handshake.as_deref(), Some("Full"), "the child resumes no TLS session of its parent");
 }
 
+/// Is the end of each background refresh told: on a thread of the library, once, also in a forked child and where the
+/// callback frees the app; and is a callback that nobody would call an error? Not under valgrind, as above.
+#[test]
+fn background_refresh() {
+    let program = Program::new("background_refresh");
+    let cloud = cloud();
+    let due = |seconds| Fault::set("token", json!({ "refresh_in": seconds }));
+    let refused =
+        Fault { body: Some(r#"{"error":"invalid_request"}"#.into()), ..Fault::status("token", 400) };
+    // First token and refresh of the parent, those of the child, the next refresh of the parent, the other app.
+    for fault in [due(1), due(3), due(1), Fault::on("token"), refused, due(1)] {
+        cloud.fault(fault).unwrap();
+    }
+    println!("{}", succeed(&mut program.command(Build::Sanitized, &cloud)));
+    assert_eq!(cloud.counter("token"), 7);
+}
+
 /// Do apps share a cache, and processes a store?
 #[test]
 fn token_cache() {

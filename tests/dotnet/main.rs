@@ -211,13 +211,15 @@ fn elliptic() {
     }
 }
 
-/// Does the call that has the next token fetched say so?
+/// Does the call that has the next token fetched say so, and is a delegate told what came of it?
 #[test]
 fn early_refresh() {
     for runtime in Runtime::all() {
         let cloud = Cloud::start(Options::default()).unwrap();
         let set = json!({"refresh_in": 1}).as_object().unwrap().clone();
-        cloud.fault(Fault { set, ..Fault::on("token") }).unwrap();
+        cloud.fault(Fault { set, times: 2, ..Fault::on("token") }).unwrap();
+        let body = Some(r#"{"error":"invalid_request"}"#.to_owned());
+        cloud.fault(Fault { body, ..Fault::status("token", 400) }).unwrap();
         test_in(&cloud, runtime, "EarlyRefresh", &[]);
     }
 }

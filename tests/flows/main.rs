@@ -23,6 +23,7 @@ mod managed_identity_errors;
 mod managed_identity_time;
 mod memory;
 mod refresh;
+mod refreshed;
 mod region;
 mod rejected;
 mod replacement;

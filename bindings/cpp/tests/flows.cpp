@@ -5,7 +5,9 @@
 
 #include <array>
 #include <chrono>
+#include <future>
 #include <map>
+#include <stdexcept>
 
 using namespace std::chrono_literals;
 
@@ -48,10 +50,20 @@ static void flow(const mtlspop::app &app, bool bound)
     }
 }
 
-// Its first token is due for replacement after a second: does the call say so that has the next one fetched?
+// Its first token is due for replacement after a second: does the call say so that has the next one fetched, and is
+// told what came of it; and does what the callback throws go nowhere?
 static void early_refresh()
 {
-    const mtlspop::app app = certificate_app();
+    auto options = client_options();
+    options.with_certificate(sni_certificate(), true);
+    std::promise<mtlspop::result<mtlspop::token>> refreshed;
+    auto outcome = refreshed.get_future();
+    options.with_background_refresh_callback(
+        [refreshed = std::move(refreshed)](mtlspop::result<mtlspop::token> told) mutable {
+            refreshed.set_value(std::move(told));
+            throw std::runtime_error("nobody catches this");
+        });
+    const mtlspop::app app(options);
     const auto request = graph_request(false);
     const auto first = app.acquire_token(request);
     const auto end = std::chrono::steady_clock::now() + 60s;
@@ -62,6 +74,10 @@ static void early_refresh()
         reason = token.cache_refresh_reason();
     }
     CHECK(reason == mtlspop::cache_refresh_reason::proactively_refreshed);
+    const auto told = outcome.get();
+    CHECK(told && told->access_token() != first.access_token());
+    CHECK(told->source() == mtlspop::token_source::identity_provider);
+    CHECK(app.acquire_token(request).access_token() == told->access_token());
 }
 
 static void region()

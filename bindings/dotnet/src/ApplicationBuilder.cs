@@ -2,6 +2,7 @@
 
 using System;
 using System.Collections.Generic;
+using System.Threading.Tasks;
 
 namespace Mtlspop
 {
@@ -10,6 +11,7 @@ namespace Mtlspop
     {
         private readonly Func<IntPtr> _options;
         private readonly List<Action<IntPtr>> _settings = new List<Action<IntPtr>>();
+        private Func<ExecutionResult, Task> _refreshed;
 
         internal ApplicationBuilder(Func<IntPtr> options)
         {
@@ -38,6 +40,17 @@ namespace Mtlspop
             Required(metrics, nameof(metrics));
             return With(options => Native.mtlspop_app_options_set_metrics(
                 options, Callbacks.Metrics, Callbacks.Root(metrics), Callbacks.Destroy));
+        }
+
+        /// <summary>
+        /// Who is told how each refresh of a token ended that no call waited for; on a thread of the library's. Other
+        /// delegates of the app are called there, too, when a token is refreshed. It may use the app.
+        /// </summary>
+        public T OnBackgroundTokenRefreshCompleted(Func<ExecutionResult, Task> onBackgroundTokenRefreshCompleted)
+        {
+            Required(onBackgroundTokenRefreshCompleted, nameof(onBackgroundTokenRefreshCompleted));
+            _refreshed = onBackgroundTokenRefreshCompleted;
+            return (T)this;
         }
 
         /// <summary>What the app can handle: "cp1" for the claims challenges of APIs.</summary>
@@ -86,16 +99,23 @@ namespace Mtlspop
         }
 
         /// <summary>Makes an app, with further settings if there are any.</summary>
-        internal AppHandle Make(params Action<IntPtr>[] further)
+        internal App Make(params Action<IntPtr>[] further)
         {
+            BackgroundRefresh refreshed = _refreshed == null ? null : new BackgroundRefresh(_refreshed);
             using (var options = new AppOptionsHandle(_options()))
             using (var native = options.Use())
             {
                 _settings.ForEach(setting => setting(native.Pointer));
                 Array.ForEach(further, setting => setting(native.Pointer));
-                int status = Native.mtlspop_app_new(native.Pointer, out IntPtr app, out IntPtr error);
+                refreshed?.Apply(native.Pointer);
+                int status = Native.mtlspop_app_new(native.Pointer, out IntPtr handle, out IntPtr error);
                 Call.Check(status, error);
-                return new AppHandle(app);
+                var app = new App(new AppHandle(handle), HasCallbacks);
+                if (refreshed != null)
+                {
+                    refreshed.App = app;
+                }
+                return app;
             }
         }
 

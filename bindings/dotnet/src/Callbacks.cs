@@ -17,6 +17,7 @@ namespace Mtlspop
         internal static readonly Native.StoreCallback Store = OnStore;
         internal static readonly Native.LogCallback Log = OnLog;
         internal static readonly Native.MetricsCallback Metrics = OnMetric;
+        internal static readonly Native.BackgroundRefreshCallback Refreshed = OnRefreshed;
 
         /// <summary>The userdata for a target, which lives until Destroy.</summary>
         internal static IntPtr Root(object target)
@@ -143,6 +144,18 @@ namespace Mtlspop
             try
             {
                 Target<Action<Metric>>(userdata)(new Metric(metric));
+            }
+            catch (Exception)
+            {
+                // As above.
+            }
+        }
+
+        private static void OnRefreshed(IntPtr userdata, IntPtr token, IntPtr error)
+        {
+            try
+            {
+                Target<BackgroundRefresh>(userdata).Tell(token, error);
             }
             catch (Exception)
             {

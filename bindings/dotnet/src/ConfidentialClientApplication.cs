@@ -169,7 +169,7 @@ namespace Mtlspop
         /// <summary>Makes the app; sends nothing.</summary>
         public IConfidentialClientApplication Build()
         {
-            return new ConfidentialClientApplication(Make(), HasCallbacks);
+            return new ConfidentialClientApplication(Make());
         }
 
         private static byte[] Text(string value, string name)
@@ -187,9 +187,9 @@ namespace Mtlspop
 
         private readonly App _app;
 
-        internal ConfidentialClientApplication(AppHandle handle, bool hasCallbacks)
+        internal ConfidentialClientApplication(App app)
         {
-            _app = new App(handle, hasCallbacks);
+            _app = app;
         }
 
         public AcquireTokenForClientParameterBuilder AcquireTokenForClient(IEnumerable<string> scopes)

@@ -86,10 +86,9 @@ namespace Mtlspop
             Func<App> attested = null;
             if (_tpm != null || _attestation != null)
             {
-                attested = () => new App(Make(Keys(attested: true), Attestation), HasCallbacks);
+                attested = () => Make(Keys(attested: true), Attestation);
             }
-            var plain = new App(Make(Keys(attested: false)), HasCallbacks);
-            return new ManagedIdentityApplication(plain, attested);
+            return new ManagedIdentityApplication(Make(Keys(attested: false)), attested);
         }
 
         private Action<IntPtr> Keys(bool attested)

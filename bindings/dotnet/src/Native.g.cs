@@ -76,6 +76,9 @@ namespace Mtlspop
         internal delegate int SignCallback(IntPtr userdata, IntPtr operation);
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate void BackgroundRefreshCallback(IntPtr userdata, IntPtr token, IntPtr error);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate void LogCallback(IntPtr userdata, int level, IntPtr target, IntPtr message);
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
@@ -225,6 +228,13 @@ namespace Mtlspop
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_app_options_set_background_refresh(IntPtr options, int on);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_app_options_set_background_refresh_callback(
+            IntPtr options,
+            BackgroundRefreshCallback callback,
+            IntPtr userdata,
+            Destroy destroy);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_app_options_set_token_cache(IntPtr options, IntPtr cache);

@@ -91,9 +91,20 @@ internal static class Tokens
     /// <summary>The first token is due for replacement after a second.</summary>
     private static async Task EarlyRefresh()
     {
-        using (var app = Client().WithCertificate(Certificate("SNI_PFX"), sendX5C: true).Build())
+        var told = new TaskCompletionSource<ExecutionResult>();
+        var builder = Client().WithCertificate(Certificate("SNI_PFX"), sendX5C: true)
+            .OnBackgroundTokenRefreshCompleted(async outcome =>
+            {
+                await Task.Yield();
+                told.SetResult(outcome);
+                throw new InvalidOperationException("nobody catches this");
+            });
+        using (var app = builder.Build())
         {
             var first = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            // The delegate lives for the library alone.
+            builder = null;
+            GC.Collect();
             var end = DateTime.UtcNow.AddSeconds(60);
             var reason = CacheRefreshReason.NotApplicable;
             while (reason == CacheRefreshReason.NotApplicable && DateTime.UtcNow < end)
@@ -103,6 +114,23 @@ internal static class Tokens
                 reason = next.AuthenticationResultMetadata.CacheRefreshReason;
             }
             Equal(CacheRefreshReason.ProactivelyRefreshed, reason, "reason");
+            ExecutionResult refreshed = await told.Task;
+            True(refreshed.Successful && refreshed.Exception == null, "refreshed");
+            True(first.AccessToken != refreshed.Result.AccessToken, "another token");
+            Equal(TokenSource.IdentityProvider, refreshed.Result.AuthenticationResultMetadata.TokenSource, "source");
+            var served = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            Equal(refreshed.Result.AccessToken, served.AccessToken, "the token that is served now");
+
+            // The next one is refused.
+            told = new TaskCompletionSource<ExecutionResult>();
+            while (!told.Task.IsCompleted && DateTime.UtcNow < end)
+            {
+                await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            }
+            refreshed = await told.Task;
+            True(!refreshed.Successful && refreshed.Result == null, "refused");
+            Equal("invalid_request", refreshed.Exception.ErrorCode, "error code");
+            Equal(400, ((MsalServiceException)refreshed.Exception).StatusCode, "status");
         }
     }
 

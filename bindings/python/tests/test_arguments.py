@@ -69,6 +69,7 @@ class Arguments(Case):
             "oidc_authority": 1,
             "client_capabilities": 1,
             "background_refresh": "no",
+            "on_background_refresh": 1,
             "instance_discovery": "no",
             "connect_timeout": "1",
             "proxy": 1,

@@ -4,7 +4,9 @@ import base64
 import gc
 import json
 import logging
+import queue
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -13,7 +15,7 @@ import weakref
 
 import mtlspop
 from mtlspop import BindingStore, CacheRefreshReason, Certificate, KeySigner, ManagedIdentityClient, TokenCache
-from mtlspop import UserAssignedManagedIdentity, _callbacks, _errors
+from mtlspop import TokenSource, UserAssignedManagedIdentity, _callbacks, _errors
 from support import GRAPH, ME, SCOPES, Case, certificate, client, counter, env, fault, federated, identity
 from support import python, state
 
@@ -257,6 +259,45 @@ class Exceptions(Case):
         self.assertEqual(reasons.count(CacheRefreshReason.PROACTIVELY_REFRESHED), 1, "it says what it began")
         self.assertIs(logs.records[0].exc_info[0], Broken)
         self.assertEqual((_errors.raised, counter("token")), ({}, 1))
+
+    def test_background_refresh(self):
+        """Is told how each background refresh ended, with a result to keep, and does what is raised there go nowhere?"""
+        told, home = queue.Queue(), threading.get_ident()
+
+        def refreshed(result, error):
+            told.put((result, error, threading.get_ident()))
+            if result is not None:
+                self.assertEqual(app.acquire_token_for_client(SCOPES).access_token, result.access_token)
+            raise Broken("nobody catches this")
+
+        def outcome():
+            until, refreshing = time.monotonic() + 60, CacheRefreshReason.PROACTIVELY_REFRESHED
+            while app.acquire_token_for_client(SCOPES).cache_refresh_reason != refreshing:
+                self.assertLess(time.monotonic(), until)
+            return told.get(timeout=60)
+
+        unraisable = []
+        hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+        self.addCleanup(setattr, sys, "unraisablehook", hook)
+        fault(operation="token", set={"refresh_in": 1}, times=2)
+        fault(operation="token", status=400, body='{"error":"invalid_request"}')
+        app = client(on_background_refresh=refreshed)
+        first = app.acquire_token_for_client(SCOPES)
+        result, error, thread = outcome()
+        self.assertIsNone(error)
+        self.assertNotEqual((result.access_token, thread), (first.access_token, home))
+        self.assertIs(result.source, TokenSource.IDENTITY_PROVIDER)
+        self.assertEqual(app.send(result, "GET", ME).status, 200)
+        result, error, _ = outcome()
+        self.assertIsNone(result)
+        self.assertIsInstance(error, mtlspop.RejectedError)
+        self.assertEqual((error.code, error.http_status), ("invalid_request", 400))
+        app.close()
+        self.assertEqual([one.exc_type for one in unraisable], [Broken, Broken])
+        self.assertEqual(_errors.raised, {})
+        with self.assertRaises(ValueError) as caught:
+            client(on_background_refresh=print, background_refresh=False)
+        self.assertIn("switch that on", str(caught.exception))
 
     def test_listeners(self):
         """Do calls go on where logging or metrics raise, and is that reported?"""

@@ -13,6 +13,10 @@ def assertion(request: mtlspop.AssertionRequest) -> mtlspop.ClientSignedAssertio
     return mtlspop.ClientSignedAssertion("jwt:" + request.token_endpoint, mtlspop.Certificate.from_file("x"))
 
 
+def refreshed(result: Optional[mtlspop.TokenResult], error: Optional[mtlspop.MtlsPopError]) -> None:
+    print(result.expires_on if result else error)
+
+
 class Store:
     def load(self, key: str) -> Optional[bytes]:
         return key.encode()
@@ -28,6 +32,7 @@ app = mtlspop.ConfidentialClientApplication(
     token_cache=mtlspop.TokenCache(store=Store()),
     logger=logging.getLogger("x"),
     client_capabilities=["cp1"],
+    on_background_refresh=refreshed,
 )
 result = app.acquire_token_for_client(["scope"], mtls_proof_of_possession=True, timeout=1.5, send_x5c=True)
 as_mapping: Mapping[str, object] = result

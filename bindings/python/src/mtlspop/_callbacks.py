@@ -11,8 +11,9 @@ from ctypes import ArgumentError
 from itertools import count
 
 from . import _prototypes as c
-from ._errors import MtlsPopError, call, raised
+from ._errors import MtlsPopError, call, described, raised
 from ._library import WrongType, data, lib, octets, one, text, time, utf8
+from ._result import TokenResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -296,7 +297,7 @@ def store(userdata: int, operation: Any) -> int:
         return 1
 
 
-# These two only listen. ctypes reports what they raise, by sys.unraisablehook.
+# These only listen. ctypes reports what they raise, by sys.unraisablehook.
 
 
 @c.LogCallback
@@ -307,6 +308,13 @@ def log(userdata: int, level: int, target: bytes, message: bytes) -> None:
 @c.MetricsCallback
 def metrics(userdata: int, metric: c.Metric) -> None:
     _registered[userdata](Metric(metric))
+
+
+@c.BackgroundRefreshCallback
+def background_refresh(userdata: int, token: c.Token, error: c.Error) -> None:
+    failed = described(lib.mtlspop_error_status(error), error) if error else None
+    result = TokenResult(token, c.TokenRequest()) if token else None
+    _registered[userdata](result, failed)
 
 
 def _describe(exception: BaseException) -> bytes:

@@ -162,6 +162,18 @@ def settle() -> None:
 
 
 def failure(status: int, error: c.Error) -> BaseException:
+    """What a call raises for its error, which is freed."""
+    exception = described(status, error)
+    cause = raised.pop(get_ident(), None)
+    if status == c.E_CALLBACK and cause is not None:
+        if not isinstance(cause, Exception):
+            # KeyboardInterrupt and SystemExit are not for `except Exception`.
+            return cause
+        exception.__cause__ = cause
+    return exception
+
+
+def described(status: int, error: c.Error) -> MtlsPopError:
     """The exception for an error, which is freed."""
     try:
         exception = CLASSES.get(status, MtlsPopError)(text(lib.mtlspop_error_message(error)))
@@ -189,10 +201,4 @@ def failure(status: int, error: c.Error) -> BaseException:
         exception.duration_in_cache_ms = lib.mtlspop_error_duration_in_cache_ms(error)
     finally:
         lib.mtlspop_error_free(error)
-    cause = raised.pop(get_ident(), None)
-    if status == c.E_CALLBACK and cause is not None:
-        if not isinstance(cause, Exception):
-            # KeyboardInterrupt and SystemExit are not for `except Exception`.
-            return cause
-        exception.__cause__ = cause
     return exception

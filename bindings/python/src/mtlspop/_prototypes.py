@@ -148,6 +148,7 @@ AssertionCallback = CFUNCTYPE(c_int32, c_void_p, AssertionOp)
 Destroy = CFUNCTYPE(None, c_void_p)
 AttestationCallback = CFUNCTYPE(c_int32, c_void_p, AttestationOp)
 SignCallback = CFUNCTYPE(c_int32, c_void_p, SignOp)
+BackgroundRefreshCallback = CFUNCTYPE(None, c_void_p, Token, Error)
 LogCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
 MetricsCallback = CFUNCTYPE(None, c_void_p, Metric)
 SecretCallback = CFUNCTYPE(c_int32, c_void_p, SecretOp)
@@ -188,6 +189,9 @@ FUNCTIONS = {
     "mtlspop_app_options_set_client_capabilities": (None, AppOptions, c_char_p),
     "mtlspop_app_options_set_extra_query_parameter": (None, AppOptions, c_char_p, c_char_p, c_int32),
     "mtlspop_app_options_set_background_refresh": (None, AppOptions, c_int32),
+    "mtlspop_app_options_set_background_refresh_callback": (
+        None, AppOptions, BackgroundRefreshCallback, c_void_p, Destroy,
+    ),
     "mtlspop_app_options_set_token_cache": (None, AppOptions, TokenCache),
     "mtlspop_app_options_set_connect_timeout_ms": (None, AppOptions, c_int64),
     "mtlspop_app_options_set_proxy": (None, AppOptions, c_char_p),

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Tuple, TypedDict, Union
 
     from ._callbacks import AssertionRequest, Assertion, AttestationRequest, Metric, SignRequest, Store
+    from ._errors import MtlsPopError
     from ._library import Text
+    from ._result import TokenResult
 
     class Settings(TypedDict, total=False):
         """What every app can be given."""
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
         #: Text, or text and whether requests that differ in it must not share tokens (True).
         extra_query_parameters: Mapping[str, Union[str, Tuple[str, bool]]]
         background_refresh: bool
+        #: Receives how each background refresh ended, on the thread that it has: the new token and None, or None and
+        #: the error. It may use the app.
+        on_background_refresh: Callable[[Optional[TokenResult], Optional[MtlsPopError]], object]
         #: Seconds for a connection to come about.
         connect_timeout: float
         #: "http://[user:password@]host:port", or "none".
@@ -240,6 +245,11 @@ def metrics(handle: Any, value: Any, name: str) -> None:
     _callbacks.give(setter, handle, kind=_callbacks.metrics, target=target)
 
 
+def on_background_refresh(handle: Any, value: Any, name: str) -> None:
+    setter, target = lib.mtlspop_app_options_set_background_refresh_callback, function(value, name)
+    _callbacks.give(setter, handle, kind=_callbacks.background_refresh, target=target)
+
+
 def attestation(handle: Any, value: Any, name: str) -> None:
     setter, target = lib.mtlspop_app_options_set_attestation, function(value, name)
     _callbacks.give(setter, handle, kind=_callbacks.attestation, target=target)
@@ -356,6 +366,7 @@ COMMON: Dict[str, Callable[..., None]] = {
     "client_capabilities": simple("mtlspop_app_options_set_client_capabilities", words),
     "extra_query_parameters": parameters,
     "background_refresh": simple("mtlspop_app_options_set_background_refresh", flag),
+    "on_background_refresh": on_background_refresh,
     "connect_timeout": simple("mtlspop_app_options_set_connect_timeout_ms", milliseconds),
     "proxy": simple("mtlspop_app_options_set_proxy", utf8),
     "trusted_roots": roots,
