@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use super::exchange::Exchange;
 use crate::error::{Error, Result};
 
 /// From here on, and where the length is not known, the server is asked before the body is sent
@@ -202,6 +203,16 @@ impl Outgoing<'_> {
 
 impl Read for Outgoing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(exchange) = Exchange::current() {
+            exchange.note_body();
+            if exchange.has_refused_body() {
+                // Nothing of this leaves, but ureq has to come to the end that it knows.
+                let left = self.length.map_or(0, |length| length - self.sent);
+                let rest = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                self.sent += rest as u64;
+                return Ok(rest);
+            }
+        }
         // The error travels inside and comes out again in `failure`.
         self.fill(buffer).map_err(io::Error::other)
     }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use ureq::unversioned::transport::{
     self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, time,
 };
 
+use super::early::{self, Said};
 use super::exchange::{Exchange, FOREVER};
 use super::failure::{self, Peer, Presented};
 use super::message::TlsVersion;
@@ -145,7 +147,7 @@ impl transport::Connector for Connector {
             self.open(details.uri, deadline, limit).map_err(|error| ureq::Error::Other(Box::new(error)))?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Connection { stream, buffers }))
+        Ok(Some(Connection { stream, buffers, ahead: false, cut: false }))
     }
 }
 
@@ -164,6 +166,10 @@ impl Resolver for LateResolver {
 pub(super) struct Connection {
     stream: Stream,
     buffers: LazyBuffers,
+    /// Input that was read before ureq asked for it.
+    ahead: bool,
+    /// The body of a request was not sent to its end: nothing can follow.
+    cut: bool,
 }
 
 enum Stream {
@@ -184,20 +190,21 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.socket().set_deadline(deadline(timeout));
-        let output = &self.buffers.output()[..amount];
-        let written = match &mut self.stream {
-            Stream::Plain(socket) => socket.write_all(output),
-            Stream::Tls(tls) => {
-                if let Some(exchange) = Exchange::current() {
-                    exchange.note_tls(tls.stream.details());
-                }
-                tls.stream.write_all(output)
-            }
+        let exchange = Exchange::current();
+        if let (Some(exchange), Stream::Tls(tls)) = (&exchange, &self.stream) {
+            exchange.note_tls(tls.stream.details());
+        }
+        let written = match exchange.filter(|exchange| exchange.is_in_body()) {
+            Some(exchange) => self.transmit_body(amount, &exchange),
+            None => self.write_all(amount),
         };
         written.map_err(|error| self.stream.ended(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        if mem::take(&mut self.ahead) {
+            return Ok(true);
+        }
         self.stream.socket().set_deadline(deadline(timeout));
         let input = self.buffers.input_append_buf();
         let read = match &mut self.stream {
@@ -217,6 +224,7 @@ impl Transport for Connection {
     /// Whether an idle connection can be used again.
     fn is_open(&mut self) -> bool {
         match &mut self.stream {
+            _ if self.cut => false,
             Stream::Plain(socket) => socket.peek().is_nothing(),
             // One without our certificate is not for who needs it.
             Stream::Tls(tls) => tls.suits() && tls.stream.is_open(),
@@ -225,6 +233,62 @@ impl Transport for Connection {
 
     fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
+    }
+}
+
+impl Connection {
+    fn write_all(&mut self, amount: usize) -> io::Result<()> {
+        let output = &self.buffers.output()[..amount];
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(output),
+            Stream::Tls(tls) => tls.stream.write_all(output),
+        }
+    }
+
+    /// Sends a part of a body, unless the server has refused it by now.
+    fn transmit_body(&mut self, amount: usize, exchange: &Exchange) -> io::Result<()> {
+        if exchange.has_refused_body() {
+            return Ok(());
+        }
+        loop {
+            match self.look(exchange)? {
+                Said::Nothing => {}
+                Said::Yes => return self.write_all(amount),
+                Said::No => return Ok(()),
+            }
+            let Stream::Tls(tls) = &mut self.stream else { return self.write_all(amount) };
+            match tls.stream.write_while_silent(&self.buffers.output()[..amount]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // It may have said why before it hung up.
+                Err(error) if !is_over(&error) => match self.look(exchange) {
+                    Ok(Said::Yes | Said::No) => {
+                        self.refused(exchange);
+                        return Ok(());
+                    }
+                    _ => return Err(error),
+                },
+                written => return written,
+            }
+        }
+    }
+
+    fn look(&mut self, exchange: &Exchange) -> io::Result<Said> {
+        let Stream::Tls(tls) = &mut self.stream else { return Ok(Said::Nothing) };
+        let before = self.buffers.input().len();
+        let said = early::look(&mut *tls.stream, &mut self.buffers);
+        if self.buffers.input().len() > before {
+            self.ahead = true;
+            exchange.note_received();
+        }
+        if matches!(said, Ok(Said::No)) {
+            self.refused(exchange);
+        }
+        said
+    }
+
+    fn refused(&mut self, exchange: &Exchange) {
+        self.cut = true;
+        exchange.note_refused();
     }
 }
 

@@ -32,6 +32,16 @@ pub(super) struct Exchange {
     tls: Cell<Option<TlsDetails>>,
     asked_late: Cell<bool>,
     older: Cell<Option<Older>>,
+    body: Cell<Upload>,
+}
+
+/// How far the body of a request is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Upload {
+    #[default]
+    Ahead,
+    UnderWay,
+    Refused,
 }
 
 /// Makes an exchange the current one until dropped. A signing callback may send a request of its
@@ -67,6 +77,7 @@ impl Exchange {
             tls: Cell::default(),
             asked_late: Cell::default(),
             older: Cell::default(),
+            body: Cell::default(),
         });
         let outer = CURRENT.replace(Some(exchange.clone()));
         Entered { exchange, outer }
@@ -159,6 +170,27 @@ impl Exchange {
     /// The server did not ask for our certificate in TLS 1.3.
     pub(super) fn note_older(&self, older: Older) {
         self.older.set(Some(older));
+    }
+
+    /// From here on it is the body of the request that is sent.
+    pub(super) fn note_body(&self) {
+        if self.body.get() == Upload::Ahead {
+            self.body.set(Upload::UnderWay);
+        }
+    }
+
+    /// Whether what is sent is of the body.
+    pub(super) fn is_in_body(&self) -> bool {
+        self.body.get() != Upload::Ahead
+    }
+
+    /// The server answered, and wants no more of the body.
+    pub(super) fn note_refused(&self) {
+        self.body.set(Upload::Refused);
+    }
+
+    pub(super) fn has_refused_body(&self) -> bool {
+        self.body.get() == Upload::Refused
     }
 
     /// Some part of the answer has arrived.

@@ -7,6 +7,7 @@ mod body;
 mod client;
 mod connector;
 mod descriptor;
+mod early;
 mod exchange;
 mod failure;
 mod imds;

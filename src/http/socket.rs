@@ -18,6 +18,8 @@ pub(super) struct Socket {
     /// The exchange that uses it now, or used it last.
     user: Weak<()>,
     deadline: Instant,
+    /// Whether a write that has to wait ends with what arrives meanwhile.
+    listens: bool,
 }
 
 /// Why there is no connection.
@@ -56,7 +58,7 @@ impl Socket {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         let line = Line { stream: socket.into(), turn: Mutex::default() };
-        let mut socket = Self { line: Arc::new(line), user: Weak::new(), deadline };
+        let mut socket = Self { line: Arc::new(line), user: Weak::new(), deadline, listens: false };
         if let Some(exchange) = Exchange::current() {
             exchange.note_opened();
         }
@@ -81,6 +83,14 @@ impl Socket {
         self.deadline = deadline;
     }
 
+    /// Lets writes that would have to wait end with `WouldBlock` when something arrives.
+    pub(super) fn while_silent<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+        self.listens = true;
+        let result = write(self);
+        self.listens = false;
+        result
+    }
+
     /// To look what has arrived, without waiting for more.
     pub(super) fn peek(&self) -> Arrived<'_> {
         Arrived(&self.line.stream)
@@ -93,10 +103,15 @@ impl Socket {
         mut io: impl FnMut(&TcpStream) -> io::Result<T>,
     ) -> io::Result<T> {
         self.enlist();
+        let listened = if self.listens { PollFlags::IN } else { PollFlags::empty() };
         loop {
             left(self.deadline)?;
             match io(&self.line.stream) {
-                Err(error) if error.kind() == WouldBlock => ready(&self.line.stream, what, self.deadline)?,
+                Err(error) if error.kind() == WouldBlock => {
+                    if ready(&self.line.stream, what | listened, self.deadline)? == listened {
+                        return Err(error);
+                    }
+                }
                 Err(error) if error.kind() == Interrupted => {}
                 result => return result,
             }
@@ -219,14 +234,15 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 ///
 /// Linux ends the timeouts of a socket up to an eighth of their length late (5 s were 5.2 s, 20 s were
 /// 21.25 s), and a poll up to a thousandth. So a long wait stops a little short of its end, and a short one follows.
-fn ready(stream: &TcpStream, what: PollFlags, deadline: Instant) -> io::Result<()> {
+fn ready(stream: &TcpStream, what: PollFlags, deadline: Instant) -> io::Result<PollFlags> {
     loop {
         let left = left(deadline)?;
         let step = if left > Duration::from_secs(1) { left - left / 500 } else { left };
         let step = Timespec::try_from(step).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(stream, what)], Some(&step)) {
+        let mut poll_fd = [PollFd::new(stream, what)];
+        match poll(&mut poll_fd, Some(&step)) {
             Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(poll_fd[0].revents()),
             Err(error) => return Err(error.into()),
         }
     }

@@ -405,6 +405,113 @@ fn pipes() {
     canceller.join().unwrap();
 }
 
+/// More than fits into any buffer; counts what is taken.
+struct Endless(Arc<AtomicUsize>);
+
+const ENDLESS: u64 = 1 << 30;
+
+impl BodyReader for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        buffer.fill(0);
+        self.0.fetch_add(buffer.len(), Ordering::SeqCst);
+        Ok(buffer.len())
+    }
+
+    fn can_rewind(&self) -> bool {
+        false
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Is an answer that comes in the middle of the body the response, whatever the server does about the rest: leave it,
+/// read it on, or hang up; and is the connection not used again?
+#[test]
+fn refused_in_the_middle() {
+    for (rest, length) in
+        [("leave", Some(ENDLESS)), ("leave", None), ("read", Some(ENDLESS)), ("hang up", None)]
+    {
+        let ca = Ca::new("ca");
+        let server = Server::scripted(&ca, move |talk, number, _| {
+            talk.head()?;
+            if number > 1 {
+                return talk.say(OK);
+            }
+            talk.say(CONTINUE)?;
+            talk.body(100_000)?;
+            talk.say("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n")?;
+            talk.body(100_000)?;
+            talk.say("HTTP/1.1 413 Too much\r\nContent-Length: 8\r\n\r\ntoo much")?;
+            match rest {
+                "leave" => thread::sleep(Duration::from_secs(2)),
+                "read" => while talk.read(&mut [0; 65536])? > 0 {},
+                _ => {}
+            }
+            Ok(())
+        });
+        let (pool, url, taken) = (pool(&ca), server.url("/"), Arc::new(AtomicUsize::new(0)));
+        let client = pool.plain().unwrap();
+        let body = StreamBody::new(Endless(taken.clone()), length);
+        let response = client.send(&put(&url, &body), &call()).unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (413, b"too much".as_slice()), "{rest}");
+        let taken = taken.load(Ordering::SeqCst);
+        assert!((200_000..100_000_000).contains(&taken), "{rest}: {taken} bytes were read in vain");
+        get(&client, &url).unwrap();
+        assert_eq!(server.connections(), 2);
+    }
+}
+
+/// Does a server get the whole body that begins to answer before it has read it?
+#[test]
+fn answered_in_the_middle() {
+    let ca = Ca::new("ca");
+    let server = Server::scripted(&ca, |talk, _, _| {
+        for _ in 0..2 {
+            talk.head()?;
+            talk.say(CONTINUE)?;
+            talk.body(MEGABYTE)?;
+            talk.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")?;
+            let rest = talk.body(MEGABYTE)?;
+            talk.say(std::str::from_utf8(&rest[..5]).unwrap())?;
+        }
+        Ok(())
+    });
+    let (pool, url) = (pool(&ca), server.url("/"));
+    for _ in 0..2 {
+        let source = Source::with(2 * MEGABYTE, |state| state.bytes.fill(b'x'));
+        let body = source.body(Some(2 * MEGABYTE));
+        let response = pool.plain().unwrap().send(&put(&url, &body), &call()).unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (200, b"12345xxxxx".as_slice()));
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+/// Is a server that hangs up in the middle, and says nothing, an error at once; and one that takes nothing more, when
+/// the time is over?
+#[test]
+fn silence_in_the_middle() {
+    for (hangs_up, kind) in [(true, ErrorKind::Network), (false, ErrorKind::Timeout)] {
+        let ca = Ca::new("ca");
+        let server = Server::scripted(&ca, move |talk, _, _| {
+            talk.head()?;
+            talk.say(CONTINUE)?;
+            talk.body(100_000)?;
+            if !hangs_up {
+                thread::sleep(Duration::from_secs(5));
+            }
+            Ok(())
+        });
+        let (pool, url, taken) = (pool(&ca), server.url("/"), Arc::new(AtomicUsize::new(0)));
+        let body = StreamBody::new(Endless(taken.clone()), None);
+        let request = put(&url, &body).attempt_timeout(Duration::from_secs(2));
+        let error = pool.plain().unwrap().send(&request, &call()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(taken.load(Ordering::SeqCst) < 100_000_000);
+    }
+}
+
 fn tempfile() -> File {
     use rustix::fs::{MemfdFlags, memfd_create};
     memfd_create("body", MemfdFlags::CLOEXEC).unwrap().into()

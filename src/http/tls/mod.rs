@@ -34,6 +34,17 @@ pub(super) trait TlsStream: Send + Sync {
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
+    /// As `read`, but waits for nothing: `WouldBlock`.
+    fn read_arrived(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// As `write_all`; but where the peer takes nothing, and something of it arrives, that is `WouldBlock`: nothing
+    /// of `bytes` was written then.
+    fn write_while_silent(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
     /// Whether it can be used again after it was idle.
     fn is_open(&mut self) -> bool;
 

@@ -73,26 +73,16 @@ impl Configured {
 }
 
 impl TlsStream for Ordinary {
-    /// As rustls' stream reads, but it notices where a server of TLS 1.2 wants to renegotiate, which is how
-    /// some ask for a certificate after the request. rustls declines, and says nothing of it.
+    /// As rustls' stream reads, but see `process`.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let StreamOwned { conn, sock } = &mut self.stream;
-        while conn.wants_write() {
-            conn.write_tls(sock)?;
-        }
+        flush(conn, sock)?;
         while conn.wants_read() {
             let ended = conn.read_tls(sock)? == 0;
-            let state = conn.process_new_packets();
-            let replies = state.as_ref().is_ok_and(|state| state.tls_bytes_to_write() > 0);
-            if replies
-                && self.details.version == TlsVersion::Tls12
-                && let Some(exchange) = Exchange::current()
-            {
-                exchange.note_asked_late();
-            }
+            let state = process(conn, self.details.version);
             // An alert goes out as well as may be: what it is about counts more.
             let written = conn.write_tls(sock);
-            state.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            state?;
             written?;
             if ended {
                 break;
@@ -103,6 +93,31 @@ impl TlsStream for Ordinary {
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    fn read_arrived(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        loop {
+            match conn.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            conn.read_tls(&mut sock.peek())?;
+            process(conn, self.details.version)?;
+        }
+    }
+
+    fn write_while_silent(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        sock.while_silent(|sock| {
+            flush(conn, sock)?;
+            conn.writer().write_all(bytes)?;
+            match flush(conn, sock) {
+                // The rest goes first the next time.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                flushed => flushed,
+            }
+        })
     }
 
     /// TLS 1.3 servers send tickets at any time, so bytes that are waiting mean the end only where they are
@@ -122,6 +137,27 @@ impl TlsStream for Ordinary {
     fn details(&self) -> TlsDetails {
         self.details
     }
+}
+
+/// Notices where a server of TLS 1.2 wants to renegotiate, which is how some ask for a certificate after the request.
+/// rustls declines, and says nothing of it.
+fn process(connection: &mut ClientConnection, version: TlsVersion) -> io::Result<()> {
+    let state = connection.process_new_packets();
+    let replies = state.as_ref().is_ok_and(|state| state.tls_bytes_to_write() > 0);
+    if replies
+        && version == TlsVersion::Tls12
+        && let Some(exchange) = Exchange::current()
+    {
+        exchange.note_asked_late();
+    }
+    state.map(drop).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn flush(connection: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {
+    while connection.wants_write() {
+        connection.write_tls(socket)?;
+    }
+    Ok(())
 }
 
 fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> io::Result<bool> {
