@@ -202,7 +202,7 @@ impl Transport for Connection {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        if mem::take(&mut self.ahead) {
+        if mem::take(&mut self.ahead) && !self.buffers.input().is_empty() {
             return Ok(true);
         }
         self.stream.socket().set_deadline(deadline(timeout));
