@@ -60,11 +60,11 @@ impl App {
             )));
         }
         let call = self.call_to_api(token, request);
-        let stream = self.send_once(token, request, &call)?;
-        let response = stream.response().clone();
-        if response.status() != 401 {
+        let mut stream = self.send_once(token, request, &call)?;
+        if stream.response().status() != 401 || resource::is_not_validated(request, &mut stream) {
             return Ok(stream);
         }
+        let response = stream.response().clone();
         if !request.can_be_sent() {
             call.log.info("resource", || {
                 "the API answered 401, but the body of the request cannot be sent again".to_owned()
@@ -155,9 +155,14 @@ impl App {
         )
     }
 
+    /// With one token. What a vault could not validate is sent again before anybody looks for reasons.
     fn send_once(&self, token: &Token, request: &HttpRequest, call: &Call) -> Result<HttpStream> {
         let certificate = token.binding_certificate();
-        let sent = resource::open(&self.core.pool, token.authorization(), certificate, request, call);
+        let send = || resource::open(&self.core.pool, token.authorization(), certificate, request, call);
+        let sent = match certificate {
+            Some(_) => resource::repeat_not_validated(request, call, send),
+            None => send(),
+        };
         sent.inspect_err(|error| {
             // Nobody can use its tokens any more; the next call gets another key.
             if let Some(certificate) = certificate.filter(|_| error.code() == KEY_LOST) {

@@ -24,6 +24,8 @@ pub(crate) struct Incoming {
     body: Rest,
     /// Announced and not read yet.
     left: Option<u64>,
+    /// Read ahead of who wants the body.
+    ahead: Zeroizing<Vec<u8>>,
     attempt: Attempt,
 }
 
@@ -55,7 +57,10 @@ impl Incoming {
         let (status, tls) = (head.status.as_u16(), attempt.tls);
         let left = body.content_length();
         let body = Rest::Open(body.into_reader());
-        (Response { status, headers, body: Zeroizing::default(), tls }, Self { body, left, attempt })
+        (
+            Response { status, headers, body: Zeroizing::default(), tls },
+            Self { body, left, ahead: Zeroizing::default(), attempt },
+        )
     }
 
     /// Reads the body into `head`, within the time of the attempt. One of more than `max` bytes is an error.
@@ -69,8 +74,9 @@ impl Incoming {
         // Long enough from the start, so that no copy of a token is left behind by growing.
         let mut body = Zeroizing::new(Vec::with_capacity(announced.min(FIRST_BUFFER) as usize));
         let beyond = (max as u64).saturating_add(1);
+        let ahead = std::mem::take(&mut self.ahead);
         let outcome = self.with_reader(until.saturating_duration_since(started), limit, |reader| {
-            reader.take(beyond).read_to_end(&mut body)
+            ahead.as_slice().chain(reader).take(beyond).read_to_end(&mut body)
         });
         self.attempt.call.spent().add_http(started.elapsed());
         outcome?;
@@ -91,10 +97,32 @@ impl Incoming {
         }
     }
 
+    /// Reads up to `most` bytes, or to the end, within the time of the attempt, and keeps them for whoever wants the body.
+    pub(crate) fn peek(&mut self, most: usize) -> Result<&[u8]> {
+        let (until, limit) = (self.attempt.until, self.attempt.limit);
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let more = most.saturating_sub(ahead.len()) as u64;
+        let outcome = match self.body {
+            Rest::Ended => Ok(0),
+            _ => self.with_reader(until.saturating_duration_since(Instant::now()), limit, |reader| {
+                reader.take(more).read_to_end(&mut ahead)
+            }),
+        };
+        self.ahead = ahead;
+        outcome.map(|_| self.ahead.as_slice())
+    }
+
     /// Reads what is there, at least one byte, waiting `idle` for it at most. 0 is the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8], idle: Duration) -> Result<usize> {
         match &self.body {
             _ if buffer.is_empty() => return Err(Error::argument("there is no room for what is read")),
+            _ if !self.ahead.is_empty() => {
+                let count = self.ahead.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&self.ahead[..count]);
+                self.ahead.drain(..count);
+                self.left = self.left.map(|left| left.saturating_sub(count as u64));
+                return Ok(count);
+            }
             Rest::Open(_) => {}
             Rest::Ended => return Ok(0),
             Rest::Failed(error) => return Err(error.clone()),
@@ -119,8 +147,10 @@ impl Incoming {
         limit: Limit,
         read: impl FnOnce(&mut BodyReader<'static>) -> io::Result<T>,
     ) -> Result<T> {
-        let Rest::Open(reader) = &mut self.body else {
-            return Err(Error::internal("the body of an answer was read after its end"));
+        let reader = match &mut self.body {
+            Rest::Open(reader) => reader,
+            Rest::Failed(error) => return Err(error.clone()),
+            Rest::Ended => return Err(Error::internal("the body of an answer was read after its end")),
         };
         let attempt = &self.attempt;
         let call = &attempt.call;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::challenge;
 use super::stream::HttpStream;
+use super::{challenge, key_vault};
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
@@ -154,6 +154,11 @@ impl HttpRequest {
         }
     }
 
+    /// Whether it tells a vault that its token is bound.
+    pub(crate) fn announces_bound_token(&self) -> bool {
+        key_vault::announces(&self.headers)
+    }
+
     /// The caller's flag, or one for this call alone.
     pub(crate) fn cancel(&self) -> Cancel {
         self.cancel.clone().unwrap_or_default()
@@ -239,7 +244,9 @@ pub(crate) fn open(
         .needs_certificate(certificate.is_some())
         .header("Authorization", authorization);
     for (name, value) in &request.headers {
-        wire = wire.header(name, value);
+        if certificate.is_some() || !key_vault::is_for_bound_tokens(name) {
+            wire = wire.header(name, value);
+        }
     }
     wire = match &request.body {
         Body::None => wire,

@@ -2,9 +2,11 @@
 
 mod challenge;
 mod client;
+mod key_vault;
 mod parameters;
 mod stream;
 
 pub(crate) use client::open;
 pub use client::{HttpRequest, HttpResponse};
+pub(crate) use key_vault::{is_not_validated, repeat_not_validated};
 pub use stream::HttpStream;

@@ -39,6 +39,12 @@ impl HttpStream {
         self.body.get_mut().ok_or_else(of_the_parent)?.read(buffer, self.read_timeout)
     }
 
+    /// As much of the beginning of the body as there is, and no more than this, in the time that the call has left. It is
+    /// still to be read.
+    pub(super) fn peek(&mut self, most: usize) -> Result<&[u8]> {
+        self.body.get_mut().ok_or_else(of_the_parent)?.peek(most)
+    }
+
     /// The body as well, in the time that the call has left.
     pub(crate) fn complete(self, max_bytes: usize) -> Result<HttpResponse> {
         let body = self.body.into_inner().ok_or_else(of_the_parent)?;

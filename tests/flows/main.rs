@@ -39,4 +39,5 @@ mod token_cache;
 mod tpm;
 mod tpm_identity;
 mod tpm_store;
+mod vault;
 mod wire;
