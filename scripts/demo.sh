@@ -133,6 +133,8 @@ flow 'FIC, leg 1 SN/I certificate' mtls_pop "$examples/fic_two_legs" certificate
 flow 'FIC, leg 1 SN/I certificate' Bearer "$examples/fic_two_legs" certificate --bearer
 flow 'Kubernetes workload identity' Bearer env AZURE_CLIENT_ID="${FIC_CLIENT_ID:?devcloud sets it}" \
     "$examples/workload_identity"
+flow 'AKS identity binding' Bearer env AZURE_CLIENT_ID="$user" AZURE_FEDERATED_TOKEN_FILE="$state/identity-binding.jwt" \
+    "$examples/workload_identity" --azure-proxy
 
 name='three calls, one token'
 run "$name" 3 "$examples/call_graph"

@@ -1212,6 +1212,12 @@ public:
     {
         return mtlspop_app_options_set_federated_token_file(get(), path.c_str()), *this;
     }
+
+    /** By the token proxy of the cluster, where AZURE_KUBERNETES_TOKEN_PROXY names one. */
+    app_options &with_enable_azure_proxy(bool on = true)
+    {
+        return mtlspop_app_options_set_enable_azure_proxy(get(), on), *this;
+    }
 };
 
 /* ==== Requests =============================================================================== */

@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
 
+use crate::cluster::TOKEN_PROXY_PATH;
 use crate::directory::{
-    APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, TENANT_ID, USER_ASSIGNED_CLIENT_ID,
+    APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, TENANT_ID, TOKEN_PROXY_NAME, USER_ASSIGNED_CLIENT_ID,
     USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID,
 };
 use crate::exchange::Connection;
@@ -28,7 +29,7 @@ use crate::source::{ArcAgent, Source};
 use crate::tls::{self, Tls};
 use crate::vault::TokenBinding;
 use crate::world::World;
-use crate::{attest, control, proxy, serve};
+use crate::{attest, cluster, control, proxy, serve};
 
 /// How to start a cloud.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +72,7 @@ pub struct Cloud {
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     imds: SocketAddr,
+    token_proxy: SocketAddr,
     proxy: SocketAddr,
     control: SocketAddr,
     files: Files,
@@ -96,7 +98,7 @@ impl Cloud {
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("devcloud").enable_all().build()?;
         let entered = runtime.enter();
-        let (imds, proxy, control) = (listen()?, listen()?, listen()?);
+        let (imds, token_proxy, proxy, control) = (listen()?, listen()?, listen()?, listen()?);
         let mut sources = Vec::new();
         for source in Source::ALL {
             let listener = listen()?;
@@ -116,6 +118,7 @@ impl Cloud {
         }
         let endpoints = Endpoints {
             imds: imds.local_addr()?,
+            token_proxy: token_proxy.local_addr()?,
             proxy: proxy.local_addr()?,
             control: control.local_addr()?,
             files,
@@ -126,6 +129,10 @@ impl Cloud {
         let tls = Arc::new(Tls::new(&world)?);
         let shared = world.clone();
         runtime.spawn(accept(imds, move |stream| http_client(shared.clone(), Service::Imds, stream)));
+        let (shared, acceptor) = (world.clone(), cluster::acceptor(&world)?);
+        runtime.spawn(accept(token_proxy, move |stream| {
+            tls_client(shared.clone(), acceptor.clone(), Service::TokenProxy, stream)
+        }));
         let shared = world.clone();
         runtime.spawn(accept(proxy, move |stream| proxy::client(shared.clone(), tls.clone(), stream)));
         let (shared, places) = (world.clone(), endpoints.clone());
@@ -264,6 +271,12 @@ impl Cloud {
         Ok(self.world.pki.issue_sni(rsa_public_key, self.now())?)
     }
 
+    /// Has another authority vouch for the cluster's token proxy from now on, and gives it in PEM. The file of the
+    /// authority stays as it is.
+    pub fn rotate_cluster_authority(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
+        self.world.cluster.rotate(self.now())
+    }
+
     /// `x5t#S256` of a certificate in DER.
     pub fn thumbprint(certificate: &[u8]) -> String {
         thumbprint(certificate)
@@ -323,6 +336,9 @@ impl Endpoints {
             ("FIC_CERTIFICATE_PATH", file(self.files.fic_binding())),
             ("FIC_ASSERTION_PATH", file(self.files.fic_assertion())),
             ("AZURE_FEDERATED_TOKEN_FILE", file(self.files.fic_assertion_unbound())),
+            ("AZURE_KUBERNETES_TOKEN_PROXY", format!("https://{}{TOKEN_PROXY_PATH}", self.token_proxy)),
+            ("AZURE_KUBERNETES_CA_FILE", file(self.files.cluster_ca())),
+            ("AZURE_KUBERNETES_SNI_NAME", TOKEN_PROXY_NAME.to_owned()),
             ("USER_ASSIGNED_CLIENT_ID", USER_ASSIGNED_CLIENT_ID.to_owned()),
             ("USER_ASSIGNED_OBJECT_ID", USER_ASSIGNED_OBJECT_ID.to_owned()),
             ("USER_ASSIGNED_RESOURCE_ID", USER_ASSIGNED_RESOURCE_ID.to_owned()),

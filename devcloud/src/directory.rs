@@ -54,6 +54,10 @@ pub const APP_B_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000bbbb";
 
 /// The audience of federated assertions in the public cloud.
 pub const FEDERATION_AUDIENCE: &str = "api://AzureADTokenExchange";
+/// The audience of the tokens that a cluster with identity bindings gives its pods.
+pub const IDENTITY_BINDING_AUDIENCE: &str = "api://AKSIdentityBinding";
+/// What the token proxy of the cluster is called in TLS.
+pub const TOKEN_PROXY_NAME: &str = "devcloud.ests.aks";
 /// Those of the other clouds, and the domain below which their hosts are.
 const FEDERATION_AUDIENCES: [(&str, &str); 5] = [
     (".microsoftonline.us", "api://AzureADTokenExchangeUSGov"),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 22] = [
+pub const OPERATIONS: [&str; 23] = [
     "imds_token",
     "metadata",
     "issuecredential",
@@ -18,6 +18,7 @@ pub const OPERATIONS: [&str; 22] = [
     "cloud_shell",
     "machine_learning",
     "token",
+    "token_proxy",
     "instance_discovery",
     "openid_configuration",
     "webfinger",

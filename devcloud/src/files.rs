@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::directory::IDENTITY_BINDING_AUDIENCE;
 use crate::oidc::Assertion;
 use crate::pki::{Identity, thumbprint};
 use crate::world::World;
@@ -69,6 +70,16 @@ impl Files {
         self.path("fic-assertion-unbound.jwt")
     }
 
+    /// The authority of the cluster's token proxy.
+    pub fn cluster_ca(&self) -> PathBuf {
+        self.path("cluster-ca.pem")
+    }
+
+    /// The token of a pod in the cluster, for its token proxy.
+    pub fn identity_binding(&self) -> PathBuf {
+        self.path("identity-binding.jwt")
+    }
+
     /// Certificate and key for a server of the tests' own, on `localhost`.
     pub fn localhost(&self) -> PathBuf {
         self.path("localhost.pem")
@@ -105,7 +116,11 @@ impl Files {
         write(&self.localhost(), &format!("{}{}", localhost.certificate_pem, localhost.key.serialize_pem()))?;
         write(&self.client_cas(), &pki.client_cas_pem())?;
         write(&self.fic_assertion(), &assertion(Some(thumbprint(&pki.fic_binding.certificate)))?)?;
-        write(&self.fic_assertion_unbound(), &assertion(None)?)
+        write(&self.fic_assertion_unbound(), &assertion(None)?)?;
+        write(&self.cluster_ca(), &world.cluster.ca_pem())?;
+        let audience = IDENTITY_BINDING_AUDIENCE.to_owned();
+        let of_pod = Assertion { audience, expires_in: ASSERTION_LIFETIME, ..Assertion::default() };
+        write(&self.identity_binding(), &world.mint_assertion(&of_pod).map_err(io::Error::other)?)
     }
 }
 

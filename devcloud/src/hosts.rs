@@ -43,6 +43,8 @@ pub enum Service {
     Attest,
     /// The federated issuer.
     Oidc,
+    /// The token proxy in the cluster, which is no HTTP proxy.
+    TokenProxy,
     /// The HTTP proxy itself.
     Proxy,
 }
@@ -131,6 +133,7 @@ impl Service {
             Service::Vault => "vault",
             Service::Attest => "attest",
             Service::Oidc => "oidc",
+            Service::TokenProxy => "token_proxy",
             Service::Proxy => "proxy",
         }
     }

@@ -10,11 +10,12 @@
 //! ```
 //!
 //! Where things are: `serve` is the one way through; `imds`, `source`, `sts`, `resource`, `attest` and
-//! `oidc` judge requests; `proxy` and `tls` bring them in; `control` and `cloud` are for tests.
+//! `oidc` judge requests; `cluster` has a token proxy of its own; `proxy` and `tls` bring them in; `control` and `cloud` are for tests.
 
 mod attest;
 mod clock;
 mod cloud;
+mod cluster;
 mod control;
 mod csr;
 mod der;

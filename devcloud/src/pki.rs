@@ -91,6 +91,20 @@ impl Pki {
     }
 }
 
+/// The certificate of a server in a cluster, and the authority that vouches for no other.
+pub(crate) struct ClusterIdentity {
+    pub(crate) ca_pem: String,
+    pub(crate) certificate: CertificateDer<'static>,
+}
+
+impl ClusterIdentity {
+    pub(crate) fn new(name: &str, key: &KeyPair, now: i64) -> Result<Self, rcgen::Error> {
+        let ca = CertifiedIssuer::self_signed(ca("devcloud cluster CA", now)?, KeyPair::generate()?)?;
+        let certificate = server(name, now)?.signed_by(key, &ca)?.der().clone();
+        Ok(Self { ca_pem: ca.pem(), certificate })
+    }
+}
+
 impl Pki {
     /// A server certificate for `host`.
     pub(crate) fn issue_server(

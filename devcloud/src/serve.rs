@@ -19,7 +19,7 @@ use crate::hosts::Service;
 use crate::pki::thumbprint;
 use crate::record::{OpenConnection, ReceivedRequest};
 use crate::world::World;
-use crate::{attest, imds, oidc, resource, source, sts, vault};
+use crate::{attest, cluster, imds, oidc, resource, source, sts, vault};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
@@ -135,6 +135,7 @@ fn judge(world: &World, request: &Request<'_>) -> Answer {
         Service::Graph | Service::Vault => resource::answer(world, request),
         Service::Attest => attest::answer(world, request),
         Service::Oidc => oidc::answer(world, request),
+        Service::TokenProxy => cluster::answer(world, request),
         Service::Proxy => Answer::not_found(request),
     }
 }
@@ -170,6 +171,7 @@ fn operation(request: &Request<'_>) -> Option<&'static str> {
         Service::Vault => Some("vault"),
         Service::Attest => Some(attest::operation(request)),
         Service::Oidc => Some("oidc"),
+        Service::TokenProxy => Some("token_proxy"),
         Service::Proxy => None,
     }
 }

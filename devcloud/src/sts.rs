@@ -52,6 +52,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) endpoint: &'a str,
     /// The host of it.
     pub(crate) host: &'a str,
+    /// By the token proxy of the cluster, for a pod.
+    pub(crate) in_cluster: bool,
     /// Its assertions must be signed with RS256.
     pub(crate) rs256: bool,
 }
@@ -93,6 +95,7 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         bound,
         endpoint: &endpoint,
         host: request.host,
+        in_cluster: request.connection.service == Service::TokenProxy,
         rs256: site.rs256,
     };
     let bound_to = authenticate(world, request, &asked)?;
@@ -136,6 +139,9 @@ fn authenticate(
     let secret = asked.form.get("client_secret");
     let assertion = asked.form.get("client_assertion");
     let kind = asked.form.get("client_assertion_type");
+    if asked.in_cluster && (secret.is_some() || kind != Some(JWT_BEARER)) {
+        return Err(malformed("The token proxy of the cluster takes the tokens of its pods only."));
+    }
     if secret.is_some() && assertion.is_some() {
         return Err(malformed("Present a client_secret or a client_assertion, not both."));
     }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::attest::{self, Challenges};
 use crate::clock::Clock;
 use crate::cloud::Options;
+use crate::cluster::Cluster;
 use crate::fault::{Fault, Faults};
 use crate::jwt::{Keys, SigningKey};
 use crate::oidc::{self, Assertion};
@@ -31,6 +32,7 @@ pub(crate) struct World {
     pub(crate) started: i64,
     pub(crate) provider: Arc<CryptoProvider>,
     pub(crate) pki: Pki,
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) trust: Trust,
     pub(crate) keys: Keys,
     pub(crate) log: Log,
@@ -60,6 +62,7 @@ impl World {
             trust: Trust::new(&pki, &provider)?,
             provider,
             pki,
+            cluster: Arc::new(Cluster::new(started)?),
             keys: Keys {
                 sts: SigningKey::new(&sts)?,
                 oidc: SigningKey::new(&oidc)?,

@@ -11,7 +11,7 @@ use crate::authority::{Authority, Endpoint, Region, Resolver};
 use crate::binding::Certificate;
 use crate::credential::{Ask, Credential, Proof, SignedAssertions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::add_query;
+use crate::http::{TokenProxy, add_query};
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Call;
 use crate::token::{
@@ -31,6 +31,8 @@ pub(super) struct Settings {
     pub(super) client_id: String,
     pub(super) authority: Authority,
     pub(super) resolver: Resolver,
+    /// Asked for tokens in the place of the authority.
+    pub(super) token_proxy: Option<TokenProxy>,
     /// The certificate is presented in TLS for Bearer tokens, too (section 4.5).
     pub(super) send_certificate_over_mtls: bool,
     /// For every request; those of a request come on top.
@@ -146,6 +148,9 @@ impl ConfidentialClient {
         let bound = request.token_type() == TokenType::MtlsPop;
         let mtls = bound || self.settings.send_certificate_over_mtls;
         let mut endpoint = self.settings.resolver.resolve(&authority, mtls, &core.pool, call)?;
+        if let Some(proxy) = &self.settings.token_proxy {
+            endpoint.url = proxy.endpoint(&endpoint.url);
+        }
         let scope = request.scopes().join(" ");
         let spared = |endpoint: &Endpoint| {
             let tenant = authority.tenant().unwrap_or_default();
@@ -280,11 +285,18 @@ impl Attempt<'_> {
             telemetry: &telemetry,
             extra_headers: parameters.headers(),
         };
-        let connections = match &proof.certificate {
-            Some(certificate) => self.core.pool.for_certificate(certificate)?,
-            None => self.core.pool.plain()?,
+        let connections = match (&settings.token_proxy, &proof.certificate) {
+            (Some(proxy), _) => self.core.pool.token_proxy(proxy)?,
+            (None, Some(certificate)) => self.core.pool.for_certificate(certificate)?,
+            (None, None) => self.core.pool.plain()?,
         };
-        request_token(&connections, &post, self.call).map_err(|error| self.authority.advise(error))
+        let answer = request_token(&connections, &post, self.call);
+        answer.map_err(|error| match &settings.token_proxy {
+            None => self.authority.advise(error),
+            Some(proxy) if error.aadsts_codes().is_empty() => proxy.explain(error),
+            // What it has from Entra.
+            Some(_) => error,
+        })
     }
 }
 

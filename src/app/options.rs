@@ -19,7 +19,7 @@ use crate::clock::{Clock, system_clock};
 use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Pool, TransportOptions};
+use crate::http::{Pool, TokenProxy, TransportOptions};
 use crate::key::{CallbackKey, KeyAlgorithm, KeyHome, MtlsBindingStrength, PrivateKey, Signer, TpmOptions};
 use crate::log::Logger;
 use crate::managed_identity::imds_v2::Switch;
@@ -36,6 +36,7 @@ pub struct AppOptions {
     instance_discovery: Option<bool>,
     azure_region: Option<String>,
     credential: Option<Credential>,
+    enable_azure_proxy: bool,
     attestation: Option<Arc<dyn AttestationProvider>>,
     key_home: Option<HomeOption>,
     min_strength: MtlsBindingStrength,
@@ -111,6 +112,7 @@ impl AppOptions {
             instance_discovery: None,
             azure_region: None,
             credential: None,
+            enable_azure_proxy: false,
             attestation: None,
             key_home: None,
             min_strength: MtlsBindingStrength::None,
@@ -170,6 +172,15 @@ impl AppOptions {
     /// How the confidential client proves itself. The last one set counts.
     pub fn with_credential(mut self, credential: Credential) -> Self {
         self.credential = Some(credential);
+        self
+    }
+
+    /// Whether a federated token file is exchanged by the token proxy of the cluster, as AKS identity bindings have it,
+    /// where `AZURE_KUBERNETES_TOKEN_PROXY` names one; off by default. `AZURE_KUBERNETES_CA_FILE` or
+    /// `AZURE_KUBERNETES_CA_DATA` (PEM) say who vouches for it, `AZURE_KUBERNETES_SNI_NAME` by which name. Only the
+    /// token is asked of it, and no region counts.
+    pub fn with_enable_azure_proxy(mut self, on: bool) -> Self {
+        self.enable_azure_proxy = on;
         self
     }
 
@@ -337,6 +348,7 @@ impl AppOptions {
                  and the app's other callbacks are called there, too",
             ));
         }
+        let pool = Pool::new(self.transport, self.env.clone())?;
         let identity = match self.kind {
             Kind::ManagedIdentity(id) => {
                 let misplaced = [
@@ -344,6 +356,7 @@ impl AppOptions {
                     ("instance discovery", self.instance_discovery.is_some()),
                     ("Azure region", self.azure_region.is_some()),
                     ("credential", self.credential.is_some()),
+                    ("token proxy", self.enable_azure_proxy),
                     ("certificate over mTLS", self.send_certificate_over_mtls),
                     ("token cache", self.token_cache.is_some()),
                 ];
@@ -388,7 +401,7 @@ impl AppOptions {
                     AuthorityText::Known(text) => Authority::parse(&text),
                     AuthorityText::Oidc(text) => Authority::parse_oidc(&text),
                 }?;
-                let region = RegionSetting::resolve(self.azure_region.as_deref(), self.env.as_ref())?;
+                let mut region = RegionSetting::resolve(self.azure_region.as_deref(), self.env.as_ref())?;
                 if let Some(doubt) = region.doubt().filter(|_| authority.has_regions()) {
                     self.log.warn("authority", || doubt);
                 }
@@ -397,9 +410,30 @@ impl AppOptions {
                 if let Some(certificate) = credential.as_ref().and_then(Credential::static_certificate) {
                     certificate.log_notes(&self.log);
                 }
+                let token_proxy = match (self.enable_azure_proxy, &credential) {
+                    (false, _) => None,
+                    (true, Some(Credential::FederatedTokenFile(_))) => {
+                        TokenProxy::from_env(self.env.as_ref())?
+                    }
+                    (true, _) => {
+                        return Err(Error::argument(
+                            "the token proxy of a cluster takes federated token files only: set one, or do not enable it",
+                        ));
+                    }
+                };
+                if let Some(proxy) = &token_proxy {
+                    pool.token_proxy(proxy)?;
+                    if region != RegionSetting::Global {
+                        self.log.info("app", || {
+                            "the token proxy of the cluster is asked: no region counts".into()
+                        });
+                        region = RegionSetting::Global;
+                    }
+                }
                 let settings = Settings {
                     client_id,
                     authority,
+                    token_proxy,
                     resolver: Resolver::new(region, discovery, HOST.regions.clone(), HOST.instances.clone()),
                     send_certificate_over_mtls: self.send_certificate_over_mtls,
                     parameters: self.parameters,
@@ -412,7 +446,7 @@ impl AppOptions {
             client_capabilities: self.client_capabilities,
             extended_metrics: extended(self.env.as_ref()),
             token_cache: self.token_cache.unwrap_or_default(),
-            pool: Pool::new(self.transport, self.env)?,
+            pool,
             background_refresh,
             on_background_refresh: self.on_background_refresh,
             binding_store: self.binding_store.map(Arc::new),

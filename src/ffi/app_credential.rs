@@ -131,3 +131,21 @@ pub unsafe extern "C" fn mtlspop_app_options_set_federated_token_file(
     let setter = "mtlspop_app_options_set_federated_token_file";
     unsafe { change(options, setter, parse, AppOptions::with_credential) }
 }
+
+/// Sets whether a federated token file is exchanged by the token proxy of the cluster, which AKS identity bindings
+/// have (EnableAzureProxy of the Azure SDKs). Off by default, and without effect where AZURE_KUBERNETES_TOKEN_PROXY
+/// and its like are not set. The variables are read by mtlspop_app_new(): AZURE_KUBERNETES_TOKEN_PROXY, the https URL
+/// of the proxy; AZURE_KUBERNETES_CA_FILE or AZURE_KUBERNETES_CA_DATA, who vouches for it, in PEM;
+/// AZURE_KUBERNETES_SNI_NAME, by which name. The file is looked at for each token request, since it is replaced when
+/// authorities rotate. Only the token is asked of the proxy; a region does not count.
+///
+/// @param options  settings for a confidential client whose credential is a federated token file
+/// @param on       1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_set_enable_azure_proxy(
+    options: *mut mtlspop_app_options,
+    on: i32,
+) {
+    let setter = "mtlspop_app_options_set_enable_azure_proxy";
+    unsafe { change(options, setter, || Ok(on != 0), AppOptions::with_enable_azure_proxy) }
+}

@@ -28,6 +28,7 @@ mod sessions;
 mod socket;
 mod throttle;
 mod tls;
+mod token_proxy;
 mod trust;
 mod tunnel;
 mod verify;
@@ -51,6 +52,7 @@ pub(crate) use query::add_query;
 pub(crate) use refusal::Refusal;
 pub(crate) use retry::{Policy, retry_after, send_with_retry};
 pub(crate) use throttle::Throttle;
+pub(crate) use token_proxy::TokenProxy;
 
 /// What we call ourselves towards servers and proxies.
 const USER_AGENT: &str = concat!("mtlspop/", env!("CARGO_PKG_VERSION"));

@@ -18,6 +18,7 @@ use super::pin::Thumbprint;
 use super::proxy::ProxySettings;
 use super::roots::Roots;
 use super::tls::TlsClient;
+use super::token_proxy::TokenProxy;
 use crate::binding::Certificate;
 use crate::clock::Clock;
 use crate::env::Env;
@@ -64,6 +65,8 @@ struct State {
     direct: OnceCell<Arc<Client>>,
     /// The one that was asked for last: a host has one such server.
     pinned: Mutex<Option<(Thumbprint, Arc<Client>)>>,
+    /// With the authorities that it was made with, which change while the app runs.
+    token_proxy: Mutex<Option<(Vec<u8>, Arc<Client>)>>,
     certified: Mutex<Certified>,
 }
 
@@ -89,6 +92,7 @@ impl Pool {
             plain: OnceCell::new(),
             direct: OnceCell::new(),
             pinned: Mutex::default(),
+            token_proxy: Mutex::default(),
             certified: Mutex::default(),
         };
         Ok(Self {
@@ -139,6 +143,30 @@ impl Pool {
         Ok(client)
     }
 
+    /// For the token proxy of a cluster, the same one in each call. Its authorities are looked at each time: others
+    /// than before get new connections and TLS sessions, and where there are none now, those of before count on.
+    pub(crate) fn token_proxy(&self, proxy: &TokenProxy) -> Result<Arc<Client>> {
+        let state = self.state.get();
+        let now = proxy.authorities()?;
+        let pem = now.as_deref().unwrap_or_default();
+        let mut token_proxy = state.token_proxy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, client)) = &*token_proxy
+            && (pem.is_empty() || pem == known)
+        {
+            return Ok(client.clone());
+        }
+        let pem = if pem.is_empty() { proxy.first_authorities() } else { pem };
+        let trusted = match now {
+            Some(_) => Arc::new(state.roots.pem_roots(pem, proxy.origin())?),
+            None => state.roots.trusted()?,
+        };
+        let tls = TlsClient::new(trusted, None)?.named(proxy.name.as_deref());
+        let client = Arc::new(self.client(&state, tls, None));
+        // The one before ends with the last request that it is in use for.
+        *token_proxy = Some((pem.to_vec(), client.clone()));
+        Ok(client)
+    }
+
     /// For https servers that are shown `certificate`.
     pub(crate) fn for_certificate(&self, certificate: &Certificate) -> Result<Arc<Client>> {
         certificate.attachment(&self.owner, || {
@@ -160,13 +188,18 @@ impl Pool {
     }
 
     fn https_client(&self, state: &State, certificate: Option<&Certificate>) -> Result<Client> {
+        let tls = TlsClient::new(state.roots.trusted()?, certificate)?;
+        Ok(self.client(state, tls, certificate))
+    }
+
+    fn client(&self, state: &State, tls: TlsClient, certificate: Option<&Certificate>) -> Client {
         let connector = Connector {
             proxy: self.proxy.clone(),
-            tls: Tls::Ready(Arc::new(TlsClient::new(state.roots.trusted()?, certificate)?)),
+            tls: Tls::Ready(Arc::new(tls)),
             presented: certificate.map(|certificate| Arc::new(Presented::new(certificate))),
             older: state.older.clone(),
         };
-        Ok(Client::new(connector, Schemes::HttpsOnly, self.connect_timeout))
+        Client::new(connector, Schemes::HttpsOnly, self.connect_timeout)
     }
 }
 

@@ -126,7 +126,7 @@ impl Roots {
     }
 
     /// All that are in `pem`, at least one.
-    fn pem_roots(&self, pem: &[u8], origin: &str) -> Result<Trusted> {
+    pub(super) fn pem_roots(&self, pem: &[u8], origin: &str) -> Result<Trusted> {
         let named = |problem| unusable(format!("{origin}: {problem}"));
         let mut trusted = Trusted::empty();
         let store = Arc::make_mut(&mut trusted.store);
@@ -204,7 +204,7 @@ fn files_in(dirs: &str) -> (Vec<PathBuf>, Vec<String>) {
     (files, problems)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut data = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data).map_err(|error| error.to_string())?;

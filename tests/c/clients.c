@@ -235,17 +235,19 @@ static void regions(const char *region, int32_t outcome, const char *used, const
     mtlspop_token_request_free(request);
 }
 
-/* Do the environment's client id, tenant and token file do? */
-static void workload_identity(void)
+/* Do the environment's client id, tenant and token file do, by the authority and by the cluster's token proxy? */
+static void workload_identity(const char *client, const char *file, int proxy, const char *endpoint)
 {
-    mtlspop_app_options *options = client_options(env("FIC_CLIENT_ID"));
+    mtlspop_app_options *options = client_options(client);
     mtlspop_token_request *request = graph_request(0);
     mtlspop_app *app;
     mtlspop_token *token;
 
-    mtlspop_app_options_set_federated_token_file(options, NULL);
+    mtlspop_app_options_set_federated_token_file(options, file);
+    mtlspop_app_options_set_enable_azure_proxy(options, proxy);
     app = app_of(options);
     token = acquire(app, request);
+    CHECK_CONTAINS(mtlspop_token_endpoint(token), endpoint);
     CHECK(call_graph(app, token) == 200);
     mtlspop_token_free(token);
     mtlspop_app_free(app);
@@ -257,6 +259,7 @@ int main(void)
     static struct watch provider;
     mtlspop_app_options *options = provider_options(&provider, 1);
     mtlspop_app *app;
+    char pod[1024];
 
     mtlspop_app_options_set_extra_query_parameter(options, "of_app", "1", 0);
     app = app_of(options);
@@ -270,6 +273,8 @@ int main(void)
     bearer_over_mtls();
     regions("East US", MTLSPOP_REGION_OUTCOME_USER_PROVIDED, "eastus", NULL);
     regions("TryAutoDetect", MTLSPOP_REGION_OUTCOME_FALLBACK_TO_GLOBAL, NULL, "HTTP 404");
-    workload_identity();
+    workload_identity(env("FIC_CLIENT_ID"), NULL, 0, "https://login.microsoftonline.com/");
+    snprintf(pod, sizeof pod, "%s/identity-binding.jwt", env("DEVCLOUD_STATE_DIR"));
+    workload_identity(env("USER_ASSIGNED_CLIENT_ID"), pod, 1, env("AZURE_KUBERNETES_TOKEN_PROXY"));
     return check_result();
 }

@@ -216,10 +216,17 @@ static void token_file_row(const char *name, const char *path, int bound, mtlspo
 
 static void token_files(void)
 {
+    mtlspop_app_options *options;
+
     token_file_row("token file missing", "/nowhere/token", 0, MTLSPOP_E_KEY_UNAVAILABLE, "/nowhere/token");
     token_file_row("token file empty", "/dev/null", 0, MTLSPOP_E_KEY_UNAVAILABLE, "is empty");
     token_file_row("token file without a JWT", in_state("ca.pem"), 0, MTLSPOP_E_KEY_UNAVAILABLE, "holds no JWT");
     token_file_row("token file for PoP", NULL, 1, MTLSPOP_E_INVALID_ARGUMENT, "brings no certificate");
+    options = mtlspop_app_options_new_confidential_client(env("AZURE_CLIENT_ID"));
+    mtlspop_app_options_set_authority(options, AUTHORITY);
+    mtlspop_app_options_set_client_secret(options, env("AZURE_CLIENT_SECRET"));
+    mtlspop_app_options_set_enable_azure_proxy(options, 1);
+    app_row("token proxy without a token file", options, MTLSPOP_E_INVALID_ARGUMENT, "federated token files only");
 }
 
 /* Is the audience of each cloud found by authority and by host, and none made up? */

@@ -31,10 +31,13 @@ fn oidc() {
     test("Oidc", |cloud| assert_eq!(cloud.counter("openid_configuration"), 1));
 }
 
-/// Is a federated token read from the file that is named, or that the environment names?
+/// Is a federated token read from the file that is named, or that the environment names, and exchanged by the cluster's
+/// proxy where that is enabled?
 #[test]
 fn token_file() {
-    test("TokenFile", |cloud| assert_eq!(cloud.counter("token"), 2));
+    test("TokenFile", |cloud| {
+        assert_eq!((cloud.counter("token"), cloud.counter("token_proxy")), (2, 1));
+    });
 }
 
 /// Do proxy and roots of an app replace those of the environment?

@@ -15,6 +15,7 @@ mod confidential_client;
 mod credentials;
 mod error_metadata;
 mod federation;
+mod identity_binding;
 mod imds_v2_switch;
 mod isolation;
 mod managed_identity;

@@ -148,6 +148,15 @@ static void certificates()
     CHECK(mtlspop::app(options).acquire_token(graph_request(false)).token_type() == "Bearer");
 }
 
+// Is a pod's token exchanged by the token proxy of its cluster?
+static void azure_proxy()
+{
+    auto options = client_options("USER_ASSIGNED_CLIENT_ID");
+    options.with_federated_token_file(env("DEVCLOUD_STATE_DIR") + "/identity-binding.jwt").with_enable_azure_proxy();
+    const auto token = mtlspop::app(options).acquire_token(graph_request(false));
+    CHECK(contains(token.endpoint(), env("AZURE_KUBERNETES_TOKEN_PROXY")));
+}
+
 static void host()
 {
     auto options = mtlspop::app_options::managed_identity();
@@ -208,5 +217,6 @@ int main(int, char **arguments)
         region();
         challenge();
         certificates();
+        azure_proxy();
     });
 }

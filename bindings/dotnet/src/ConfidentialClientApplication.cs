@@ -158,6 +158,16 @@ namespace Mtlspop
             return With(options => Native.mtlspop_app_options_set_federated_token_file(options, file));
         }
 
+        /// <summary>
+        /// Whether that file is exchanged by the token proxy of the cluster (AKS identity bindings), where
+        /// AZURE_KUBERNETES_TOKEN_PROXY names one: IsAzureProxyEnabled of Azure.Identity.
+        /// </summary>
+        public ConfidentialClientApplicationBuilder WithAzureProxyEnabled(bool enabled = true)
+        {
+            int on = enabled ? 1 : 0;
+            return With(options => Native.mtlspop_app_options_set_enable_azure_proxy(options, on));
+        }
+
         /// <summary>Keeps its tokens in a cache that other apps, and by its store other processes, have, too.</summary>
         public ConfidentialClientApplicationBuilder WithTokenCache(TokenCache tokenCache)
         {

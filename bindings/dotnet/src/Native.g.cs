@@ -158,6 +158,9 @@ namespace Mtlspop
         internal static extern void mtlspop_app_options_set_federated_token_file(IntPtr options, byte[] path);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_app_options_set_enable_azure_proxy(IntPtr options, int on);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_app_options_set_user_assigned_client_id(
             IntPtr options,
             byte[] client_id);

@@ -53,6 +53,13 @@ internal static class Additions
         Equal("api://AzureADTokenExchangeUSGov", cloud[key], "audience");
         Equal(null, KnownCloudMetadata.Default.GetByAuthorityHost("login.example.com"), "of no cloud");
         Equal(null, KnownCloudMetadata.Default.GetByAuthorityHost(null), "of no host");
+        string pod = System.IO.Path.Combine(Env("DEVCLOUD_STATE_DIR"), "identity-binding.jwt");
+        using (var app = Client("USER_ASSIGNED_CLIENT_ID").WithFederatedTokenFile(pod).WithAzureProxyEnabled().Build())
+        {
+            var result = await app.AcquireTokenForClient(Scopes).ExecuteAsync();
+            string endpoint = result.AuthenticationResultMetadata.TokenEndpoint;
+            True(endpoint.StartsWith(Env("AZURE_KUBERNETES_TOKEN_PROXY") + "/"), endpoint);
+        }
         foreach (string path in new[] { null, Env("AZURE_FEDERATED_TOKEN_FILE") })
         {
             using (var app = Client("FIC_CLIENT_ID").WithFederatedTokenFile(path).Build())

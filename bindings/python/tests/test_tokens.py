@@ -4,6 +4,7 @@ import base64
 import copy
 import hashlib
 import json
+import os
 import pickle
 import unittest
 from datetime import datetime, timedelta, timezone
@@ -267,6 +268,13 @@ class Credentials(Case):
         """Does a secret get Bearer tokens, and never something that passes for a bound one?"""
         self.assertEqual(self.token(env("AZURE_CLIENT_SECRET")).token_type, "Bearer")
         self.assertRaises(mtlspop.InvalidArgumentError, self.token, env("AZURE_CLIENT_SECRET"), pop=True)
+
+    def test_azure_proxy(self):
+        """Is a pod's token exchanged by the token proxy of its cluster?"""
+        file = {"federated_token_file": os.path.join(env("DEVCLOUD_STATE_DIR"), "identity-binding.jwt")}
+        result = self.token(file, client_id=env("USER_ASSIGNED_CLIENT_ID"), enable_azure_proxy=True)
+        self.assertTrue(result.endpoint.startswith(env("AZURE_KUBERNETES_TOKEN_PROXY") + "/"), result.endpoint)
+        self.assertRaises(ValueError, self.token, env("AZURE_CLIENT_SECRET"), enable_azure_proxy=True)
 
     def test_two_legs(self):
         """Is a token for the audience of the cloud another app's credential?"""

@@ -4,7 +4,9 @@ use super::TokenRequest;
 use super::binding::Binding;
 use super::refusal::{Refusal, malformed, malformed_assertion};
 use crate::clock;
-use crate::directory::{Client, FEDERATED_ISSUER, STS_ISSUER, federation_audience};
+use crate::directory::{
+    Client, FEDERATED_ISSUER, FEDERATED_SUBJECT, IDENTITY_BINDING_AUDIENCE, STS_ISSUER, federation_audience,
+};
 use crate::jwt::Token;
 use crate::world::World;
 
@@ -39,9 +41,13 @@ pub(crate) fn judge(
         return Err(Refusal::new("invalid_client", 50013, text));
     }
     let subject = token.text("sub").unwrap_or_default();
+    // Bound to the pods of the cluster is the user-assigned managed identity, and no application.
     let federated = match asked.client {
-        Client::App(app) => app.federated,
-        Client::ManagedIdentity(_) => &[],
+        Client::App(app) if !asked.in_cluster => app.federated,
+        Client::ManagedIdentity(identity) if asked.in_cluster && identity.resource_id.is_some() => {
+            &[(FEDERATED_ISSUER, FEDERATED_SUBJECT)]
+        }
+        _ => &[],
     };
     if !federated.iter().any(|(known, _)| *known == issuer) {
         return Err(no_record(700211, "issuer", "iss"));
@@ -49,7 +55,11 @@ pub(crate) fn judge(
     if !federated.contains(&(issuer, subject)) {
         return Err(no_record(700213, "subject", "sub"));
     }
-    if token.text("aud") != Some(federation_audience(asked.host)) {
+    let audience = match asked.in_cluster {
+        true => IDENTITY_BINDING_AUDIENCE,
+        false => federation_audience(asked.host),
+    };
+    if token.text("aud") != Some(audience) {
         // Both numbers have been seen: the longer one with a token of Entra's own that was for another cloud.
         let code = if issuer == STS_ISSUER { 70022204 } else { 700212 };
         return Err(no_record(code, "audience", "aud"));

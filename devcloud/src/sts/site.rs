@@ -23,9 +23,10 @@ impl<'a> Site<'a> {
         let of_tenant = |tenant, rs256| Some(Site { tenant: Some(tenant), rs256 });
         let segments: Vec<&'a str> = request.path.trim_start_matches('/').split('/').collect();
         match (request.connection.service, &segments[..]) {
-            (Service::Login | Service::Mtlsauth, [tenant, "oauth2", "v2.0", "token"]) => {
-                of_tenant(*tenant, false)
-            }
+            (
+                Service::Login | Service::Mtlsauth | Service::TokenProxy,
+                [tenant, "oauth2", "v2.0", "token"],
+            ) => of_tenant(*tenant, false),
             (Service::Authority, [tenant, "oauth2", "v2.0", "token"]) if below(CIAM_DOMAIN) => {
                 of_tenant(*tenant, false)
             }

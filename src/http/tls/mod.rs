@@ -66,6 +66,8 @@ pub(super) struct TlsClient {
     all: Configured,
     /// For few servers.
     tls12: OnceCell<Configured>,
+    /// What the server is called in the place of its host, in SNI and in its certificate.
+    name: Option<String>,
 }
 
 /// Which versions are offered.
@@ -93,7 +95,12 @@ impl TlsClient {
     fn with(verifier: Arc<dyn ServerCertVerifier>, presented: Option<Arc<CertifiedKey>>) -> Result<Self> {
         let resolver: Arc<dyn ResolvesClientCert> = Arc::new(Always(presented));
         let all = Configured::new(&[&TLS13, &TLS12], &verifier, &resolver)?;
-        Ok(Self { verifier, resolver, all, tls12: OnceCell::new() })
+        Ok(Self { verifier, resolver, all, tls12: OnceCell::new(), name: None })
+    }
+
+    /// For a server that goes by this name, whatever host is connected to.
+    pub(super) fn named(self, name: Option<&str>) -> Self {
+        Self { name: name.map(str::to_owned), ..self }
     }
 
     /// Speaks the handshake with `host` to its end.
@@ -111,7 +118,7 @@ impl TlsClient {
                 .get_or_try_init(|| Configured::new(&[&TLS12], &self.verifier, &self.resolver))
                 .map_err(io::Error::other)?,
         };
-        configured.handshake(resume, begin(host)?, socket)
+        configured.handshake(resume, begin(self.name.as_deref().unwrap_or(host))?, socket)
     }
 }
 

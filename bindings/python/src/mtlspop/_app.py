@@ -236,7 +236,8 @@ class ConfidentialClientApplication(_Application):
         - {"certificate": function}: it is given an AssertionRequest and returns the current Certificate
         - MSAL's {"client_assertion": text or function}, {"private_key_pfx_path", "passphrase"} and
           {"private_key", "public_certificate", "passphrase"}, whose public_certificate means send_x5c
-        - {"federated_token_file": path}, or None for the one that AZURE_FEDERATED_TOKEN_FILE names
+        - {"federated_token_file": path}, or None for the one that AZURE_FEDERATED_TOKEN_FILE names; by the token proxy
+          of the cluster (AKS identity bindings) with enable_azure_proxy=True
 
         azure_region is a name, True for this host's, False for none whatever MSAL_FORCE_REGION says.
         """

@@ -171,6 +171,7 @@ FUNCTIONS = {
     "mtlspop_app_options_set_client_secret": (None, AppOptions, c_char_p),
     "mtlspop_app_options_set_client_assertion": (None, AppOptions, AssertionCallback, c_void_p, Destroy),
     "mtlspop_app_options_set_federated_token_file": (None, AppOptions, c_char_p),
+    "mtlspop_app_options_set_enable_azure_proxy": (None, AppOptions, c_int32),
     "mtlspop_app_options_set_user_assigned_client_id": (None, AppOptions, c_char_p),
     "mtlspop_app_options_set_user_assigned_object_id": (None, AppOptions, c_char_p),
     "mtlspop_app_options_set_user_assigned_resource_id": (None, AppOptions, c_char_p),

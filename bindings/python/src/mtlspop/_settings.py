@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         instance_discovery: bool
         token_cache: "TokenCache"
         send_certificate_over_mtls: bool
+        enable_azure_proxy: bool
 
     class IdentitySettings(Settings, total=False):
         """What a managed identity can be given, too."""
@@ -380,6 +381,7 @@ CLIENT = {
     "instance_discovery": simple("mtlspop_app_options_set_instance_discovery", flag),
     "token_cache": simple("mtlspop_app_options_set_token_cache", held(TokenCache)),
     "send_certificate_over_mtls": simple("mtlspop_app_options_set_send_certificate_over_mtls", flag),
+    "enable_azure_proxy": simple("mtlspop_app_options_set_enable_azure_proxy", flag),
 }
 
 IDENTITY = {
