@@ -165,10 +165,13 @@ impl Authority {
         Cloud::of_host(&self.host).filter(|_| self.kind == AuthorityKind::Aad)
     }
 
-    /// Refuses `common` and `organizations`: a bound token needs a tenant (section 1.7).
+    /// Refuses `common` and `organizations`: a bound token needs a tenant (section 1.7; since July 2026, section 11,
+    /// of dSTS, too).
     pub(crate) fn require_tenant_for_pop(&self) -> Result<()> {
         match self.tenant() {
-            Some(tenant @ ("common" | "organizations")) if self.kind == AuthorityKind::Aad => {
+            Some(tenant @ ("common" | "organizations"))
+                if matches!(self.kind, AuthorityKind::Aad | AuthorityKind::Dsts) =>
+            {
                 Err(Error::new(
                     ErrorKind::InvalidArgument,
                     "missing_tenanted_authority",
@@ -361,7 +364,8 @@ mod tests {
         assert_eq!(distinct.len(), different.len());
     }
 
-    /// Is a tenant demanded for PoP on Entra authorities only (section 1.7)?
+    /// Is a tenant demanded for PoP of Entra and dSTS, and of no others, which may call theirs so (section 1.7; since
+    /// July 2026, section 11)?
     #[test]
     fn pop_needs_a_tenant() {
         for (authority, fine) in
@@ -371,7 +375,14 @@ mod tests {
                 Authority::parse(&format!("https://login.microsoftonline.com/{authority}")).unwrap();
             assert_eq!(authority.require_tenant_for_pop().is_ok(), fine);
         }
-        let dsts = Authority::parse("https://d/dstsv2/common").unwrap();
-        dsts.require_tenant_for_pop().unwrap();
+        for (text, fine) in [
+            ("https://d/dstsv2/common", false),
+            ("https://d/dstsv2/Organizations", false),
+            ("https://d/dstsv2/consumers", true),
+            ("https://x.ciamlogin.com/common", true),
+            ("https://b/tfp/common/p", true),
+        ] {
+            assert_eq!(Authority::parse(text).unwrap().require_tenant_for_pop().is_ok(), fine, "{text}");
+        }
     }
 }

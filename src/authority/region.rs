@@ -59,12 +59,16 @@ pub(crate) enum RegionSource {
     Imds = 4,
 }
 
+/// Of a label of a host name (RFC 1035, section 2.3.4).
+const LONGEST: usize = 63;
+
 impl Region {
     /// Reads a region. `"East US"` means `eastus`, as the portal and Microsoft's own samples write
-    /// it; what is still not `[a-z0-9]+` after that is an error.
+    /// it; what is still not `[a-z0-9]+` after that, or no label of a host name for its length, is an error.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let name: String = text.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_lowercase()).collect();
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        let fits = (1..=LONGEST).contains(&name.len());
+        if !fits || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
             let shown: String = text.chars().take(40).collect();
             return Err(Error::argument(format!(
                 "azure region {shown:?} is not a region name: use letters and digits, for example \"eastus\""
@@ -140,7 +144,7 @@ impl RegionSetting {
 }
 
 #[cfg(test)]
-pub(super) const NASTY: [&str; 22] = [
+pub(super) const NASTY: [&str; 23] = [
     "",
     " ",
     ".",
@@ -163,6 +167,7 @@ pub(super) const NASTY: [&str; 22] = [
     "xn--eastus",
     "..\\eastus",
     "eastus\u{212a}",
+    "westus0123456789012345678901234567890123456789012345678901234567",
 ];
 
 #[cfg(test)]
@@ -189,6 +194,7 @@ mod tests {
         for text in ["eastus", "East US", "east us", "EASTUS", " eastus "] {
             assert_eq!(region(text).as_str(), "eastus");
         }
+        assert_eq!(region(&"a".repeat(63)).as_str().len(), 63, "as long as a label may be");
     }
 
     /// Does no byte that is not `[a-z0-9]` become part of a region, by whichever way it comes: the

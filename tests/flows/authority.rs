@@ -43,7 +43,6 @@ fn kinds_of_authority() {
     let tenant = directory::TENANT_ID;
     let rows = [
         (format!("https://a.dsts.core.azure-test.net/dstsv2/{tenant}"), "/oauth2/v2.0/token"),
-        ("https://a.dsts.core.azure-test.net/dstsv2/common".to_owned(), "/oauth2/v2.0/token"),
         (format!("https://a.ciamlogin.com/{tenant}"), "/oauth2/v2.0/token"),
         (format!("https://a.b2clogin.com/tfp/{tenant}/b2c_1_policy"), "/oauth2/v2.0/token"),
         (ADFS.to_owned(), "/oauth2/token"),
@@ -221,6 +220,33 @@ fn discovery_once_for_all() {
         }
     });
     assert_eq!((world.cloud.counter("instance_discovery"), world.cloud.counter("token")), (1, 8));
+}
+
+/// dSTS without a tenant: Bearer tokens only, and nothing is sent for a bound one, whoever names none, the app or the
+/// request (since July 2026, section 11)?
+#[test]
+fn dsts_without_a_tenant() {
+    let world = World::new();
+    let dsts = |tenant: &str| format!("https://a.dsts.core.azure-test.net/dstsv2/{tenant}");
+    let app = |tenant: &str| {
+        let options = world.app_a_options(world.sni_credential()).with_authority(&dsts(tenant));
+        App::new(options).unwrap()
+    };
+    for tenant in ["common", "Organizations"] {
+        let refused = |app: &App, request: &TokenRequest| {
+            assert_eq!(
+                app.acquire_token(request).unwrap_err().code(),
+                "missing_tenanted_authority",
+                "{tenant}"
+            );
+        };
+        refused(&app(tenant), &pop(GRAPH_SCOPE));
+        refused(&app(directory::TENANT_ID), &pop(GRAPH_SCOPE).with_tenant_id(tenant));
+        refused(&app(directory::TENANT_ID), &pop(GRAPH_SCOPE).with_authority(&dsts(tenant)));
+    }
+    assert_eq!(world.cloud.requests().len(), 0);
+    let token = app("common").acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
+    assert_eq!(token.token_endpoint(), dsts("common/oauth2/v2.0/token"));
 }
 
 /// Is what needs no traffic refused before a host is asked about (sections 1.6 and 1.7)?

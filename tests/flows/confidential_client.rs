@@ -95,8 +95,11 @@ fn fic_matrix() {
     app(false).acquire_token(&bearer(GRAPH_SCOPE)).unwrap();
     let request = &world.cloud.requests_to(Service::Login)[0];
     assert_eq!(request.form("client_assertion_type"), Some(jwt("bearer")));
+    let sent = world.cloud.requests().len();
     let error = app(false).acquire_token(&pop(GRAPH_SCOPE)).unwrap_err();
     assert_eq!(error.code(), "mtls_certificate_not_provided");
+    // Since July 2026, section 11.
+    assert_eq!(world.cloud.requests().len(), sent, "nothing was sent");
 }
 
 /// Is the callback asked once per network call, told what it needs, and left alone on hits (the design's

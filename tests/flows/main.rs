@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod acceptance;
 mod answers;
 mod asked;
 mod attestation;
