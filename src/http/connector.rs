@@ -213,6 +213,8 @@ impl Transport for Connection {
         };
         let amount = read.map_err(|error| self.stream.ended(error, timeout))?;
         self.buffers.input_appended(amount);
+        // ureq leaves what says no in place of 100 where it is, and asks for it again.
+        self.ahead = timeout.reason == ureq::Timeout::Await100;
         if amount > 0
             && let Some(exchange) = Exchange::current()
         {

@@ -156,13 +156,15 @@ fn bytes_are_worth_asking() {
     }
 }
 
-/// Is nothing of the body taken where the server answers before it says 100, and is the answer the response?
+/// Is nothing of the body taken where the server answers before it says 100, and is the answer the response, at once,
+/// though the connection stays open?
 #[test]
 fn refused_before_the_body() {
     let ca = Ca::new("ca");
     let server = Server::scripted(&ca, |talk, _, _| {
         talk.head()?;
-        talk.say("HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\nContent-Length: 4\r\n\r\nno!!")
+        talk.say("HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\nContent-Length: 4\r\n\r\nno!!")?;
+        talk.head().map(drop)
     });
     let (pool, url) = (pool(&ca), server.url("/"));
     let source = Source::new(100);
