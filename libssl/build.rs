@@ -58,6 +58,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     let crypto_prefix = crypto_prefix.ok_or("aws-lc-sys was built without a prefix for its symbols")?;
     println!("cargo:rustc-env=MTLSPOP_LIBCRYPTO_PREFIX={}_", crypto_prefix.trim());
     println!("cargo:rustc-env=MTLSPOP_LIBSSL_PREFIX={PREFIX}");
+    // For a test.
     println!("cargo:rustc-env=MTLSPOP_LIBSSL_INCLUDE={}", include.display());
 
     let names = out.join("names.h");

@@ -11,13 +11,13 @@ fail() {
 }
 
 # tool:package
-wanted='gcc:gcc make:make openssl:openssl curl:curl pkg-config:pkg-config'
+wanted='gcc:gcc g++:g++ make:make openssl:openssl curl:curl pkg-config:pkg-config'
 # A software TPM, and what manages it.
 managed='swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-session:dbus-daemon dbus-send:dbus-bin'
 case ${1:-tests} in
     demo) ;;
     demo-tpm) wanted="$wanted $managed" ;;
-    tests) wanted="$wanted g++:g++ nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light dpkg-shlibdeps:dpkg-dev $managed" ;;
+    tests) wanted="$wanted nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light apache2:apache2-bin gnutls-serv:gnutls-bin dpkg-shlibdeps:dpkg-dev $managed" ;;
     *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|tests]' ;;
 esac
 

@@ -16,16 +16,12 @@ use super::{Party, Refused};
 pub(super) struct Link {
     caller: NonNull<dyn Caller>,
     pub(super) outcome: Outcome,
-    /// In a handshake, what the peer says is worth more than that it took no more.
-    pub(super) handshaking: bool,
 }
 
 /// What happened on this side during a call of libssl.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) stream: Option<io::Error>,
-    /// A write in a handshake that found nobody.
-    pub(super) unheard: Option<io::Error>,
     pub(super) party: Option<io::Error>,
     pub(super) panic: Option<Box<dyn Any + Send>>,
     /// The stream came to its end.
@@ -70,7 +66,7 @@ impl<S: Read + Write + 'static, P: Party> Caller for Ends<S, P> {
 
 impl Link {
     pub(super) fn new<S: Read + Write + 'static, P: Party>(ends: NonNull<Ends<S, P>>) -> Self {
-        Self { caller: ends, outcome: Outcome::default(), handshaking: false }
+        Self { caller: ends, outcome: Outcome::default() }
     }
 
     /// Has the caller do something. A panic is kept for who called libssl.
@@ -108,21 +104,10 @@ impl Link {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.outcome.unheard.is_some() {
-            return Some(bytes.len());
-        }
-        let amount = self.io(|caller| caller.write(bytes)).map(|amount| amount.min(bytes.len()));
+        let amount = self.io(|caller| caller.write(bytes))?.min(bytes.len());
         self.outcome.moved = true;
-        if amount.is_none() && self.handshaking && self.outcome.stream.as_ref().is_some_and(is_hang_up) {
-            self.outcome.unheard = self.outcome.stream.take();
-            return Some(bytes.len());
-        }
-        amount
+        Some(amount)
     }
-}
-
-fn is_hang_up(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
 pub(super) static KEY: sys::SSL_PRIVATE_KEY_METHOD =
@@ -181,7 +166,7 @@ pub(super) unsafe extern "C" fn ctrl(
     unsafe {
         sys::BIO_clear_retry_flags(bio);
         let link = &mut *sys::BIO_get_data(bio).cast::<Link>();
-        if link.outcome.unheard.is_some() || link.io(|caller| caller.flush()).is_some() {
+        if link.io(|caller| caller.flush()).is_some() {
             return 1;
         }
         sys::BIO_set_retry_write(bio);

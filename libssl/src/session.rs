@@ -78,6 +78,10 @@ impl<S: Read + Write + 'static, P: Party> Session<S, P> {
     /// Does what the server asked for with [`Error::RenegotiationRequested`]: a new handshake on the same connection. All
     /// that was written must have gone out. It fails where the server does not know RFC 5746, or shows another certificate.
     pub fn renegotiate(&mut self) -> Result<(), Error> {
+        // libssl would: anybody could have spoken first, and had the rest of it taken for his (CVE-2009-3555).
+        if !self.secure_renegotiation() {
+            return Err(Error::Tls("UNSAFE_LEGACY_RENEGOTIATION".into()));
+        }
         error::clear_queue();
         // SAFETY: the session's own.
         if unsafe { sys::SSL_renegotiate(self.ssl.as_ptr()) } != 1 {
@@ -118,7 +122,7 @@ impl<S: Read + Write + 'static, P: Party> Session<S, P> {
     }
 
     /// Whether nothing has come that would keep an idle connection from being used again. The stream must not wait now, but
-    /// say that it would block.
+    /// say that it would block. It does not know by itself: libssl reads ahead.
     pub fn is_quiet(&mut self) -> bool {
         matches!(self.peek(), Err(Error::Stream(error)) if error.kind() == ErrorKind::WouldBlock)
     }
@@ -150,11 +154,8 @@ impl<S: Read + Write + 'static, P: Party> Session<S, P> {
     }
 
     fn handshake(&mut self) -> Result<(), Error> {
-        self.link().handshaking = true;
         // SAFETY: the session's own.
-        let result = self.drive(|ssl| unsafe { sys::SSL_do_handshake(ssl) });
-        self.link().handshaking = false;
-        match result? {
+        match self.drive(|ssl| unsafe { sys::SSL_do_handshake(ssl) })? {
             0 => Err(Error::Stream(ErrorKind::UnexpectedEof.into())),
             _ => Ok(()),
         }
@@ -179,16 +180,14 @@ impl<S: Read + Write + 'static, P: Party> Session<S, P> {
             match unsafe { sys::SSL_get_error(self.ssl.as_ptr(), result) } {
                 sys::SSL_ERROR_ZERO_RETURN => return Ok(0),
                 sys::SSL_ERROR_WANT_RENEGOTIATE => return Err(Error::RenegotiationRequested),
-                sys::SSL_ERROR_WANT_READ | sys::SSL_ERROR_WANT_WRITE => {
-                    match outcome.unheard.or(outcome.stream) {
-                        Some(error) => return Err(Error::Stream(error)),
-                        None if outcome.moved => {}
-                        None => return Err(Error::Tls("libssl waits for nothing".into())),
-                    }
-                }
+                sys::SSL_ERROR_WANT_READ | sys::SSL_ERROR_WANT_WRITE => match outcome.stream {
+                    Some(error) => return Err(Error::Stream(error)),
+                    None if outcome.moved => {}
+                    None => return Err(Error::Tls("libssl waits for nothing".into())),
+                },
                 _ => {
                     let eof = outcome.ended.then(|| ErrorKind::UnexpectedEof.into());
-                    let stream = outcome.unheard.or(outcome.stream).or(eof);
+                    let stream = outcome.stream.or(eof);
                     return Err(match (Error::queued(), stream) {
                         (alert @ Error::Alert(_), _) | (alert, None) => alert,
                         (_, Some(error)) => Error::Stream(error),

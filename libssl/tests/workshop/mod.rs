@@ -1,8 +1,9 @@
 //! Certificates and keys, made by openssl, and what signs with them.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -12,8 +13,18 @@ use aws_lc_rs::signature::{
 };
 
 /// A folder with `NAME.pem` and `NAME.key`: of an authority `ca`, servers (`server`, `second` with another certificate for
-/// the same name), and clients named after their keys.
-pub(crate) struct Workshop(tempfile::TempDir);
+/// the same name, `server-KEY` for each kind of key), and clients named after their keys.
+pub(crate) struct Workshop(PathBuf);
+
+const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
+
+/// The kinds of keys, as openssl makes them.
+pub(crate) const KEYS: [(&str, &str); 4] = [
+    ("rsa", "rsa:2048"),
+    ("p256", P256),
+    ("p384", "ec -pkeyopt ec_paramgen_curve:P-384"),
+    ("p521", "ec -pkeyopt ec_paramgen_curve:P-521"),
+];
 
 /// A private key of a client.
 pub(crate) enum Key {
@@ -22,28 +33,33 @@ pub(crate) enum Key {
 }
 
 impl Workshop {
-    pub(crate) fn new() -> Self {
-        let workshop = Self(tempfile::tempdir().unwrap());
-        let p256 = "ec -pkeyopt ec_paramgen_curve:P-256";
+    /// The one of all tests: keys take their time.
+    pub(crate) fn shared() -> &'static Self {
+        static WORKSHOP: OnceLock<Workshop> = OnceLock::new();
+        WORKSHOP.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let workshop = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("mtlspop-libssl"));
+        std::fs::create_dir_all(workshop.path()).unwrap();
+        // What the machine's own file would add is not asked for.
+        std::fs::write(workshop.path().join("openssl.cnf"), "[req]\ndistinguished_name=dn\n[dn]\n").unwrap();
         let localhost = "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
-        workshop.make("ca", p256, "-subj /CN=ca -addext basicConstraints=critical,CA:TRUE");
+        workshop.make("ca", P256, "-subj /CN=ca -addext basicConstraints=critical,CA:TRUE");
         for name in ["server", "second"] {
-            workshop.issue(name, p256, localhost);
+            workshop.issue(name, P256, localhost);
         }
-        workshop.issue("other", p256, "-subj /CN=other -addext subjectAltName=DNS:other.example");
-        for (name, key) in [
-            ("rsa", "rsa:2048"),
-            ("p256", p256),
-            ("p384", "ec -pkeyopt ec_paramgen_curve:P-384"),
-            ("p521", "ec -pkeyopt ec_paramgen_curve:P-521"),
-        ] {
+        for (name, key) in KEYS {
+            workshop.issue(&format!("server-{name}"), key, localhost);
+        }
+        for (name, key) in KEYS {
             workshop.issue(name, key, &format!("-subj /CN={name}"));
         }
         workshop
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        &self.0
     }
 
     pub(crate) fn der(&self, name: &str) -> Vec<u8> {
@@ -62,7 +78,7 @@ impl Workshop {
     }
 
     /// Makes `name`, issued by the authority.
-    pub(crate) fn issue(&self, name: &str, key: &str, options: &str) {
+    fn issue(&self, name: &str, key: &str, options: &str) {
         self.make(
             name,
             key,
@@ -77,11 +93,11 @@ impl Workshop {
     }
 
     fn openssl(&self, arguments: &str) -> Vec<u8> {
-        // What the machine's own file would add is not asked for.
-        let settings = self.path().join("openssl.cnf");
-        std::fs::write(&settings, "[req]\ndistinguished_name=dn\n[dn]\n").unwrap();
         let mut command = Command::new("openssl");
-        command.args(arguments.split_whitespace()).current_dir(self.path()).env("OPENSSL_CONF", settings);
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.path())
+            .env("OPENSSL_CONF", "openssl.cnf");
         let output = command.output().unwrap();
         assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
