@@ -2168,6 +2168,20 @@ mtlspop_token_request *mtlspop_token_request_new(const char *scopes_or_resource)
 void mtlspop_token_request_set_mtls_proof_of_possession(mtlspop_token_request *request, int32_t on);
 
 /**
+ * Asks for a Bearer token over mTLS, as MSAL's WithRequestOverMtls() does: for managed identities, with the
+ * certificate from IMDSv2 that a bound token would be asked for with. The token is bound to nothing and comes without
+ * a certificate. It is never one of IMDSv1, and kept apart from those. A minimum strength and attestation count as for
+ * a bound token, with which this excludes itself.
+ *
+ * For a confidential client it is an error: see mtlspop_app_options_set_send_certificate_over_mtls().
+ *
+ * @param request  the request
+ * @param on       1 or 0
+ */
+void mtlspop_token_request_set_request_over_mtls(mtlspop_token_request *request,
+                                                 int32_t on);
+
+/**
  * Sets how well the key of a bound token must be kept at least: a floor, for managed identities. A host
  * that does not reach it is the error min_strength_not_met, before a certificate is asked for. For that
  * mtlspop_app_managed_identity_capabilities() is consulted, but not where the cache has a token.

@@ -82,6 +82,14 @@ fn azure_arc() {
     });
 }
 
+/// since_july_2026 spec, section 2: is a token asked for over mTLS a Bearer one of the token service?
+#[test]
+fn request_over_mtls() {
+    Program::new("managed_identity").run(|_, command| {
+        command.arg("over mtls");
+    });
+}
+
 /// since_july_2026 spec, section 3: does MSAL_MI_DISABLE_IMDS_V2 count while a program runs?
 #[test]
 fn imds_v2_switch() {

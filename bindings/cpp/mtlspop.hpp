@@ -1244,6 +1244,11 @@ public:
     {
         return mtlspop_token_request_set_mtls_proof_of_possession(get(), on), *this;
     }
+    /** Bearer over mTLS, for managed identities. */
+    token_request &with_request_over_mtls(bool on = true)
+    {
+        return mtlspop_token_request_set_request_over_mtls(get(), on), *this;
+    }
     token_request &with_min_strength(binding_strength strength)
     {
         return mtlspop_token_request_set_min_strength(get(), static_cast<std::int32_t>(strength)), *this;

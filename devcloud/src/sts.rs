@@ -83,7 +83,7 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
     let bound = match form.get("token_type") {
         None => false,
         Some("mtls_pop") => true,
-        Some("Bearer") => false,
+        Some(other) if other.eq_ignore_ascii_case("bearer") => false,
         Some(other) => {
             return Err(malformed(format!("The token_type '{other}' is not supported.")));
         }
@@ -183,7 +183,12 @@ fn authenticate(
         },
         (Some(binding), None, None) => {
             binding.judge_trust(world, asked.client)?;
-            if !asked.bound {
+            let enabled = match asked.client {
+                // It may have a Bearer token, if it says so.
+                Client::ManagedIdentity(_) => asked.form.get("token_type").is_some(),
+                Client::App(_) => asked.bound,
+            };
+            if !enabled {
                 let text = "The application is not enabled for bearer tokens over mutual TLS; ask for token_type=mtls_pop.";
                 return Err(Refusal::new("invalid_request", 51000, text));
             }

@@ -34,6 +34,24 @@ fn an_issued_certificate_gets_a_token_that_graph_accepts_on_its_connections() {
     assert_eq!((cloud.counter("issuecredential"), cloud.counter("token"), cloud.counter("graph")), (1, 1, 1));
 }
 
+/// since_july_2026 spec, section 2: is a Bearer token given for the certificate, bound to nothing, to who says so?
+#[test]
+fn an_issued_certificate_gets_a_bearer_token_that_is_asked_for_by_name() {
+    let cloud = start();
+    let certificate = binding(&cloud, SYSTEM_ASSIGNED_CLIENT_ID);
+    let ask =
+        |form: &[(&str, &str)]| token(&cloud, "eastus.mtlsauth.microsoft.com", Some(&certificate), form);
+    let id = ("client_id", SYSTEM_ASSIGNED_CLIENT_ID);
+    for name in ["bearer", "Bearer"] {
+        let issued = ask(&[id, GRAPH_SCOPE, ("token_type", name)]);
+        assert_eq!(issued.json()["token_type"], "Bearer");
+        assert!(claims(&issued.token()).get("cnf").is_none());
+        assert_eq!(call(&cloud, &graph("/v1.0/me"), "Bearer", &issued.token(), None).status, 200);
+    }
+    assert_eq!(ask(&[id, GRAPH_SCOPE]).code(), 51000);
+    assert_eq!(ask(&[id, GRAPH_SCOPE, ("token_type", "pop")]).code(), 9002313);
+}
+
 #[test]
 fn a_certificate_speaks_for_its_own_identity_and_only_while_it_is_valid() {
     let cloud = start();

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::key::MtlsBindingStrength;
 use crate::managed_identity::{ManagedIdentityCapabilities, Source};
 use crate::runtime::{Call, Cancel};
-use crate::token::{KeyBuilder, TokenType};
+use crate::token::KeyBuilder;
 
 impl App {
     /// Which service vouches for this host's managed identity, and how strong the binding of its tokens can
@@ -42,11 +42,11 @@ impl App {
 }
 
 impl ManagedIdentity {
-    /// The higher floor of the app and the request; Bearer tokens have none.
+    /// The higher floor of the app and the request; what IMDSv1 and its like give has none.
     fn floor(&self, request: &TokenRequest) -> MtlsBindingStrength {
-        match request.token_type() {
-            TokenType::MtlsPop => self.min_strength.max(request.min_strength()),
-            TokenType::Bearer => MtlsBindingStrength::None,
+        match request.is_over_mtls() {
+            true => self.min_strength.max(request.min_strength()),
+            false => MtlsBindingStrength::None,
         }
     }
 

@@ -75,6 +75,12 @@ impl ConfidentialClient {
         key: KeyBuilder,
         request: &TokenRequest,
     ) -> Result<KeyBuilder> {
+        if request.is_over_mtls() && request.token_type() == TokenType::Bearer {
+            return Err(Error::argument(
+                "a request over mTLS is for managed identities: have the app send its certificate over mTLS \
+                 (send_certificate_over_mtls)",
+            ));
+        }
         if request.min_strength() > MtlsBindingStrength::None {
             return Err(Error::argument(
                 "a minimum strength is for managed identities: the certificate of a confidential client is its own",

@@ -1,4 +1,5 @@
-//! Tokens for a managed identity: IMDSv1 for Bearer, a certificate from IMDSv2 for PoP (managed_identity spec).
+//! Tokens for a managed identity: IMDSv1 for Bearer, a certificate from IMDSv2 for what is asked for over mTLS
+//! (managed_identity spec; since_july_2026 spec, section 2).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -83,9 +84,14 @@ impl ManagedIdentity {
         self.source.check_for_token(&self.id)?;
         let parameters = self.parameters.overlaid(&request.client().parameters);
         check_query(&parameters)?;
-        let (attested, home) = match request.token_type() {
-            TokenType::MtlsPop => (self.attested(), self.home.name_in_memory()),
-            TokenType::Bearer => (Cow::Borrowed("0"), String::new()),
+        let (attested, home) = match request.is_over_mtls() {
+            true => (self.attested(), self.home.name_in_memory()),
+            false => (Cow::Borrowed("0"), String::new()),
+        };
+        // The type says it of the others.
+        let key = match (request.is_over_mtls(), request.token_type()) {
+            (true, TokenType::Bearer) => key.component("over_mtls", "1"),
+            _ => key,
         };
         Ok(self
             .strength_in_key(parameters.cache_key(key), request)
@@ -120,7 +126,7 @@ impl ManagedIdentity {
         request.client().parameters.caller(self.parameters.caller(CallerSdk::default()))
     }
 
-    /// Asks the host, and for PoP the token service.
+    /// Asks the host, and over mTLS the token service.
     pub(super) fn fetch(
         &self,
         core: &Core,
@@ -130,23 +136,24 @@ impl ManagedIdentity {
         call: &Call,
     ) -> Result<AccessToken> {
         // Before what the host can do, and what it was found to do.
-        if self.is_imds_v2_off(core) && request.token_type() == TokenType::MtlsPop {
+        if self.is_imds_v2_off(core) && request.is_over_mtls() {
             return Err(imds_v2::turned_off());
         }
         self.check_strength(core, caches, request, call)?;
-        match (&self.source, request.token_type()) {
-            (_, TokenType::Bearer) => self.fetch_bearer(core, caches, request, call),
-            (Source::Imds(imds), TokenType::MtlsPop) => {
-                self.fetch_bound(core, caches, imds, request, reason, call)
+        match (&self.source, request.is_over_mtls()) {
+            (_, false) => self.fetch_bearer(core, caches, request, call),
+            (Source::Imds(imds), true) => self.fetch_over_mtls(core, caches, imds, request, reason, call),
+            (other, true) => {
+                let what = match request.token_type() {
+                    TokenType::MtlsPop => "issues no bound tokens; ask for Bearer",
+                    TokenType::Bearer => {
+                        "issues no certificate for a request over mTLS; ask for ordinary Bearer"
+                    }
+                };
+                let text =
+                    format!("this host's managed identity comes from {}, which {what}", other.kind().name());
+                Err(Error::new(ErrorKind::NotSupported, "mtls_pop_not_supported_for_environment", text))
             }
-            (other, TokenType::MtlsPop) => Err(Error::new(
-                ErrorKind::NotSupported,
-                "mtls_pop_not_supported_for_environment",
-                format!(
-                    "this host's managed identity comes from {}, which issues no bound tokens; ask for Bearer",
-                    other.kind().name()
-                ),
-            )),
         }
     }
 
@@ -194,7 +201,7 @@ impl ManagedIdentity {
 
     /// Sections 5.10 and 5.11: the token over mTLS. A certificate that is rejected is replaced, as often as
     /// the design's table says.
-    fn fetch_bound(
+    fn fetch_over_mtls(
         &self,
         core: &Core,
         caches: &Caches,
@@ -290,8 +297,8 @@ impl ManagedIdentity {
 
     /// Whether the certificate that `request` was answered with should be renewed while nobody waits.
     pub(super) fn is_renewal_due(&self, core: &Core, caches: &Caches, request: &TokenRequest) -> bool {
-        match (&self.source, request.token_type()) {
-            (Source::Imds(imds), TokenType::MtlsPop) => {
+        match &self.source {
+            Source::Imds(imds) if request.is_over_mtls() => {
                 self.certificates(core, caches, imds).is_renewal_due()
             }
             _ => false,
@@ -306,8 +313,8 @@ impl ManagedIdentity {
         request: &TokenRequest,
         call: &Call,
     ) -> Result<()> {
-        match (&self.source, request.token_type()) {
-            (Source::Imds(imds), TokenType::MtlsPop) if !self.is_imds_v2_off(core) => {
+        match &self.source {
+            Source::Imds(imds) if request.is_over_mtls() && !self.is_imds_v2_off(core) => {
                 self.certificates(core, caches, imds).renew(call)
             }
             _ => Ok(()),
@@ -345,6 +352,7 @@ impl ManagedIdentity {
         reason: CacheRefreshReason,
         call: &Call,
     ) -> Result<AccessToken> {
+        let bound = request.token_type() == TokenType::MtlsPop;
         let endpoint = token_endpoint(binding);
         let parameters = self.parameters.overlaid(&request.client().parameters);
         let mut url = endpoint.clone();
@@ -355,25 +363,27 @@ impl ManagedIdentity {
             ("scope", scope),
             ("claims", claims.as_deref().unwrap_or_default()),
             ("grant_type", "client_credentials"),
-            ("token_type", "mtls_pop"),
+            ("token_type", if bound { "mtls_pop" } else { "bearer" }),
         ];
         let caller = self.caller(request);
-        let telemetry = Telemetry { caller, ..Telemetry::new(self.api(), reason, TokenType::MtlsPop) };
+        let telemetry = Telemetry { caller, ..Telemetry::new(self.api(), reason, request.token_type()) };
         let post = TokenPost {
             endpoint: &url,
             form: &form,
-            expected: TokenType::MtlsPop,
+            expected: request.token_type(),
             telemetry: &telemetry,
             extra_headers: &[],
         };
         let client = core.pool.for_certificate(&binding.certificate)?;
         let answer = request_token(&client, &post, call)?;
-        let (expires_on, refresh_on) = core.times(&answer);
-        // Who has no certificate any more has no use for the token: both are given up five minutes before.
-        let expires_on = expires_on.min(unix_seconds(binding.certificate.not_after()));
+        let (mut expires_on, refresh_on) = core.times(&answer);
+        if bound {
+            // Who has no certificate any more has no use for the token: both are given up five minutes before.
+            expires_on = expires_on.min(unix_seconds(binding.certificate.not_after()));
+        }
         Ok(AccessToken {
-            authorization: AccessToken::authorization(TokenType::MtlsPop, &answer.access_token),
-            token_type: TokenType::MtlsPop,
+            authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
+            token_type: request.token_type(),
             expires_on,
             refresh_on,
             scopes: vec![resource_of(request)?.to_owned()],
@@ -382,7 +392,7 @@ impl ManagedIdentity {
             region: RegionDetails::default(),
             response_parameters: answer.response_parameters,
             tls: answer.tls,
-            certificate: Some(binding.certificate.clone()),
+            certificate: bound.then(|| binding.certificate.clone()),
         })
     }
 }

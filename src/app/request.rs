@@ -21,6 +21,8 @@ use crate::token::{AccessToken, CacheKey, TokenType, parse_claims};
 pub struct TokenRequest {
     scopes: Vec<String>,
     token_type: TokenType,
+    /// Bearer, asked for over mTLS.
+    over_mtls: bool,
     min_strength: MtlsBindingStrength,
     force_refresh: bool,
     claims: Option<String>,
@@ -62,6 +64,7 @@ impl TokenRequest {
         Self {
             scopes,
             token_type: TokenType::Bearer,
+            over_mtls: false,
             min_strength: MtlsBindingStrength::None,
             force_refresh: false,
             claims: None,
@@ -80,8 +83,18 @@ impl TokenRequest {
         self.changed()
     }
 
-    /// How well the key of a bound token must be kept at least: a floor, for managed identities. Where this
-    /// host does not reach it, the error is `min_strength_not_met`, and no certificate is asked for. A cached
+    /// Asks for a Bearer token over mTLS, with the certificate that a bound one would be asked for with: for
+    /// managed identities. The token is bound to nothing. Never answered by IMDSv1, whose tokens are kept apart,
+    /// and not together with [`with_mtls_proof_of_possession`](Self::with_mtls_proof_of_possession). For
+    /// confidential clients see
+    /// [`AppOptions::with_send_certificate_over_mtls`](super::AppOptions::with_send_certificate_over_mtls).
+    pub fn with_request_over_mtls(mut self, on: bool) -> Self {
+        self.over_mtls = on;
+        self.changed()
+    }
+
+    /// How well the key of a bound token, or of one asked for over mTLS, must be kept at least: a floor, for
+    /// managed identities. Where this host does not reach it, the error is `min_strength_not_met`, and no certificate is asked for. A cached
     /// token was acquired with the same floor.
     pub fn with_min_strength(mut self, strength: MtlsBindingStrength) -> Self {
         self.min_strength = strength;
@@ -197,6 +210,11 @@ impl TokenRequest {
         self.token_type
     }
 
+    /// Whether the token service itself is asked, with a certificate, for whichever type of token.
+    pub(super) fn is_over_mtls(&self) -> bool {
+        self.over_mtls || self.token_type == TokenType::MtlsPop
+    }
+
     pub(super) fn min_strength(&self) -> MtlsBindingStrength {
         self.min_strength
     }
@@ -250,8 +268,15 @@ impl TokenRequest {
                 "the request names no scope and no resource: for example https://graph.microsoft.com/.default",
             ));
         }
-        if self.min_strength > MtlsBindingStrength::None && self.token_type == TokenType::Bearer {
-            return Err(Error::argument("only bound tokens have a minimum strength: ask for mtls_pop"));
+        if self.over_mtls && self.token_type == TokenType::MtlsPop {
+            return Err(Error::argument(
+                "mtls_pop and Bearer requested over mTLS exclude each other: ask for one of them",
+            ));
+        }
+        if self.min_strength > MtlsBindingStrength::None && !self.is_over_mtls() {
+            return Err(Error::argument(
+                "only what is asked for over mTLS has a minimum strength: ask for mtls_pop",
+            ));
         }
         if self.force_refresh && self.token_hash.is_some() {
             return Err(Error::new(
@@ -299,12 +324,10 @@ impl TokenRequest {
             Some((what, _)) => Err(Error::argument(format!(
                 "a managed identity request takes no {what}: use a confidential client app"
             ))),
-            None if self.token_type == TokenType::Bearer && !client.parameters.is_empty() => {
-                Err(Error::argument(
-                    "extra query parameters of a request go to the token service, which only mtls_pop asks; \
+            None if !self.is_over_mtls() && !client.parameters.is_empty() => Err(Error::argument(
+                "extra query parameters of a request go to the token service, which is asked over mTLS only; \
                      those of the app go to the host, too",
-                ))
-            }
+            )),
             None => Ok(()),
         }
     }
@@ -352,6 +375,7 @@ impl Clone for TokenRequest {
         Self {
             scopes: self.scopes.clone(),
             token_type: self.token_type,
+            over_mtls: self.over_mtls,
             min_strength: self.min_strength,
             force_refresh: self.force_refresh,
             claims: self.claims.clone(),
@@ -370,6 +394,7 @@ impl fmt::Debug for TokenRequest {
         f.debug_struct("TokenRequest")
             .field("scopes", &self.scopes)
             .field("token_type", &self.token_type)
+            .field("over_mtls", &self.over_mtls)
             .field("force_refresh", &self.force_refresh)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

@@ -153,6 +153,14 @@ fn azure_arc() {
     assert_eq!(cloud.counter("arc"), 4);
 }
 
+/// since_july_2026 spec, section 2: is a token asked for over mTLS a Bearer one of the token service?
+#[test]
+fn request_over_mtls() {
+    Program::new("managed_identity").run(&["over mtls"], |cloud| {
+        assert_eq!((cloud.counter("imds_token"), cloud.counter("token")), (0, 1));
+    });
+}
+
 /// since_july_2026 spec, section 3: does MSAL_MI_DISABLE_IMDS_V2 count while a program runs?
 #[test]
 fn imds_v2_switch() {

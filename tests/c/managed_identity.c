@@ -58,12 +58,33 @@ static void imds_v2_switch(void)
     mtlspop_app_free(app);
 }
 
+/* Is a token asked for over mTLS a Bearer one without a certificate, and refused together with a bound one? */
+static void over_mtls(void)
+{
+    mtlspop_app *app = managed_identity_app();
+    mtlspop_token_request *request = graph_request(0);
+    mtlspop_token *token;
+
+    mtlspop_token_request_set_request_over_mtls(request, 1);
+    token = acquire(app, request);
+    CHECK(strcmp(mtlspop_token_type(token), "Bearer") == 0);
+    CHECK(mtlspop_token_binding_certificate(token) == NULL);
+    CHECK(strstr(mtlspop_token_endpoint(token), "mtlsauth") != NULL);
+    CHECK(call_graph(app, token) == 200);
+    mtlspop_token_free(token);
+    mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
+    refused(app, request, MTLSPOP_E_INVALID_ARGUMENT, "invalid_argument", "exclude each other");
+    mtlspop_token_request_free(request);
+    mtlspop_app_free(app);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
     if (strcmp(name, "arc") == 0) arc();
     else if (strcmp(name, "switch") == 0) imds_v2_switch();
+    else if (strcmp(name, "over mtls") == 0) over_mtls();
     else CHECK(!"a name of a case");
     return check_result();
 }

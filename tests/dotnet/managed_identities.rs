@@ -6,6 +6,16 @@ use serde_json::json;
 use crate::runtimes::Runtime;
 use crate::test_in;
 
+/// since_july_2026 spec, section 2: is a token asked for over mTLS a Bearer one of the token service?
+#[test]
+fn request_over_mtls() {
+    for runtime in Runtime::all() {
+        let cloud = Cloud::start(Options::default()).unwrap();
+        test_in(&cloud, runtime, "RequestOverMtls", &[]);
+        assert_eq!((cloud.counter("imds_token"), cloud.counter("token")), (0, 1));
+    }
+}
+
 /// since_july_2026 spec, section 3: with IMDSv2 turned off, are there Bearer tokens only, with the reason told?
 #[test]
 fn imds_v2_disabled() {

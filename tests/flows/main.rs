@@ -29,6 +29,7 @@ mod refreshed;
 mod region;
 mod rejected;
 mod replacement;
+mod request_over_mtls;
 mod resource;
 mod rotation;
 mod signer;

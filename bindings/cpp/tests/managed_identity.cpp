@@ -32,12 +32,25 @@ static void imds_v2_switch()
     CHECK(app.acquire_token(graph_request(true)).token_type() == "mtls_pop");
 }
 
+// Is a token asked for over mTLS a Bearer one without a certificate, and refused together with a bound one?
+static void over_mtls()
+{
+    const mtlspop::app app(mtlspop::app_options::managed_identity());
+    auto request = graph_request(false);
+    const auto token = app.acquire_token(request.with_request_over_mtls());
+    CHECK(token.token_type() == "Bearer" && !token.binding_certificate() && contains(token.endpoint(), "mtlsauth"));
+    CHECK(app.send(token, mtlspop::http_request("GET", graph)).status() == 200);
+    CHECK_THROWS(mtlspop::error, app.acquire_token(request.with_mtls_proof_of_possession()))
+    ([](const mtlspop::error &thrown) { CHECK(contains(thrown.what(), "exclude each other")); });
+}
+
 int main(int, char **arguments)
 {
     return checked([&] {
         const std::string name = arguments[1];
         if (name == "arc") arc();
         else if (name == "switch") imds_v2_switch();
+        else if (name == "over mtls") over_mtls();
         else CHECK(!"a name of a case");
     });
 }

@@ -218,6 +218,14 @@ namespace Mtlspop
         }
 
         /// <summary>
+        /// Asks for a Bearer token over mTLS, with the certificate that a bound one would be asked for with.
+        /// </summary>
+        public AcquireTokenForManagedIdentityParameterBuilder WithRequestOverMtls()
+        {
+            return With(request => Native.mtlspop_token_request_set_request_over_mtls(request, 1));
+        }
+
+        /// <summary>
         /// Has the key attested that the token is bound to: by the app's TPM (WithTpm) or its delegate
         /// (WithAttestation). There is no token for a key that is not.
         /// </summary>

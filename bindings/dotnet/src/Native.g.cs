@@ -875,6 +875,9 @@ namespace Mtlspop
             int on);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_token_request_set_request_over_mtls(IntPtr request, int on);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_token_request_set_min_strength(IntPtr request, int min_strength);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]

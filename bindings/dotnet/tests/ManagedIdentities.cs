@@ -22,6 +22,22 @@ internal static class ManagedIdentities
         }
     }
 
+    // Is a token asked for over mTLS a Bearer one without a certificate, and refused together with a bound one?
+    private static async Task RequestOverMtls()
+    {
+        using (var app = Identity())
+        {
+            var request = app.AcquireTokenForManagedIdentity(Resource).WithRequestOverMtls();
+            var bearer = await request.ExecuteAsync();
+            Equal("Bearer", bearer.TokenType, "token type");
+            Equal(null, bearer.BindingCertificate, "certificate");
+            True(bearer.AuthenticationResultMetadata.TokenEndpoint.Contains("mtlsauth"), "endpoint");
+            request.WithMtlsProofOfPossession();
+            var refused = await Throws<MsalClientException>(() => request.ExecuteAsync());
+            True(refused.Message.Contains("exclude each other"), refused.Message);
+        }
+    }
+
     // An agent of Azure Arc that confirms the identity, and then one that does not.
     private static async Task AzureArc()
     {

@@ -7,6 +7,7 @@ from unittest import mock
 from support import GRAPH, Case, counter, env, fault, identity
 
 from mtlspop import (
+    InvalidArgumentError,
     InvalidResponseError,
     ManagedIdentityClient,
     ManagedIdentitySource,
@@ -56,3 +57,16 @@ class ImdsV2Switch(Case):
             self.assertEqual((counter("metadata"), counter("token")), (0, 0))
         result = app.acquire_token_for_client(**bound, force_refresh=True)
         self.assertEqual(result["token_type"], "mtls_pop")
+
+
+class RequestOverMtls(Case):
+    def test_bearer(self):
+        """Is a token asked for over mTLS a Bearer one of the token service, and refused with a bound one?"""
+        app = identity()
+        wanted = {"resource": VAULT, "request_over_mtls": True}
+        result = app.acquire_token_for_client(**wanted, force_refresh=True)
+        self.assertEqual((result["token_type"], result.binding_certificate), ("Bearer", None))
+        self.assertIn("mtlsauth", result.endpoint)
+        self.assertEqual((counter("imds_token"), counter("token")), (0, 1))
+        with self.assertRaises(InvalidArgumentError):
+            app.acquire_token_for_client(**wanted, mtls_proof_of_possession=True)

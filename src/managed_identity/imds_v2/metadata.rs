@@ -53,7 +53,7 @@ pub(crate) fn platform_metadata(
                 ErrorKind::NotSupported,
                 "mtls_pop_token_not_supported_in_imds_v1",
                 "the instance metadata service of this host has no IMDSv2, so it cannot issue the certificate \
-                 that mtls_pop needs; ask for a Bearer token, or use a host that has IMDSv2",
+                 that requests over mTLS need; ask for an ordinary Bearer token, or use a host that has IMDSv2",
             )
             .with_http_status(404));
         }

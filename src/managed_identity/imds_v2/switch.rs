@@ -43,6 +43,8 @@ impl Switch {
 
 /// What a request ends with that cannot do without IMDSv2.
 pub(crate) fn turned_off() -> Error {
-    let text = format!("{TURNED_OFF}, and mtls_pop needs a certificate from it; unset it, or ask for Bearer");
+    let text = format!(
+        "{TURNED_OFF}, and requests over mTLS need a certificate from it; unset it, or ask for an ordinary Bearer token"
+    );
     Error::new(ErrorKind::NotSupported, "imds_v2_disabled", text)
 }

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         #: The SHA-256, in hexadecimal, of a token that an API has rejected: that one is not served again.
         access_token_sha256_to_refresh: str
         correlation_id: str
+        #: Bearer, asked for over mTLS with the certificate of IMDSv2: for managed identities.
+        request_over_mtls: bool
         #: How well the key of a bound token must be kept at least: Strength.
         min_strength: int
         extra_query_parameters: Mapping[str, Union[str, Tuple[str, bool]]]
@@ -360,6 +362,7 @@ ManagedIdentityClient._options = {
     "force_refresh": _simple("force_refresh", flag),
     "access_token_sha256_to_refresh": _simple("access_token_hash_to_refresh", utf8),
     "correlation_id": _simple("correlation_id", utf8),
+    "request_over_mtls": _simple("request_over_mtls", flag),
     "min_strength": _simple("min_strength", number32),
     "extra_query_parameters": _parameters,
     "claims_from_client": _simple("claims_from_client", utf8),

@@ -384,6 +384,7 @@ FUNCTIONS = {
     "mtlspop_store_op_set_error": (None, StoreOp, c_char_p),
     "mtlspop_token_request_new": (TokenRequest, c_char_p),
     "mtlspop_token_request_set_mtls_proof_of_possession": (None, TokenRequest, c_int32),
+    "mtlspop_token_request_set_request_over_mtls": (None, TokenRequest, c_int32),
     "mtlspop_token_request_set_min_strength": (None, TokenRequest, c_int32),
     "mtlspop_token_request_set_force_refresh": (None, TokenRequest, c_int32),
     "mtlspop_token_request_set_claims": (None, TokenRequest, c_char_p),
