@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::fault::Fault;
 use crate::hosts::Service;
 use crate::renegotiation;
+use crate::stream::Stream;
 
 /// The connection a request came on.
 #[derive(Debug, Clone)]
@@ -52,6 +53,7 @@ pub(crate) struct Answer {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) delay: Duration,
+    pub(crate) stream: Stream,
 }
 
 impl Request<'_> {
@@ -112,7 +114,12 @@ impl Answer {
     }
 
     pub(crate) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO }
+        Answer { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO, stream: Stream::None }
+    }
+
+    /// The same with a body that streams, one way or the other.
+    pub(crate) fn streaming(self, stream: Stream) -> Self {
+        Answer { stream, ..self }
     }
 
     /// For a path that the service does not have.

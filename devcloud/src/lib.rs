@@ -34,6 +34,7 @@ mod renegotiation;
 mod resource;
 mod serve;
 mod source;
+mod stream;
 mod sts;
 mod tls;
 mod trust;

@@ -13,6 +13,7 @@ use crate::exchange::{Answer, Request, base64, new_id};
 use crate::hosts::Service;
 use crate::jwt::Token;
 use crate::pki::thumbprint;
+use crate::stream::Stream;
 use crate::vault;
 use crate::world::World;
 
@@ -92,8 +93,15 @@ fn audience(request: &Request<'_>) -> &'static str {
     }
 }
 
+/// Whether the body of a request is not read before the request was judged, and never kept.
+pub(crate) fn is_upload(service: Service, path: &str) -> bool {
+    service == Service::Graph
+        && matches!(path, "/upload" | "/claims-challenge/upload" | "/claims-challenge/upload-first")
+}
+
 fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
     let number = |text: &str| text.parse::<usize>().ok();
+    let challenged = !token.claims["acrs"].as_array().is_some_and(|all| all.contains(&json!("c1")));
     match request.segments()[..] {
         ["redirect"] => {
             Answer::text(302, "").header("location", "https://devcloud.vault.azure.net/redirected")
@@ -123,10 +131,21 @@ fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
                 "body": String::from_utf8_lossy(request.body),
             }),
         ),
-        ["claims-challenge"]
-            if !token.claims["acrs"].as_array().is_some_and(|all| all.contains(&json!("c1"))) =>
-        {
+        ["stream", bytes] => match bytes.parse() {
+            Ok(bytes) => {
+                let announced = request.query != "chunked";
+                Answer::text(200, "").streaming(Stream::Give { bytes, announced })
+            }
+            Err(_) => Answer::not_found(request),
+        },
+        ["claims-challenge"] | ["claims-challenge", "upload"] if challenged => {
             claims_challenge(world, request)
+        }
+        ["claims-challenge", "upload-first"] if challenged => {
+            claims_challenge(world, request).streaming(Stream::Take)
+        }
+        _ if is_upload(request.connection.service, request.path) => {
+            Answer::text(200, "").streaming(Stream::Take)
         }
         _ => description(request, token),
     }

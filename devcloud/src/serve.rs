@@ -18,8 +18,9 @@ use crate::fault::{Close, Fault, merge};
 use crate::hosts::Service;
 use crate::pki::thumbprint;
 use crate::record::{OpenConnection, ReceivedRequest};
+use crate::stream::{Given, Stream};
 use crate::world::World;
-use crate::{attest, cluster, imds, oidc, resource, source, sts, vault};
+use crate::{attest, cluster, imds, oidc, resource, source, stream, sts, vault};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
@@ -60,12 +61,13 @@ async fn respond<'a>(
     let asks = vault::asks(world, &connection, &headers);
     // A client that waits to be told to continue has not sent the body: that comes over the new handshake.
     let late = asks && headers.get("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
-    let (before, after) = if late { (None, Some(body)) } else { (Some(body), None) };
+    let upload = resource::is_upload(connection.service, head.uri.path());
+    let (before, mut after) = if late || upload { (None, Some(body)) } else { (Some(body), None) };
     let body = read(before).await?;
     let fault = if asks { world.faults.take("vault") } else { None };
     let shown = vault::look(world, &mut connection, asks, fault.as_ref()).await;
     count(world, &connection, open);
-    let body = if shown.is_ok() && late { read(after).await? } else { body };
+    let body = if shown.is_ok() && late { read(after.take()).await? } else { body };
     let mut request = Request {
         connection: &connection,
         method: head.method.as_str(),
@@ -104,6 +106,10 @@ async fn respond<'a>(
     let Some(answer) = answered else {
         world.say(&format!("{line} cut"));
         return Err(io::Error::other("a fault cut the connection"));
+    };
+    let answer = match (answer.stream, after) {
+        (Stream::Take, Some(body)) => stream::take(answer, body).await?,
+        _ => answer,
     };
     world.log.answered(seq, answer.status);
     world.say(&format!("{line} {}", answer.status));
@@ -242,20 +248,22 @@ pub(crate) fn host_name(host: &str) -> String {
 /// An answer as hyper sends it; with `cut`, the connection breaks in the middle of the body.
 pub(crate) fn response(answer: Answer, cut: bool) -> hyper::Response<AnswerBody> {
     let length = answer.body.len();
+    let given = Given::new(answer.stream);
     let mut response = hyper::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
     let body = if cut {
         response = response.header("content-length", length);
-        AnswerBody { left: Some(Bytes::from(answer.body).slice(..length / 2)), cut, flushed: false }
+        AnswerBody { left: Some(Bytes::from(answer.body).slice(..length / 2)), given, cut, flushed: false }
     } else {
-        AnswerBody { left: Some(Bytes::from(answer.body)), cut, flushed: false }
+        AnswerBody { left: Some(Bytes::from(answer.body)), given, cut, flushed: false }
     };
     // Only a header field that a fault made up can be unfit for HTTP.
     response.body(body).unwrap_or_else(|error| {
         let mut response = hyper::Response::new(AnswerBody {
             left: Some(Bytes::from(error.to_string())),
+            given: Given::new(Stream::None),
             cut: false,
             flushed: false,
         });
@@ -267,6 +275,8 @@ pub(crate) fn response(answer: Answer, cut: bool) -> hyper::Response<AnswerBody>
 /// The body of an answer, whole or cut.
 pub(crate) struct AnswerBody {
     left: Option<Bytes>,
+    /// What follows.
+    given: Given,
     cut: bool,
     flushed: bool,
 }
@@ -279,7 +289,8 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(match self.left.take() {
+        let next = self.left.take().filter(|bytes| !bytes.is_empty()).or_else(|| self.given.next());
+        Poll::Ready(match next {
             Some(bytes) => Some(Ok(Frame::data(bytes))),
             // hyper sends what it holds when a body has nothing to give; an error would make it drop that.
             None if self.cut && !self.flushed => {
@@ -293,13 +304,14 @@ impl Body for AnswerBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.left {
-            Some(bytes) if !self.cut => SizeHint::with_exact(bytes.len() as u64),
+        let left = self.left.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        match self.given.known() {
+            Some(more) if !self.cut => SizeHint::with_exact(left + more),
             _ => SizeHint::default(),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.cut && self.left.as_ref().is_none_or(Bytes::is_empty)
+        !self.cut && self.left.as_ref().is_none_or(Bytes::is_empty) && self.given.known() == Some(0)
     }
 }

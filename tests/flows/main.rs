@@ -34,6 +34,7 @@ mod resource;
 mod rotation;
 mod signer;
 mod sources;
+mod streaming;
 mod strength;
 mod support;
 #[path = "../../devcloud/tests/common/swtpm.rs"]

@@ -1,0 +1,67 @@
+//! Bodies that no memory holds: what is sent is made on the way, what is received is counted and hashed.
+
+use std::io;
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest;
+use http_body_util::BodyExt as _;
+use hyper::body::{Bytes, Incoming};
+use serde_json::json;
+
+use crate::exchange::Answer;
+
+/// What an answer does with a body that streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stream {
+    #[default]
+    None,
+    /// Reads the request's; a good answer says what it was.
+    Take,
+    /// Sends so many bytes, of which the one at `i` is `i % 251`.
+    Give { bytes: u64, announced: bool },
+}
+
+/// What is left of a body to send.
+pub(crate) struct Given {
+    left: u64,
+    announced: bool,
+}
+
+/// As much as 256 times all values.
+static PATTERN: LazyLock<Bytes> = LazyLock::new(|| (0..251 * 256).map(|at| (at % 251) as u8).collect());
+
+impl Given {
+    pub(crate) fn new(stream: Stream) -> Self {
+        match stream {
+            Stream::Give { bytes, announced } => Self { left: bytes, announced },
+            _ => Self { left: 0, announced: true },
+        }
+    }
+
+    /// What hyper may say of the length.
+    pub(crate) fn known(&self) -> Option<u64> {
+        (self.announced || self.left == 0).then_some(self.left)
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        let size = usize::try_from(self.left).map_or(PATTERN.len(), |left| left.min(PATTERN.len()));
+        self.left -= size as u64;
+        (size > 0).then(|| PATTERN.slice(..size))
+    }
+}
+
+/// Reads the whole body; a good answer tells its length and SHA-256.
+pub(crate) async fn take(answer: Answer, mut body: Incoming) -> io::Result<Answer> {
+    let (mut hash, mut length) = (digest::Context::new(&digest::SHA256), 0);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
+            hash.update(&data);
+            length += data.len();
+        }
+    }
+    if answer.status != 200 {
+        return Ok(answer);
+    }
+    let hash: String = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Answer::json(200, &json!({ "length": length, "sha256": hash })))
+}
