@@ -38,6 +38,7 @@ class Samples(Case):
             r"mtls_pop\n",
             r"[a-z0-9-]{36} 200\n",
             r"IDENTITY_PROVIDER\nIDENTITY_PROVIDER\n",
+            r"200\nTrue\n",
             r"200\n200\n\d+\n",
             r"200\n",
             r"min_strength_not_met \(\) False .*\n",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import shutil
 from datetime import datetime
 from typing import List, Mapping, Optional, Tuple
 
@@ -50,6 +52,16 @@ try:
 except mtlspop.HttpStatusError as error:
     answer: Optional[mtlspop.Response] = error.response
 
+stream = app.send(result, "GET", "https://x", stream=True, timeout=(5, None))
+streamed: mtlspop.StreamingResponse = stream.raise_for_status()
+with stream:
+    parts: List[bytes] = [*stream.iter_content(5), *stream.iter_lines(), stream.read(5)]
+shutil.copyfileobj(stream.raw, open("x", "wb"))
+lines = io.TextIOWrapper(io.BufferedReader(stream.raw))
+either: mtlspop.Response = app.send(result, "GET", "https://x", stream=len(parts) > 5)
+for body in (open("x", "rb"), stream, stream.raw, io.BytesIO(), parts, iter(parts), b"x", bytearray(), "x"):
+    app.send(result, "PUT", "https://x", body=body, content_length=5)
+
 # These must not pass: mypy says so where an ignored error is none.
 mtlspop.ConfidentialClientApplication(5)  # type: ignore[arg-type]
 mtlspop.ConfidentialClientApplication("id", prox="none")  # type: ignore[call-arg]
@@ -58,6 +70,10 @@ mtlspop.ManagedIdentityClient({"Id": "x"})  # type: ignore[arg-type]
 mtlspop.TokenCache(store={})  # type: ignore[arg-type]
 app.acquire_token_for_client(None)  # type: ignore[arg-type]
 app.acquire_token_for_client("scope", timeout="5")  # type: ignore[arg-type]
-app.send(dict(result), "GET", "https://x")  # type: ignore[arg-type]
-app.send(result, "GET", "https://x", body={})  # type: ignore[arg-type]
+app.send(dict(result), "GET", "https://x")  # type: ignore[call-overload]
+app.send(result, "GET", "https://x", body={"a": 1})  # type: ignore[dict-item]
+app.send(result, "GET", "https://x", body=["a"])  # type: ignore[list-item]
+app.send(result, "GET", "https://x", body=open("x"))  # type: ignore[arg-type]
+app.send(result, "GET", "https://x", timeout=(1, "2"))  # type: ignore[arg-type]
+app.send(result, "GET", "https://x").iter_content()  # type: ignore[attr-defined]
 result["token_type"] = "Bearer"  # type: ignore[index]

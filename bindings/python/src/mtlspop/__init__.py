@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Strength,
         TokenSource,
     )
+    from ._stream import StreamingResponse
 
 __all__ = [
     "AssertionRequest",
@@ -88,6 +89,7 @@ __all__ = [
     "RejectedError",
     "Response",
     "SignRequest",
+    "StreamingResponse",
     "Strength",
     "SystemAssignedManagedIdentity",
     "ThrottledError",
@@ -107,6 +109,10 @@ def __getattr__(name: str) -> object:
     """Names of numbers, when they are first asked for: the module enum takes as long as half of the rest."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "StreamingResponse":
+        from . import _stream
+
+        return _stream.StreamingResponse
     from . import _enums
 
     return getattr(_enums, name)

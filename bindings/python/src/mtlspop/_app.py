@@ -14,12 +14,15 @@ from ._result import TokenResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Tuple, TypedDict, TypeVar, Union
+    from typing import Any, Callable, Dict, Iterable, Literal, Mapping, Optional, Tuple, TypedDict, TypeVar
+    from typing import Union, overload
 
     from typing_extensions import Unpack
 
-    from ._http import HeadersLike, Params, Response
+    from ._body import Body
+    from ._http import HeadersLike, Params, Response, Timeout
     from ._settings import ClientSettings, Credential, IdentitySettings
+    from ._stream import StreamingResponse
 
     Self = TypeVar("Self", bound="_Application")
 
@@ -52,6 +55,18 @@ if TYPE_CHECKING:
         extra_body_parameters: Mapping[str, str]
         extra_http_headers: Mapping[str, str]
         cache_partition_keys: Mapping[str, str]
+
+    class Call(TypedDict, total=False):
+        """What each call to an API can be given, however its response is read."""
+
+        params: Optional[Params]
+        json: Any
+        content_type: Optional[str]
+        content_length: Optional[int]
+        timeout: Optional[Timeout]
+        max_response_bytes: Optional[int]
+        answer_claims_challenge: bool
+        cancel: Optional["Cancel"]
 
 
 # How many ways to ask an application keeps ready.
@@ -152,18 +167,48 @@ class _Application:
         _settings.apply(self._options, request, options)
         return request
 
+    if TYPE_CHECKING:
+
+        @overload
+        def send(
+            self,
+            result: TokenResult,
+            method: str,
+            url: str,
+            headers: Optional[HeadersLike] = None,
+            body: Optional[Body] = None,
+            *,
+            stream: Literal[True],
+            **call: Unpack[Call],
+        ) -> StreamingResponse: ...
+
+        @overload
+        def send(
+            self,
+            result: TokenResult,
+            method: str,
+            url: str,
+            headers: Optional[HeadersLike] = None,
+            body: Optional[Body] = None,
+            *,
+            stream: bool = False,
+            **call: Unpack[Call],
+        ) -> Response: ...
+
     def send(
         self,
         result: TokenResult,
         method: str,
         url: str,
         headers: Optional[HeadersLike] = None,
-        body: Union[bytes, str, None] = None,
+        body: Optional[Body] = None,
         *,
         params: Optional[Params] = None,
         json: Any = None,
         content_type: Optional[str] = None,
-        timeout: Optional[float] = None,
+        content_length: Optional[int] = None,
+        stream: bool = False,
+        timeout: Optional[Timeout] = None,
         max_response_bytes: Optional[int] = None,
         answer_claims_challenge: bool = False,
         cancel: Optional[Cancel] = None,
@@ -171,6 +216,14 @@ class _Application:
         """Calls an API over https with a token, over mTLS where that is bound, wherever its key is.
 
         params is added to the query; json is the body, as such. Redirects are returned, not followed.
+
+        body is bytes, a str, a binary file or an iterable of bytes; only bytes and str are ever whole in memory. A
+        file is sent from where it stands, and stands there afterwards if it can go back. What has no length known
+        is sent in chunks, unless content_length says how long it is: of a file so many bytes. A generator is read
+        once: it is not sent again, with another token for example. What a body raises comes out of this call.
+
+        With stream=True the response is there with its headers, and its body is read from it. timeout, in seconds,
+        is that of the whole call; with stream=True that until the headers and that of each read, or (one, other).
 
         With answer_claims_challenge a 401 is answered once with another token, for which result is the model: with
         the claims that it asks for, or, where it asks for none, just not the rejected one. After a fresh token was
@@ -186,6 +239,8 @@ class _Application:
             body,
             json,
             content_type,
+            content_length,
+            stream,
             timeout,
             max_response_bytes,
             answer_claims_challenge,

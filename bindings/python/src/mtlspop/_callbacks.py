@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, Union
 
+    from ._body import Source
     from ._certificate import Certificate
 
     class Store(Protocol):
@@ -271,6 +272,11 @@ def sign(target: Callable[[SignRequest], bytes], operation: Any) -> None:
 def secret(target: Callable[[], bytes], operation: Any) -> None:
     value = octets(target(), "what the secret callback returns")
     lib.mtlspop_secret_op_set_secret(operation, value, len(value))
+
+
+@_question(c.BodyCallback, "mtlspop_body_op_set_error")
+def body(source: Source, operation: Any) -> None:
+    source.answer(operation)
 
 
 @c.StoreCallback

@@ -5,8 +5,8 @@ from __future__ import annotations
 from _collections_abc import Mapping
 
 from . import _prototypes as c
-from ._errors import HttpStatusError, call
-from ._library import data, items, lib, milliseconds, octets, one, size, text, utf8
+from ._errors import CallbackError, HttpStatusError, call
+from ._library import data, flag, items, lib, milliseconds, one, size, text, utf8
 from ._result import TokenResult
 
 TYPE_CHECKING = False
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
     from ._app import Cancel
+    from ._body import Body, Source
 
+    Timeout = Union[float, Tuple[Optional[float], Optional[float]]]
     HeadersLike = Union[Mapping[str, str], Iterable[Tuple[str, str]]]
     Params = Union[Mapping[str, object], Iterable[Tuple[str, object]]]
     Texts = Mapping[str, str]
 else:
     Texts = Mapping
+
+# A longer body is not copied.
+WORTH_STREAMING = 1024 * 1024
 
 
 class Headers(Texts):
@@ -155,10 +160,12 @@ def send(
     url: str,
     params: Optional[Params],
     headers: Optional[HeadersLike],
-    body: Union[bytes, str, None],
+    body: Optional[Body],
     json: Any,
     content_type: Optional[str],
-    timeout: Optional[float],
+    content_length: Optional[int],
+    stream: bool,
+    timeout: Optional[Timeout],
     max_response_bytes: Optional[int],
     answer_claims_challenge: bool,
     cancel: Optional[Cancel],
@@ -176,12 +183,8 @@ def send(
         if body is not None:
             raise ValueError("give body or json, not both")
         body, content_type = _json(json), content_type or "application/json"
-    if body is not None:
-        body = body.encode() if isinstance(body, str) else octets(body, "body", "bytes or a str")
-        kind = None if content_type is None else utf8(content_type, "content_type")
-        lib.mtlspop_http_request_set_body(request, kind, body, len(body))
     if timeout is not None:
-        lib.mtlspop_http_request_set_timeout_ms(request, milliseconds(timeout, "timeout"))
+        _set_timeout(request, timeout, stream)
     if max_response_bytes is not None:
         limit = size(max_response_bytes, "max_response_bytes")
         lib.mtlspop_http_request_set_max_response_bytes(request, limit)
@@ -191,8 +194,60 @@ def send(
         from ._app import Cancel
 
         lib.mtlspop_http_request_set_cancel(request, one(Cancel, cancel, "cancel")._handle)
-    response = call(lib.mtlspop_app_send, app, token._handle, request, out=c.HttpResponse())
-    return Response(response, token.token_type == "mtls_pop")
+    source = None
+    if body is not None:
+        kind = None if content_type is None else utf8(content_type, "content_type")
+        source = _set_body(request, kind, body, content_length)
+    elif content_length is not None:
+        raise ValueError("content_length is the length of a body, and there is none")
+    bound = token.token_type == "mtls_pop"
+    if not flag(stream, "stream"):
+        response = _call(source, lib.mtlspop_app_send, app, token._handle, request, out=c.HttpResponse())
+        return Response(response, bound)
+    from ._stream import StreamingResponse
+
+    function = lib.mtlspop_app_send_streaming
+    response = _call(source, function, app, token._handle, request, out=c.HttpStream())
+    return StreamingResponse(response, bound, max_response_bytes)
+
+
+def _call(source: Optional[Source], *arguments: Any, out: Any) -> Any:
+    """What a body raises comes out as it was, for it is no callback to its caller."""
+    if source is None:
+        return call(*arguments, out=out)
+    try:
+        return call(*arguments, out=out)
+    except CallbackError as error:
+        if source.failed is None or error.__cause__ is not source.failed:
+            raise
+    finally:
+        source.end()
+    raise source.failed
+
+
+def _set_body(request: c.HttpRequest, kind: Optional[bytes], body: Any, length: Any) -> Optional[Source]:
+    whole = body.encode() if isinstance(body, str) else body
+    if isinstance(whole, bytes) and length is None and len(whole) <= WORTH_STREAMING:
+        lib.mtlspop_http_request_set_body(request, kind, whole, len(whole))
+        return None
+    from ._body import give
+
+    return give(request, kind, whole, length)
+
+
+def _set_timeout(request: c.HttpRequest, timeout: Any, stream: bool) -> None:
+    """Of a response that is read as it comes: until its headers, and for each read."""
+    until_headers = each_read = timeout
+    if stream and isinstance(timeout, tuple):
+        if len(timeout) != 2:
+            raise ValueError(
+                "timeout must be a number of seconds, or two: until the headers, and for each read"
+            )
+        until_headers, each_read = timeout
+    if until_headers is not None:
+        lib.mtlspop_http_request_set_timeout_ms(request, milliseconds(until_headers, "timeout"))
+    if stream and each_read is not None:
+        lib.mtlspop_http_request_set_read_timeout_ms(request, milliseconds(each_read, "timeout"))
 
 
 def _json(value: Any) -> bytes:
