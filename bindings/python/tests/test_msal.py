@@ -59,7 +59,7 @@ class Page(Case):
         """Has this package what the page says that it has?"""
         kinds = {
             "result": mtlspop.TokenResult,
-            "response": mtlspop.Response,
+            "response": mtlspop.StreamingResponse,
             "error": mtlspop.MtlsPopError,
             "app": mtlspop.ManagedIdentityClient,
             "cache": mtlspop.TokenCache,
