@@ -131,6 +131,7 @@ flow 'FIC, leg 1 managed identity' mtls_pop "$examples/fic_two_legs"
 flow 'FIC, leg 1 managed identity' Bearer "$examples/fic_two_legs" --bearer
 flow 'FIC, leg 1 SN/I certificate' mtls_pop "$examples/fic_two_legs" certificate
 flow 'FIC, leg 1 SN/I certificate' Bearer "$examples/fic_two_legs" certificate --bearer
+flow 'agent identity, by its blueprint' Bearer "$examples/agent_identity"
 flow 'Kubernetes workload identity' Bearer env AZURE_CLIENT_ID="${FIC_CLIENT_ID:?devcloud sets it}" \
     "$examples/workload_identity"
 flow 'AKS identity binding' Bearer env AZURE_CLIENT_ID="$user" AZURE_FEDERATED_TOKEN_FILE="$state/identity-binding.jwt" \

@@ -15,8 +15,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::cluster::TOKEN_PROXY_PATH;
 use crate::directory::{
-    APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, TENANT_ID, TOKEN_PROXY_NAME, USER_ASSIGNED_CLIENT_ID,
-    USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID,
+    AGENT_CLIENT_ID, APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, BLUEPRINT_CLIENT_ID, TENANT_ID,
+    TOKEN_PROXY_NAME, USER_ASSIGNED_CLIENT_ID, USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID,
 };
 use crate::exchange::Connection;
 use crate::fault::Fault;
@@ -339,6 +339,8 @@ impl Endpoints {
             ("AZURE_KUBERNETES_TOKEN_PROXY", format!("https://{}{TOKEN_PROXY_PATH}", self.token_proxy)),
             ("AZURE_KUBERNETES_CA_FILE", file(self.files.cluster_ca())),
             ("AZURE_KUBERNETES_SNI_NAME", TOKEN_PROXY_NAME.to_owned()),
+            ("AGENT_BLUEPRINT_CLIENT_ID", BLUEPRINT_CLIENT_ID.to_owned()),
+            ("AGENT_IDENTITY_CLIENT_ID", AGENT_CLIENT_ID.to_owned()),
             ("USER_ASSIGNED_CLIENT_ID", USER_ASSIGNED_CLIENT_ID.to_owned()),
             ("USER_ASSIGNED_OBJECT_ID", USER_ASSIGNED_OBJECT_ID.to_owned()),
             ("USER_ASSIGNED_RESOURCE_ID", USER_ASSIGNED_RESOURCE_ID.to_owned()),

@@ -52,6 +52,19 @@ pub const APP_B_CLIENT_ID: &str = "bbbbbbbb-0b0b-4b0b-8b0b-bbbbbbbbbb0b";
 /// Object id of application B's service principal.
 pub const APP_B_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000bbbb";
 
+/// The blueprint of agents: an application with the SN/I certificate of application A.
+pub const BLUEPRINT_CLIENT_ID: &str = "cccccccc-0c0c-4c0c-8c0c-cccccccccc0c";
+/// Object id of the blueprint's service principal.
+pub const BLUEPRINT_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000cccc";
+/// An agent identity of that blueprint. It has no credential of its own.
+pub const AGENT_CLIENT_ID: &str = "dddddddd-0d0d-4d0d-8d0d-dddddddddd0d";
+/// Object id of the agent identity.
+pub const AGENT_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000dddd";
+/// Another one of the same blueprint.
+pub const OTHER_AGENT_CLIENT_ID: &str = "eeeeeeee-0e0e-4e0e-8e0e-eeeeeeeeee0e";
+/// Object id of that one.
+pub const OTHER_AGENT_OBJECT_ID: &str = "0b9ec5a1-7c43-4d0e-a2f5-00000000eeee";
+
 /// The audience of federated assertions in the public cloud.
 pub const FEDERATION_AUDIENCE: &str = "api://AzureADTokenExchange";
 /// The audience of the tokens that a cluster with identity bindings gives its pods.
@@ -119,6 +132,17 @@ pub struct App {
     pub federated: &'static [(&'static str, &'static str)],
 }
 
+/// An agent identity of the machine's tenant. A token of its blueprint that names it is its credential.
+#[derive(Debug)]
+pub struct AgentIdentity {
+    /// Client (application) id.
+    pub client_id: &'static str,
+    /// Object id of the service principal.
+    pub object_id: &'static str,
+    /// Client id of the blueprint.
+    pub blueprint: &'static str,
+}
+
 /// Whoever may ask the STS for a token.
 #[derive(Debug, Clone, Copy)]
 pub enum Client {
@@ -126,6 +150,8 @@ pub enum Client {
     App(&'static App),
     /// A managed identity.
     ManagedIdentity(&'static ManagedIdentity),
+    /// An agent identity.
+    Agent(&'static AgentIdentity),
 }
 
 /// The tenants; the first is the machine's.
@@ -152,7 +178,7 @@ pub static MANAGED_IDENTITIES: [ManagedIdentity; 2] = [
 ];
 
 /// The applications.
-pub static APPS: [App; 2] = [
+pub static APPS: [App; 3] = [
     App {
         client_id: APP_A_CLIENT_ID,
         object_id: APP_A_OBJECT_ID,
@@ -173,6 +199,24 @@ pub static APPS: [App; 2] = [
             (STS_ISSUER, USER_ASSIGNED_OBJECT_ID),
             (STS_ISSUER, APP_A_OBJECT_ID),
         ],
+    },
+    App {
+        client_id: BLUEPRINT_CLIENT_ID,
+        object_id: BLUEPRINT_OBJECT_ID,
+        name: "devcloud agent blueprint",
+        secret: None,
+        subject_name: Some(APP_A_SUBJECT_NAME),
+        federated: &[],
+    },
+];
+
+/// The agent identities.
+pub static AGENT_IDENTITIES: [AgentIdentity; 2] = [
+    AgentIdentity { client_id: AGENT_CLIENT_ID, object_id: AGENT_OBJECT_ID, blueprint: BLUEPRINT_CLIENT_ID },
+    AgentIdentity {
+        client_id: OTHER_AGENT_CLIENT_ID,
+        object_id: OTHER_AGENT_OBJECT_ID,
+        blueprint: BLUEPRINT_CLIENT_ID,
     },
 ];
 
@@ -215,21 +259,21 @@ impl Tenant {
 impl Client {
     /// The client that has this client id in the tenant.
     pub fn find(tenant: &Tenant, client_id: &str) -> Option<Self> {
-        let app = APPS.iter().find(|app| app.client_id.eq_ignore_ascii_case(client_id)).map(Client::App);
-        app.or_else(|| {
-            let mut identities = MANAGED_IDENTITIES.iter();
-            identities
-                .find(|identity| {
-                    tenant == Tenant::home() && identity.client_id.eq_ignore_ascii_case(client_id)
-                })
-                .map(Client::ManagedIdentity)
-        })
+        let is = |known: &str| known.eq_ignore_ascii_case(client_id);
+        let at_home = || {
+            let managed = MANAGED_IDENTITIES.iter().find(|identity| is(identity.client_id));
+            let agent = || AGENT_IDENTITIES.iter().find(|agent| is(agent.client_id)).map(Client::Agent);
+            managed.map(Client::ManagedIdentity).or_else(agent)
+        };
+        let app = APPS.iter().find(|app| is(app.client_id)).map(Client::App);
+        app.or_else(|| at_home().filter(|_| tenant == Tenant::home()))
     }
 
     /// The client's own client id.
     pub fn client_id(self) -> &'static str {
         match self {
             Client::App(app) => app.client_id,
+            Client::Agent(agent) => agent.client_id,
             Client::ManagedIdentity(identity) => identity.client_id,
         }
     }
@@ -238,6 +282,7 @@ impl Client {
     pub fn object_id(self) -> &'static str {
         match self {
             Client::App(app) => app.object_id,
+            Client::Agent(agent) => agent.object_id,
             Client::ManagedIdentity(identity) => identity.object_id,
         }
     }
@@ -246,9 +291,16 @@ impl Client {
     pub fn name(self) -> &'static str {
         match self {
             Client::App(app) => app.name,
+            Client::Agent(_) => "devcloud agent identity",
             Client::ManagedIdentity(identity) => identity.kind,
         }
     }
+}
+
+/// `sub` of a blueprint's token that names an agent identity by `fmi_path`, as Entra's have it but for the ids, which
+/// are encoded there.
+pub fn agent_subject(blueprint: &str, agent: &str) -> String {
+    format!("/eid1/c/pub/t/{TENANT_ID}/a/{blueprint}/{agent}")
 }
 
 /// What federated credentials have as their audience in the cloud of this host.

@@ -219,7 +219,7 @@ fn judge_bearer_assertion(
 
 fn judge_secret(client: Client, secret: &str) -> Result<(), Refusal> {
     let Client::App(app) = client else {
-        return Err(Refusal::new("invalid_client", 7000218, "A managed identity has no client secret."));
+        return Err(Refusal::new("invalid_client", 7000218, "Only an application has a client secret."));
     };
     if app.secret == Some(secret) {
         return Ok(());

@@ -51,6 +51,8 @@ fn the_ready_line_has_everything_and_sigterm_ends_it_well() {
         "AZURE_KUBERNETES_TOKEN_PROXY",
         "AZURE_KUBERNETES_CA_FILE",
         "AZURE_KUBERNETES_SNI_NAME",
+        "AGENT_BLUEPRINT_CLIENT_ID",
+        "AGENT_IDENTITY_CLIENT_ID",
         "USER_ASSIGNED_CLIENT_ID",
         "USER_ASSIGNED_OBJECT_ID",
         "USER_ASSIGNED_RESOURCE_ID",

@@ -288,6 +288,33 @@ fn each_cloud_has_an_audience() {
     assert_eq!(token(&cloud, LOGIN, None, &asked).code(), 500011);
 }
 
+/// Is the credential of an agent identity a token of its blueprint that names it, and nothing else
+/// (since_july_2026, section 8)?
+#[test]
+fn an_agent_identity_is_vouched_for_by_its_blueprint() {
+    let cloud = start();
+    let sni = cloud.files().sni();
+    let exchange = ("scope", "api://AzureADTokenExchange/.default");
+    let first = |client_id, path: &[(&str, &str)]| {
+        let form = [&[("client_id", client_id), exchange, POP][..], path].concat();
+        token(&cloud, MTLS, Some(&sni), &form).token()
+    };
+    let bound = first(BLUEPRINT_CLIENT_ID, &[("fmi_path", AGENT_CLIENT_ID)]);
+    let second = |assertion: &str| {
+        let form = [("client_id", AGENT_CLIENT_ID), ("client_assertion_type", JWT_POP), GRAPH_SCOPE];
+        token(&cloud, MTLS, Some(&sni), &[&form[..], &[("client_assertion", assertion)]].concat())
+    };
+    assert_eq!(second(&bound).json()["token_type"], "Bearer");
+    for (client_id, path) in [
+        (BLUEPRINT_CLIENT_ID, &[("fmi_path", OTHER_AGENT_CLIENT_ID)][..]),
+        (BLUEPRINT_CLIENT_ID, &[]),
+        (APP_A_CLIENT_ID, &[("fmi_path", AGENT_CLIENT_ID)]),
+    ] {
+        let refused = second(&first(client_id, path));
+        assert_eq!(refused.code(), 700_213, "{client_id} {path:?} {refused:?}");
+    }
+}
+
 /// May a managed identity or an application be the first leg of two, for either kind of token?
 #[test]
 fn a_bound_token_is_an_assertion_on_connections_of_its_certificate() {

@@ -106,6 +106,7 @@ fn demo_notices_what_is_wrong() {
         ),
         ("fic_pop", cached.clone(), "expected a token from identity_provider"),
         ("fic_two_legs", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
+        ("agent_identity", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
         ("workload_identity", bound.clone(), "asked for a token of type Bearer, got 'mtls_pop'"),
         ("call_graph", bound.repeat(3), "expected a token from cache"),
         ("call_graph", bound.clone(), "printed 1 results, not 3"),
@@ -117,7 +118,7 @@ fn demo_notices_what_is_wrong() {
             let name = source.file_stem().unwrap().to_str().unwrap();
             let right = match name {
                 "call_graph" => format!("{bound}{cached}{cached}"),
-                "workload_identity" => bearer.clone(),
+                "agent_identity" | "workload_identity" => bearer.clone(),
                 "fic_two_legs" => format!("case $* in *--bearer) {bearer};; *) {bound};; esac\n"),
                 name if name.ends_with("bearer") => bearer.clone(),
                 _ => bound.clone(),

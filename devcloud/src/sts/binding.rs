@@ -45,7 +45,7 @@ impl<'a> Binding<'a> {
     /// Whether the certificate alone authenticates the client.
     pub(crate) fn judge_trust(&self, world: &World, client: Client) -> Result<(), Refusal> {
         match client {
-            Client::App(_) => judge_subject_name_and_issuer(world, self.chain, client),
+            Client::App(_) | Client::Agent(_) => judge_subject_name_and_issuer(world, self.chain, client),
             Client::ManagedIdentity(identity) => {
                 let certificate = parse(&self.chain[0])?;
                 let subject = certificate.subject();
@@ -82,7 +82,7 @@ pub(crate) fn judge_subject_name_and_issuer(
         Refusal::new("invalid_client", 700027, text)
     };
     let Client::App(app) = client else {
-        return Err(not_registered("A managed identity has no registered certificate"));
+        return Err(not_registered("Only an application has registered certificates"));
     };
     let trusted = app.subject_name.ok_or_else(|| not_registered("The application trusts no subject name"))?;
     world

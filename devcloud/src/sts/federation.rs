@@ -5,7 +5,8 @@ use super::binding::Binding;
 use super::refusal::{Refusal, malformed, malformed_assertion};
 use crate::clock;
 use crate::directory::{
-    Client, FEDERATED_ISSUER, FEDERATED_SUBJECT, IDENTITY_BINDING_AUDIENCE, STS_ISSUER, federation_audience,
+    Client, FEDERATED_ISSUER, FEDERATED_SUBJECT, IDENTITY_BINDING_AUDIENCE, STS_ISSUER, agent_subject,
+    federation_audience,
 };
 use crate::jwt::Token;
 use crate::world::World;
@@ -41,13 +42,18 @@ pub(crate) fn judge(
         return Err(Refusal::new("invalid_client", 50013, text));
     }
     let subject = token.text("sub").unwrap_or_default();
+    let of_blueprint;
     // Bound to the pods of the cluster is the user-assigned managed identity, and no application.
     let federated = match asked.client {
-        Client::App(app) if !asked.in_cluster => app.federated,
+        Client::App(app) if !asked.in_cluster => app.federated.to_vec(),
         Client::ManagedIdentity(identity) if asked.in_cluster && identity.resource_id.is_some() => {
-            &[(FEDERATED_ISSUER, FEDERATED_SUBJECT)]
+            vec![(FEDERATED_ISSUER, FEDERATED_SUBJECT)]
         }
-        _ => &[],
+        Client::Agent(agent) if !asked.in_cluster => {
+            of_blueprint = agent_subject(agent.blueprint, agent.client_id);
+            vec![(STS_ISSUER, of_blueprint.as_str())]
+        }
+        _ => Vec::new(),
     };
     if !federated.iter().any(|(known, _)| *known == issuer) {
         return Err(no_record(700211, "issuer", "iss"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::directory::{Client, Tenant};
+use crate::directory::{BLUEPRINT_CLIENT_ID, Client, Tenant, agent_subject};
 use crate::exchange::Pairs;
 use crate::fault::{Fault, merge};
 use crate::vault::TokenBindingStrength;
@@ -81,6 +81,10 @@ pub(crate) fn access_token(
                 claims[claim] = json!(value);
             }
         }
+    }
+    let agent = grant.form.and_then(|form| form.get("fmi_path"));
+    if let Some(agent) = agent.filter(|_| client_id == BLUEPRINT_CLIENT_ID) {
+        claims["sub"] = json!(agent_subject(client_id, agent));
     }
     if let Some(fault) = fault {
         merge(&mut claims, &fault.claims);
