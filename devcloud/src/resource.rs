@@ -131,6 +131,7 @@ fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
                 "body": String::from_utf8_lossy(request.body),
             }),
         ),
+        ["stall"] => Answer::text(200, "").streaming(Stream::Stall),
         ["stream", bytes] => match bytes.parse() {
             Ok(bytes) => {
                 let announced = request.query != "chunked";

@@ -290,6 +290,9 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let next = self.left.take().filter(|bytes| !bytes.is_empty()).or_else(|| self.given.next());
+        if next.is_none() && self.given.stalls {
+            return Poll::Pending;
+        }
         Poll::Ready(match next {
             Some(bytes) => Some(Ok(Frame::data(bytes))),
             // hyper sends what it holds when a body has nothing to give; an error would make it drop that.

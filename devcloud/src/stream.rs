@@ -19,12 +19,15 @@ pub(crate) enum Stream {
     Take,
     /// Sends so many bytes, of which the one at `i` is `i % 251`.
     Give { bytes: u64, announced: bool },
+    /// Sends nothing, and never ends.
+    Stall,
 }
 
 /// What is left of a body to send.
 pub(crate) struct Given {
     left: u64,
     announced: bool,
+    pub(crate) stalls: bool,
 }
 
 /// As much as 256 times all values.
@@ -33,14 +36,14 @@ static PATTERN: LazyLock<Bytes> = LazyLock::new(|| (0..251 * 256).map(|at| (at %
 impl Given {
     pub(crate) fn new(stream: Stream) -> Self {
         match stream {
-            Stream::Give { bytes, announced } => Self { left: bytes, announced },
-            _ => Self { left: 0, announced: true },
+            Stream::Give { bytes, announced } => Self { left: bytes, announced, stalls: false },
+            other => Self { left: 0, announced: true, stalls: other == Stream::Stall },
         }
     }
 
     /// What hyper may say of the length.
     pub(crate) fn known(&self) -> Option<u64> {
-        (self.announced || self.left == 0).then_some(self.left)
+        ((self.announced || self.left == 0) && !self.stalls).then_some(self.left)
     }
 
     pub(crate) fn next(&mut self) -> Option<Bytes> {

@@ -254,6 +254,18 @@ fn fork() {
     assert_eq!(child.handshake.as_deref(), Some("Full"), "the child resumes no TLS session of its parent");
 }
 
+/// Do bodies of any size go both ways, and is every mistake with them told? A child that leaves its parent's stream
+/// alone is nothing for valgrind, as above.
+#[test]
+fn streaming() {
+    let (program, cloud) = (Program::new("streaming"), cloud());
+    for (build, arguments) in [(Build::Sanitized, &["fork"][..]), (Build::Plain, &[])] {
+        cloud.reset();
+        println!("{}", succeed(program.command(build, &cloud).args(arguments)));
+        assert_eq!(cloud.counter("token"), 2, "the first, and one for the challenge that could be answered");
+    }
+}
+
 /// Is the end of each background refresh told: on a thread of the library, once, also in a forked child and where the
 /// callback frees the app; and is a callback that nobody would call an error? Not under valgrind, as above.
 #[test]
