@@ -9,6 +9,7 @@ mod demo;
 mod make;
 mod markdown;
 mod names;
+mod resources;
 mod samples;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;

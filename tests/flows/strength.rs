@@ -112,8 +112,12 @@ fn not_by_what_a_service_says() {
         "mtlsBindingStrength": "attested", "binding_strength": 3, "attested": true, "key_type": "KeyGuard",
     });
     for operation in ["metadata", "issuecredential", "token"] {
-        let claims =
-            if operation == "token" { said.as_object().unwrap().clone() } else { Default::default() };
+        let mut claims = serde_json::Map::new();
+        if operation == "token" {
+            claims = said.as_object().unwrap().clone();
+            // As devcloud's Key Vault reads it.
+            claims.insert("devcloud_binding_strength".into(), json!("AttestedConfidential"));
+        }
         world.cloud.fault(Fault { claims, ..Fault::set(operation, said.clone()) }).unwrap();
     }
     let app = world.managed_identity(SYSTEM);
