@@ -186,7 +186,7 @@ fn authenticate(
             let enabled = match asked.client {
                 // It may have a Bearer token, if it says so.
                 Client::ManagedIdentity(_) => asked.form.get("token_type").is_some(),
-                Client::App(_) => asked.bound,
+                Client::App(_) | Client::Agent(_) => asked.bound,
             };
             if !enabled {
                 let text = "The application is not enabled for bearer tokens over mutual TLS; ask for token_type=mtls_pop.";
