@@ -44,7 +44,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requests.append(
-            {"path": self.path, "from": self.client_address, "headers": dict(self.headers.items())}
+            {
+                "path": self.path,
+                "from": self.client_address,
+                "headers": {k.lower(): v for k, v in self.headers.items()},
+            }
         )
         _, kind, *rest = urllib.parse.urlsplit(self.path).path.split("/")
         getattr(self, kind)(*rest)

@@ -11,10 +11,12 @@ from ._errors import MtlsPopError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
-    from typing import Any, Callable, Dict, Iterable, Optional, Union
+    from typing import Any, Callable, Dict, Iterable, Optional, Tuple, Union
 
     from ._app import ConfidentialClientApplication, ManagedIdentityClient
+    from ._http import Timeout
     from ._result import TokenResult
+    from ._stream import StreamingResponse
 
     Application = Union[ConfidentialClientApplication, ManagedIdentityClient]
 
@@ -137,8 +139,25 @@ def context(result: Optional[TokenResult], roots: Union[str, None]) -> ssl.SSLCo
 
 
 def send(
-    tokens: Tokens, result: TokenResult, method: str, url: str, headers: Any, body: bytes, timeout: Any
-) -> Any:
+    tokens: Tokens,
+    result: TokenResult,
+    method: str,
+    url: str,
+    headers: Iterable[Tuple[str, str]],
+    body: Any,
+    length: Optional[str],
+    timeout: Timeout,
+) -> StreamingResponse:
     """Sends a request through the library, where the key of the certificate cannot leave its home."""
-    pairs = [(name, value) for name, value in headers if name.lower() not in FRAMING]
-    return tokens.app.send(result, method, url, pairs, body or None, timeout=timeout)
+    answer = tokens.app.send(
+        result,
+        method,
+        url,
+        [(name, value) for name, value in headers if name.lower() not in FRAMING],
+        body or None,
+        stream=True,
+        timeout=timeout,
+        content_length=None if length is None else int(length),
+    )
+    tokens.answered(result, answer.status_code)
+    return answer

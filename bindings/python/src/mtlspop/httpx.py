@@ -13,13 +13,14 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from . import _bound
-from ._errors import NetworkError, TimeoutError
+from ._errors import MtlsPopError, NetworkError, TimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Generator, Iterable, Optional, Union
+    from typing import Any, Generator, Iterable, Iterator, Optional, Union
 
     from ._bound import Application, Tokens
+    from ._stream import StreamingResponse
 
 __all__ = ["Client"]
 
@@ -71,6 +72,24 @@ class _Auth(httpx.Auth):
         yield request
 
 
+class _Body(httpx.SyncByteStream):
+    """The body of a response of the library's, with the exceptions of httpx."""
+
+    def __init__(self, answer: StreamingResponse, request: httpx.Request) -> None:
+        self._answer, self._request = answer, request
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._answer.iter_content()
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(str(error), request=self._request) from error
+        except MtlsPopError as error:
+            raise httpx.ReadError(str(error), request=self._request) from error
+
+    def close(self) -> None:
+        self._answer.close()
+
+
 class _Transport(httpx.BaseTransport):
     """Hands each request to the transport that has the connections of its certificate."""
 
@@ -99,18 +118,28 @@ class _Transport(httpx.BaseTransport):
         return proxies.get(url.scheme) or proxies.get("all")
 
     def _through_library(self, result: Any, request: httpx.Request) -> httpx.Response:
-        # httpx has limits for steps: the library's is for all of them.
-        limits = [limit for limit in request.extensions.get("timeout", {}).values() if limit is not None]
-        arguments = (request.method, str(request.url), request.headers.multi_items(), request.read())
+        body: Any
         try:
-            answer = _bound.send(self._tokens, result, *arguments, sum(limits) if limits else None)
+            body, length = request.content, None
+        except httpx.RequestNotRead:
+            body, length = iter(request.stream), request.headers.get("content-length")  # type: ignore[arg-type]
+        # httpx has limits for steps, the library one until the headers are there.
+        each = request.extensions.get("timeout", {})
+        limits = [limit for limit in each.values() if limit is not None]
+        arguments = request.method, str(request.url), request.headers.multi_items(), body, length
+        timeout = sum(limits) if limits else None, each.get("read")
+        try:
+            answer = _bound.send(self._tokens, result, *arguments, timeout)
         except TimeoutError as error:
             raise httpx.TimeoutException(str(error), request=request) from error
         except NetworkError as error:
             raise httpx.ConnectError(str(error), request=request) from error
-        self._tokens.answered(result, answer.status)
-        headers = answer.headers.multi_items()
-        return httpx.Response(answer.status, headers=headers, content=answer.body, request=request)
+        return httpx.Response(
+            answer.status_code,
+            headers=answer.headers.multi_items(),
+            stream=_Body(answer, request),
+            extensions={"http_version": b"HTTP/1.1"},
+        )
 
     def close(self) -> None:
         self._transports.clear()

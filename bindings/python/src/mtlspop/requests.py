@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import io
+import socket
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -16,7 +17,7 @@ from requests.auth import AuthBase
 from urllib3.response import HTTPResponse
 
 from . import _bound
-from ._errors import NetworkError, TimeoutError
+from ._errors import MtlsPopError, NetworkError, TimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterable, Union
 
     from ._bound import Application, Tokens
+    from ._stream import StreamingResponse
 
 __all__ = ["Session"]
 
@@ -95,33 +97,62 @@ class _Adapter(HTTPAdapter):
         return response
 
     def _through_library(self, result: Any, request: Any, timeout: Any) -> requests.Response:
-        body = request.body
-        if body is not None and not isinstance(body, (bytes, str)):
-            body = body.read() if hasattr(body, "read") else b"".join(body)
-        # requests has a limit for connecting and one for each read: the library's is for all of it.
-        limits = [
-            limit for limit in (timeout if isinstance(timeout, tuple) else (timeout,)) if limit is not None
-        ]
-        arguments = (
-            request.method,
-            request.url,
-            request.headers.items(),
-            body,
-            sum(limits) if limits else None,
-        )
+        body, length = request.body, request.headers.get("Content-Length")
+        if body is None or isinstance(body, (bytes, str)) or hasattr(body, "seek"):
+            # It has its length itself.
+            length = None
+        # requests has a limit for connecting and one for each read; the library one until the headers are there.
+        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        limits = [limit for limit in (connect, read) if limit is not None]
+        arguments = request.method, request.url, request.headers.items(), body, length
         try:
-            answer = _bound.send(self._tokens, result, *arguments)
+            answer = _bound.send(self._tokens, result, *arguments, (sum(limits) if limits else None, read))
         except TimeoutError as error:
             raise requests.exceptions.Timeout(error, request=request) from error
         except NetworkError as error:
             raise requests.exceptions.ConnectionError(error, request=request) from error
-        self._tokens.answered(result, answer.status)
-        body, headers = io.BytesIO(answer.body), answer.headers.multi_items()
-        raw = HTTPResponse(body=body, headers=headers, status=answer.status, preload_content=False)
+        headers: Any = answer.headers.multi_items()
+        raw = HTTPResponse(
+            body=_Body(answer),
+            headers=headers,
+            status=answer.status_code,
+            preload_content=False,
+            decode_content=False,
+            request_method=request.method,
+        )
         return self.build_response(request, raw)
 
     def close(self) -> None:
         self._adapters.clear()
+        super().close()
+
+
+class _Body(io.RawIOBase):
+    """The body of a response of the library's, with the exceptions that urllib3 knows."""
+
+    def __init__(self, answer: StreamingResponse) -> None:
+        self._answer = answer
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            count = self._answer.raw.readinto(buffer)
+        except TimeoutError as error:
+            raise socket.timeout(str(error)) from error
+        except MtlsPopError as error:
+            raise OSError(str(error)) from error
+        if count == 0:
+            # As urllib3 learns of the end from http.client.
+            self.close()
+        return count
+
+    def read1(self, size: int = -1) -> bytes:
+        return self.read(size if size >= 0 else io.DEFAULT_BUFFER_SIZE) or b""
+
+    def close(self) -> None:
+        self._answer.close()
         super().close()
 
 
