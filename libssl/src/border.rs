@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use super::sys;
 use super::{Party, Refused};
+use super::{error, sys};
 
 /// What libssl is given to find its way back.
 pub(super) struct Link {
@@ -188,7 +188,10 @@ pub(super) unsafe extern "C" fn verify(ssl: *mut sys::SSL, alert: *mut u8) -> c_
         if chain.is_empty() {
             return sys::VERIFY_INVALID;
         }
-        match link.call(|caller| caller.party().verify(&chain, ocsp)) {
+        let verdict = link.call(|caller| caller.party().verify(&chain, ocsp));
+        // What libcrypto could not do for the party is no error of the session's.
+        error::clear_queue();
+        match verdict {
             Some(Ok(())) => sys::VERIFY_OK,
             Some(Err(Refused { alert: number, error })) => {
                 *alert = number;
@@ -223,7 +226,9 @@ unsafe extern "C" fn sign(
     unsafe {
         let link = link(ssl);
         let message = slice::from_raw_parts(message, length);
-        match link.call(|caller| caller.party().sign(scheme, message)) {
+        let signed = link.call(|caller| caller.party().sign(scheme, message));
+        error::clear_queue();
+        match signed {
             Some(Ok(bytes)) if bytes.len() <= capacity => {
                 ptr::copy_nonoverlapping(bytes.as_ptr(), signature, bytes.len());
                 *signature_length = bytes.len();

@@ -26,6 +26,8 @@ pub struct Session<S, P> {
 
 // SAFETY: nothing in it is bound to a thread, and what it shares with others, the context, is made for that.
 unsafe impl<S: Send, P: Send> Send for Session<S, P> {}
+// SAFETY: who has it shared can only look.
+unsafe impl<S: Sync, P: Sync> Sync for Session<S, P> {}
 
 impl<S: Read + Write + 'static, P: Party> Session<S, P> {
     /// Speaks the first handshake with `server_name`, a host name or an IP address, to its end.
