@@ -1415,6 +1415,18 @@ void mtlspop_app_options_set_proxy(mtlspop_app_options *options,
                                    const char *proxy);
 
 /**
+ * Adds a host that may ask for the certificate of a bound token in a TLS renegotiation, after it has read a request:
+ * mtlspop_app_send() then speaks TLS 1.2 with it. To be called once for each host. Key Vault and Managed HSM of every
+ * cloud need not be named.
+ *
+ * @param options  settings
+ * @param host     its name without "https://" and port, "vault.contoso.com", or "*.contoso.com" for all below a name;
+ *                 what is no host name is an error of mtlspop_app_new()
+ */
+void mtlspop_app_options_add_renegotiating_host(mtlspop_app_options *options,
+                                                const char *host);
+
+/**
  * Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's. A certificate
  * among them that cannot be used is an error of the first https request, which names its line.
  *
@@ -2671,6 +2683,21 @@ void mtlspop_http_request_set_max_response_bytes(mtlspop_http_request *request,
                                                  size_t bytes);
 
 /**
+ * Sets whether the server may ask for the certificate of a bound token in a TLS renegotiation, after it has read the
+ * request, as .NET's AllowRenegotiation. It then goes out in TLS 1.2. Where nothing is set that is so for Key Vault,
+ * Managed HSM and the hosts of mtlspop_app_options_add_renegotiating_host(). A request with a Bearer token never
+ * shows a certificate.
+ *
+ * The certificate is shown to a server that stays the same, at most twice on one connection, and for one token; what
+ * a renegotiation has to have besides is in docs/adr/018.
+ *
+ * @param request  the request
+ * @param allow    1 or 0
+ */
+void mtlspop_http_request_set_allow_renegotiation(mtlspop_http_request *request,
+                                                  int32_t allow);
+
+/**
  * Answers a 401 with another token: mtlspop_app_send() acquires one and sends once more. The new token is
  * kept: the next mtlspop_app_acquire_token() gives it.
  *
@@ -2775,6 +2802,16 @@ const char *mtlspop_http_response_tls_version(const mtlspop_http_response *respo
  * @return 1 or 0; -1 for an invalid handle
  */
 int32_t mtlspop_http_response_certificate_requested(const mtlspop_http_response *response);
+
+/**
+ * Whether the server asked for a client certificate in a TLS renegotiation, after it had read the request, and was
+ * declined: a bound token then came without its certificate. mtlspop_http_request_set_allow_renegotiation() and
+ * mtlspop_app_options_add_renegotiating_host() allow it.
+ *
+ * @param response  the response
+ * @return 1 or 0; -1 for an invalid handle
+ */
+int32_t mtlspop_http_response_renegotiation_declined(const mtlspop_http_response *response);
 
 /**
  * The claims that a 401 asks a token to have, from its WWW-Authenticate headers: JSON, for

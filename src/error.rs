@@ -238,12 +238,11 @@ impl Error {
     }
 
     /// Adds that the server asks for our certificate when it is too late.
-    pub(crate) fn with_asked_late(self) -> Self {
+    pub(crate) fn with_asked_late(self, advice: &str) -> Self {
         self.change(|e| {
             let message = e.message.trim_end_matches('.');
             e.message = format!(
-                "{message}; it asks for the certificate after the request, by TLS 1.2 renegotiation, which this \
-                 library cannot do: export the certificate and use a client that can"
+                "{message}; it asks for the certificate after the request, by TLS 1.2 renegotiation, {advice}"
             );
         })
     }

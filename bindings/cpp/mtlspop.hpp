@@ -1061,6 +1061,11 @@ public:
         return mtlspop_app_options_set_connect_timeout_ms(get(), timeout.count()), *this;
     }
     app_options &with_proxy(const text &proxy) { return mtlspop_app_options_set_proxy(get(), proxy.c_str()), *this; }
+    /** A host that may ask for the certificate of a bound token in a TLS renegotiation; once for each. */
+    app_options &add_renegotiating_host(const text &host)
+    {
+        return mtlspop_app_options_add_renegotiating_host(get(), host.c_str()), *this;
+    }
     app_options &with_trusted_roots_file(const text &path)
     {
         return mtlspop_app_options_set_trusted_roots_file(get(), path.c_str()), *this;
@@ -1364,6 +1369,12 @@ public:
         return mtlspop_http_request_set_max_response_bytes(get(), bytes), *this;
     }
 
+    /** Whether the server may ask for the certificate of a bound token in a TLS renegotiation. */
+    http_request &with_allow_renegotiation(bool allow)
+    {
+        return mtlspop_http_request_set_allow_renegotiation(get(), allow), *this;
+    }
+
     /** Answers a 401 once with another token; NULL: a 401 is a response. */
     http_request &with_token_request(const token_request &request)
     {
@@ -1505,6 +1516,7 @@ public:
     std::string_view tls_version() const noexcept { return detail::view(mtlspop_http_response_tls_version(get())); }
     /** Whether the server asked for a client certificate. If not, a bound token came without its own. */
     bool certificate_requested() const noexcept { return mtlspop_http_response_certificate_requested(get()) == 1; }
+    bool renegotiation_declined() const noexcept { return mtlspop_http_response_renegotiation_declined(get()) == 1; }
     std::optional<std::string_view> claims() const noexcept
     {
         return detail::maybe(mtlspop_http_response_claims(get()));

@@ -50,6 +50,7 @@ pub struct AppOptions {
     /// A managed identity was named for a confidential client.
     misplaced_id: bool,
     probe_timeout: Option<Duration>,
+    misnamed_host: Option<Error>,
     transport: TransportOptions,
     clock: Arc<dyn Clock>,
     env: Arc<dyn Env>,
@@ -125,6 +126,7 @@ impl AppOptions {
             binding_store: None,
             misplaced_id: false,
             probe_timeout: None,
+            misnamed_host: None,
             transport: TransportOptions::default(),
             clock: system_clock(),
             env: Arc::new(ProcessEnv),
@@ -302,6 +304,16 @@ impl AppOptions {
         self
     }
 
+    /// Adds a host that may ask for the certificate of a bound token in a TLS renegotiation, after it has read a
+    /// request: by its name, without port, or `*.contoso.com` for all below a name. It is spoken to in TLS 1.2 then.
+    /// Key Vault and Managed HSM of every cloud need not be named. What is no host name is an error of `App::new`.
+    pub fn with_renegotiating_host(mut self, host: &str) -> Self {
+        if let Err(error) = self.transport.renegotiating.add(host) {
+            self.misnamed_host.get_or_insert(error);
+        }
+        self
+    }
+
     /// The root certificates to trust, as PEM.
     pub fn with_trusted_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.transport.roots_pem = Some(pem.into());
@@ -336,6 +348,9 @@ impl AppOptions {
 
     /// Checks everything that can be checked without a request.
     pub(super) fn check(self) -> Result<Parts> {
+        if let Some(error) = self.misnamed_host {
+            return Err(error);
+        }
         let stored = self.token_cache.as_ref().is_some_and(|cache| cache.store().is_some());
         let calls_back = stored
             || self.attestation.is_some()

@@ -294,6 +294,23 @@ pub unsafe extern "C" fn mtlspop_app_options_set_proxy(
     unsafe { change(options, "mtlspop_app_options_set_proxy", parse, AppOptions::with_proxy) }
 }
 
+/// Adds a host that may ask for the certificate of a bound token in a TLS renegotiation, after it has read a request:
+/// mtlspop_app_send() then speaks TLS 1.2 with it. To be called once for each host. Key Vault and Managed HSM of every
+/// cloud need not be named.
+///
+/// @param options  settings
+/// @param host     its name without "https://" and port, "vault.contoso.com", or "*.contoso.com" for all below a name;
+///                 what is no host name is an error of mtlspop_app_new()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_options_add_renegotiating_host(
+    options: *mut mtlspop_app_options,
+    host: *const c_char,
+) {
+    let setter = "mtlspop_app_options_add_renegotiating_host";
+    let parse = || unsafe { required(host, "host") };
+    unsafe { change(options, setter, parse, AppOptions::with_renegotiating_host) }
+}
+
 /// Sets the root certificates to trust, instead of SSL_CERT_FILE, SSL_CERT_DIR and the platform's. A certificate
 /// among them that cannot be used is an error of the first https request, which names its line.
 ///

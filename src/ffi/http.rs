@@ -172,6 +172,25 @@ pub unsafe extern "C" fn mtlspop_http_request_set_max_response_bytes(
     unsafe { change(request, setter, || Ok(bytes), HttpRequest::with_max_response_bytes) }
 }
 
+/// Sets whether the server may ask for the certificate of a bound token in a TLS renegotiation, after it has read the
+/// request, as .NET's AllowRenegotiation. It then goes out in TLS 1.2. Where nothing is set that is so for Key Vault,
+/// Managed HSM and the hosts of mtlspop_app_options_add_renegotiating_host(). A request with a Bearer token never
+/// shows a certificate.
+///
+/// The certificate is shown to a server that stays the same, at most twice on one connection, and for one token; what
+/// a renegotiation has to have besides is in docs/adr/018.
+///
+/// @param request  the request
+/// @param allow    1 or 0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_request_set_allow_renegotiation(
+    request: *mut mtlspop_http_request,
+    allow: i32,
+) {
+    let setter = "mtlspop_http_request_set_allow_renegotiation";
+    unsafe { change(request, setter, || Ok(allow != 0), HttpRequest::with_allow_renegotiation) }
+}
+
 /// Answers a 401 with another token: mtlspop_app_send() acquires one and sends once more. The new token is
 /// kept: the next mtlspop_app_acquire_token() gives it.
 ///
@@ -337,6 +356,20 @@ pub unsafe extern "C" fn mtlspop_http_response_certificate_requested(
         let value = unsafe { value(response, "response") }?;
         Ok(value.response.certificate_requested().map_or(-1, i32::from))
     })
+}
+
+/// Whether the server asked for a client certificate in a TLS renegotiation, after it had read the request, and was
+/// declined: a bound token then came without its certificate. mtlspop_http_request_set_allow_renegotiation() and
+/// mtlspop_app_options_add_renegotiating_host() allow it.
+///
+/// @param response  the response
+/// @return 1 or 0; -1 for an invalid handle
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_http_response_renegotiation_declined(
+    response: *const mtlspop_http_response,
+) -> i32 {
+    let body = || Ok(i32::from(unsafe { value(response, "response") }?.response.renegotiation_declined()));
+    guard_or(-1, body)
 }
 
 /// The claims that a 401 asks a token to have, from its WWW-Authenticate headers: JSON, for

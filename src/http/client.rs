@@ -127,7 +127,8 @@ impl Client {
         let mut dead = 0;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let exchange = Exchange::enter(call, left, limit, request.needs_certificate);
+            let (needs_certificate, renegotiation) = (request.needs_certificate, request.renegotiation);
+            let exchange = Exchange::enter(call, left, limit, needs_certificate, renegotiation);
             let outcome = self.attempt(request, body.start()?, asks);
             self.report(request, &exchange, call, peer);
             if call.cancel.is_cancelled() {
@@ -143,8 +144,7 @@ impl Client {
                 }
                 Ok(response) => {
                     let (call, peer, tls) = (call.clone(), peer.clone(), exchange.tls());
-                    let needs_certificate = request.needs_certificate;
-                    let attempt = Attempt { call, peer, tls, needs_certificate, until, limit };
+                    let attempt = Attempt { call, peer, tls, needs_certificate, renegotiation, until, limit };
                     return Ok(Incoming::split(response, attempt));
                 }
                 Err(error) => failure::ureq(error, peer, limit),
@@ -152,7 +152,9 @@ impl Client {
             let stale = exchange.was_stale() && is_reset(&error);
             if !stale || !request.repeatable || !body.is_ready() || dead == MAX_IDLE_PER_HOST {
                 return Err(match exchange.tls().filter(|_| self.needs_certificate(request)) {
-                    Some(_) if exchange.was_asked_late() => error.with_asked_late(),
+                    Some(_) if exchange.was_asked_late() => {
+                        error.with_asked_late(request.renegotiation.advice())
+                    }
                     Some(tls) if is_hung_up(&error) => tls.blamed_for(error),
                     _ => error,
                 });

@@ -84,6 +84,14 @@ impl Connector {
         let failed = |error| failure::handshake(error, peer, *limit);
         // Asked or not, the certificate was no reason to refuse.
         let refused = |error: &io::Error| tls::is_refusal(error) && !exchange.was_asked();
+        if let Some(token) = exchange.renegotiates_for() {
+            match tls.handshake_to_renegotiate(host, token, self.reach(target)?) {
+                Ok(stream) => return Ok(Stream::certified(stream)),
+                // Without TLS 1.2 it cannot ask later. What else may have nothing in common is told better below.
+                Err(error) if refused(&error) && tls::is_about_version(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
         let known = self.older.get(host, *port, exchange.now());
         if known == Some(Older::Only) {
             match tls.handshake(Versions::Tls12, Resume::Asked, host, self.reach(target)?) {
@@ -297,9 +305,9 @@ impl Connection {
 impl Secured {
     /// Whether the present exchange may use it.
     fn suits(&self) -> bool {
-        self.certified
-            || self.stream.details().certificate_requested
-            || !Exchange::current().is_some_and(|exchange| exchange.needs_certificate())
+        let Some(exchange) = Exchange::current() else { return true };
+        let certified = self.certified || self.stream.details().certificate_requested;
+        self.stream.suits(&exchange) && (certified || !exchange.needs_certificate())
     }
 }
 

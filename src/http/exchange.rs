@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::message::TlsDetails;
 use super::older::Older;
+use super::renegotiation::{Renegotiation, TokenHash};
 use crate::clock::Clock;
 use crate::runtime::{Call, Cancel, Limit, Registration, Wait};
 
@@ -22,6 +23,7 @@ pub(super) struct Exchange {
     limit: Limit,
     until: Instant,
     needs_certificate: bool,
+    renegotiation: Renegotiation,
     /// Its address tells this exchange from every other one that a connection may remember.
     identity: Arc<()>,
     hooks: RefCell<Vec<Registration>>,
@@ -60,7 +62,13 @@ thread_local! {
 
 impl Exchange {
     /// `left` is what is left of `limit`.
-    pub(super) fn enter(call: &Call, left: Duration, limit: Limit, needs_certificate: bool) -> Entered {
+    pub(super) fn enter(
+        call: &Call,
+        left: Duration,
+        limit: Limit,
+        needs_certificate: bool,
+        renegotiation: Renegotiation,
+    ) -> Entered {
         let now = Instant::now();
         let exchange = Rc::new(Self {
             clock: call.clock.clone(),
@@ -69,6 +77,7 @@ impl Exchange {
             limit,
             until: now.checked_add(left).unwrap_or(now + FOREVER),
             needs_certificate,
+            renegotiation,
             identity: Arc::default(),
             hooks: RefCell::default(),
             opened: Cell::default(),
@@ -124,6 +133,14 @@ impl Exchange {
     /// Whether its request means nothing to the server without our certificate.
     pub(super) fn needs_certificate(&self) -> bool {
         self.needs_certificate
+    }
+
+    /// The token for which the server may ask for our certificate in a renegotiation.
+    pub(super) fn renegotiates_for(&self) -> Option<TokenHash> {
+        match self.renegotiation {
+            Renegotiation::For(token) => Some(token),
+            Renegotiation::NotAllowed | Renegotiation::Never => None,
+        }
     }
 
     /// A connection was opened for this exchange, rather than taken from the pool.
@@ -218,7 +235,8 @@ impl Entered {
 
     /// The TLS of the connection over which the request went, where it went out.
     pub(super) fn tls(&self) -> Option<TlsDetails> {
-        self.exchange.tls.get()
+        let tls = self.exchange.tls.get()?;
+        Some(TlsDetails { asked_late: tls.asked_late || self.was_asked_late(), ..tls })
     }
 
     pub(super) fn was_asked_late(&self) -> bool {

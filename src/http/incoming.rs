@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::exchange::Exchange;
 use super::failure::{self, Peer};
 use super::message::{Response, TlsDetails};
+use super::renegotiation::Renegotiation;
 use crate::error::{Error, Result};
 use crate::runtime::{Call, Limit};
 
@@ -35,6 +36,7 @@ pub(super) struct Attempt {
     pub(super) peer: Peer,
     pub(super) tls: Option<TlsDetails>,
     pub(super) needs_certificate: bool,
+    pub(super) renegotiation: Renegotiation,
     /// The end of the attempt, and what it is called.
     pub(super) until: Instant,
     pub(super) limit: Limit,
@@ -83,7 +85,7 @@ impl Incoming {
         if body.len() > max {
             return Err(self.attempt.named(failure::too_large(max, &self.attempt.peer)));
         }
-        Ok(Response { body, ..head })
+        Ok(Response { body, tls: self.attempt.tls, ..head })
     }
 
     /// Reads to the end, for the sake of the connection, where that is no further than `max` bytes.
@@ -152,14 +154,17 @@ impl Incoming {
             Rest::Failed(error) => return Err(error.clone()),
             Rest::Ended => return Err(Error::internal("the body of an answer was read after its end")),
         };
-        let attempt = &self.attempt;
+        let attempt = &mut self.attempt;
         let call = &attempt.call;
         let outcome = if call.cancel.is_cancelled() {
             Err(call.cancelled())
         } else {
-            let exchange = Exchange::enter(call, left, limit, attempt.needs_certificate);
+            let exchange =
+                Exchange::enter(call, left, limit, attempt.needs_certificate, attempt.renegotiation);
             exchange.continues(attempt.tls);
             let outcome = read(reader).map_err(|error| failure::body(error.into(), &attempt.peer, limit));
+            // The server may have asked for the certificate meanwhile.
+            attempt.tls = exchange.tls();
             if call.cancel.is_cancelled() { outcome.map_err(|_| call.cancelled()) } else { outcome }
         };
         outcome.map_err(|error| {

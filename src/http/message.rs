@@ -9,6 +9,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::body::{Body, StreamBody};
+use super::renegotiation::Renegotiation;
 use crate::error::{Error, Result};
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -30,6 +31,7 @@ pub(crate) struct Request<'a> {
     pub(super) attempt_timeout: Duration,
     pub(super) repeatable: bool,
     pub(super) needs_certificate: bool,
+    pub(super) renegotiation: Renegotiation,
 }
 
 /// The answer, whatever its status. `Debug` shows no body and no header value.
@@ -49,6 +51,8 @@ pub(crate) struct TlsDetails {
     /// Whether the server asked for a client certificate in the handshake; where the connection resumed a
     /// session, in the handshake that one began with.
     pub(crate) certificate_requested: bool,
+    /// Whether the server wanted to renegotiate once it had the request, and was declined.
+    pub(crate) asked_late: bool,
 }
 
 impl TlsDetails {
@@ -87,6 +91,7 @@ impl<'a> Request<'a> {
             max_response_bytes: MAX_RESPONSE_BYTES,
             attempt_timeout: ATTEMPT_TIMEOUT,
             needs_certificate: false,
+            renegotiation: Renegotiation::Never,
         }
     }
 
@@ -145,6 +150,12 @@ impl<'a> Request<'a> {
     /// not ask for one in TLS 1.3, it is then sent with TLS 1.2.
     pub(crate) fn needs_certificate(mut self, needs: bool) -> Self {
         self.needs_certificate = needs;
+        self
+    }
+
+    /// What the server may do that wants to renegotiate TLS. Nothing where nothing is said.
+    pub(crate) fn renegotiation(mut self, renegotiation: Renegotiation) -> Self {
+        self.renegotiation = renegotiation;
         self
     }
 }

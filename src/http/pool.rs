@@ -16,6 +16,7 @@ use super::neighbours::{Neighbours, Way, way};
 use super::older::OlderServers;
 use super::pin::Thumbprint;
 use super::proxy::ProxySettings;
+use super::renegotiation::RenegotiatingHosts;
 use super::roots::Roots;
 use super::tls::TlsClient;
 use super::token_proxy::TokenProxy;
@@ -42,6 +43,8 @@ pub(crate) struct TransportOptions {
     pub(crate) roots_file: Option<PathBuf>,
     /// For name look-up, TCP, proxy and TLS together.
     pub(crate) connect_timeout: Duration,
+    /// Who may ask for a certificate in a TLS renegotiation, beside those that are known.
+    pub(crate) renegotiating: RenegotiatingHosts,
     /// For what is not used of the roots.
     pub(crate) log: Logger,
 }
@@ -54,6 +57,7 @@ pub(crate) struct Pool {
     proxy: Arc<ProxySettings>,
     way: Way,
     connect_timeout: Duration,
+    renegotiating: RenegotiatingHosts,
     state: PerProcess<State>,
 }
 
@@ -85,7 +89,7 @@ impl Pool {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let way = way(&options, &*env);
         let proxy = ProxySettings::new(options.proxy.as_ref().map(Secret::expose), &*env)?;
-        let TransportOptions { roots_pem, roots_file, connect_timeout, log, .. } = options;
+        let TransportOptions { roots_pem, roots_file, connect_timeout, renegotiating, log, .. } = options;
         let make = move || State {
             roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone(), log.clone())),
             older: Arc::new(OlderServers::new()),
@@ -100,6 +104,7 @@ impl Pool {
             proxy: Arc::new(proxy),
             way,
             connect_timeout,
+            renegotiating,
             state: PerProcess::new(make),
         })
     }
@@ -107,6 +112,11 @@ impl Pool {
     /// With whom an app of these connections and this clock shares what services told it.
     pub(crate) fn neighbours(&self, clock: &Arc<dyn Clock>) -> Neighbours {
         Neighbours::new(self.way, clock)
+    }
+
+    /// Whether this host may ask for the certificate of a bound token in a TLS renegotiation.
+    pub(crate) fn may_renegotiate(&self, host: &str) -> bool {
+        self.renegotiating.has(host)
     }
 
     /// For https servers that are not shown a certificate.
@@ -232,6 +242,7 @@ impl Default for TransportOptions {
             roots_pem: None,
             roots_file: None,
             connect_timeout: Duration::from_secs(10),
+            renegotiating: RenegotiatingHosts::default(),
             log: Logger::default(),
         }
     }

@@ -112,6 +112,17 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Whether what the key of a server's certificate signs can be accepted. rustls finds out when it verifies such a
+/// signature; this is for who has another do that.
+pub(super) fn judge_key(end_entity: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+    match rsa_bits(end_entity) {
+        Some(bits) if bits < MIN_RSA_BITS => {
+            Err(CertificateError::Other(OtherError(Arc::new(WeakKey { bits, own: true }))).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether all that speaks against the certificate so far is that it is an authority's.
 fn is_authority(error: &rustls::Error) -> bool {
     match error {

@@ -11,7 +11,8 @@ use super::{challenge, key_vault};
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{
-    BodyReader, Pool, Request, Response, StreamBody, TlsVersion, check_header, descriptor_body, method,
+    BodyReader, Pool, Renegotiation, Request, Response, StreamBody, TlsVersion, check_header,
+    descriptor_body, method,
 };
 use crate::runtime::{Call, Cancel};
 
@@ -25,6 +26,7 @@ pub struct HttpRequest {
     timeout: Duration,
     read_timeout: Duration,
     max_response_bytes: usize,
+    allow_renegotiation: Option<bool>,
     cancel: Option<Cancel>,
 }
 
@@ -56,6 +58,7 @@ impl HttpRequest {
             timeout: TIMEOUT,
             read_timeout: TIMEOUT,
             max_response_bytes: MAX_RESPONSE,
+            allow_renegotiation: None,
             cancel: None,
         }
     }
@@ -124,6 +127,14 @@ impl HttpRequest {
     /// A longer answer is an error, where it is not read as a stream; 64 MiB by default.
     pub fn with_max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
+        self
+    }
+
+    /// Whether the server may ask for the certificate of a bound token in a TLS renegotiation, after it has read the
+    /// request: the request then goes out in TLS 1.2. Where nothing is said that is so for Key Vault, Managed HSM and
+    /// the hosts of [`AppOptions::with_renegotiating_host`](crate::AppOptions::with_renegotiating_host).
+    pub fn with_allow_renegotiation(mut self, allow: bool) -> Self {
+        self.allow_renegotiation = Some(allow);
         self
     }
 
@@ -206,6 +217,13 @@ impl HttpResponse {
         self.response.tls.map(|tls| tls.certificate_requested)
     }
 
+    /// Whether the server asked for a client certificate in a TLS renegotiation, after it had read the request,
+    /// which was not allowed: a bound token then came without its certificate. See
+    /// [`HttpRequest::with_allow_renegotiation`].
+    pub fn renegotiation_declined(&self) -> bool {
+        self.response.tls.is_some_and(|tls| tls.asked_late)
+    }
+
     /// The claims, JSON, that a 401 asks a token to have: for
     /// [`TokenRequest::with_claims`](crate::TokenRequest::with_claims). `None` without such a challenge.
     pub fn claims(&self) -> Option<&str> {
@@ -239,9 +257,18 @@ pub(crate) fn open(
         Some(certificate) => pool.for_certificate(certificate)?,
         None => pool.plain()?,
     };
+    let allowed = || pool.may_renegotiate(url.host_str().unwrap_or_default());
+    let renegotiation = match certificate {
+        None => Renegotiation::Never,
+        Some(_) if request.allow_renegotiation.unwrap_or_else(allowed) => {
+            Renegotiation::with_token(authorization)
+        }
+        Some(_) => Renegotiation::NotAllowed,
+    };
     let mut wire = Request::new(method(&request.method)?, &url)
         .attempt_timeout(request.timeout)
         .needs_certificate(certificate.is_some())
+        .renegotiation(renegotiation)
         .header("Authorization", authorization);
     for (name, value) in &request.headers {
         if certificate.is_some() || !key_vault::is_for_bound_tokens(name) {
@@ -256,10 +283,15 @@ pub(crate) fn open(
     call.log.info("resource", || format!("{} {}", request.method, url.host_str().unwrap_or_default()));
     let (response, body) = client.open(&wire, call)?;
     call.log.info("resource", || format!("answered {}", response.status));
-    let asked = response.tls.is_none_or(|tls| tls.certificate_requested);
-    if certificate.is_some() && !asked && matches!(response.status, 401 | 403) {
-        call.log.warn("resource", || {
-            "the server never asked for the certificate that the token is bound to".to_owned()
+    if let Some(tls) = response.tls.filter(|tls| certificate.is_some() && !tls.certificate_requested)
+        && matches!(response.status, 401 | 403)
+    {
+        call.log.warn("resource", || match tls.asked_late {
+            true => format!(
+                "the server asks for the certificate in a TLS renegotiation, {}",
+                renegotiation.advice()
+            ),
+            false => "the server never asked for the certificate that the token is bound to".to_owned(),
         });
     }
     let claims = challenge::claims(&response, &call.log);

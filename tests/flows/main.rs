@@ -4,6 +4,8 @@
 
 mod acceptance;
 mod answers;
+#[path = "../support/apache.rs"]
+mod apache;
 mod asked;
 mod attestation;
 mod authority;
@@ -28,6 +30,7 @@ mod refresh;
 mod refreshed;
 mod region;
 mod rejected;
+mod renegotiation;
 mod replacement;
 mod request_over_mtls;
 mod resource;

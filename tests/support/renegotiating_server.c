@@ -7,6 +7,7 @@
  *   head       once it has the head of the request, while the body is on its way
  *   body       in the middle of the answer
  *   first      in the first handshake, and never again
+ *   impatient  after the request, which it answers with 401 without waiting for the certificate
  *   idle       right after the answer, when nothing was asked of it
  *   loop       after the request, again and again
  *   changed    after the request, showing the certificate of other-cert
@@ -20,9 +21,11 @@
  *   sigalgs=LIST   what clients may sign with, as SSL_CTX_set1_client_sigalgs_list takes it
  *   optional       takes clients without a certificate
  *   no-ems         without RFC 7627
+ *   may-resume     lets a renegotiation resume the session that is there
  *
  * It prints "port N", then a line for each event: "accepted NAME", with the server name that was asked for; "request PATH
- * N CN", with the length of the body and the name of the certificate that had been shown, or -; "asked"; "renegotiated CN";
+ * N CN", with the length of the body and the name of the certificate that had been shown, or -; "asked"; "renegotiated CN", with
+ * "resumed" behind it where it was no full handshake;
  * "answered"; "closed", where the client said so; "failed WHY". The answer is "certificate=CN body=N"; that for /big has
  * 300000 bytes, that in the mode `body` 40000.
  */
@@ -77,6 +80,8 @@ static void failed(const char *where)
 static int socket_read(BIO *bio, char *buffer, int length)
 {
     struct connection *connection = BIO_get_data(bio);
+    /* OpenSSL sets it after a handshake, and would try again after the end. */
+    BIO_clear_retry_flags(bio);
     ssize_t amount = read(connection->fd, buffer, (size_t)length);
     /* Not the header of the record. */
     if (amount > 5 && connection->spoiling)
@@ -151,13 +156,16 @@ static int ask(struct connection *connection)
     if (is("stall"))
         for (;;)
             pause();
+    if (is("impatient"))
+        return 1;
     connection->dripping = is("drip");
     /* OpenSSL counts the HelloRequest alone as one. */
     before = connection->handshakes > before ? connection->handshakes : before;
     while (connection->handshakes == before || SSL_renegotiate_pending(connection->ssl))
         if (!receive(connection))
             return 0;
-    printf("renegotiated %s\n", certificate(connection, name, sizeof name));
+    printf("renegotiated %s%s\n", certificate(connection, name, sizeof name),
+           SSL_session_reused(connection->ssl) ? " resumed" : "");
     return 1;
 }
 
@@ -182,7 +190,8 @@ static int answer(struct connection *connection, const char *path, size_t body)
         what = filler;
         length = is("body") ? 40000 : sizeof filler;
     }
-    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", length);
+    snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n",
+             is("impatient") ? "401 Unauthorized" : "200 OK", length);
     half = is("body") ? length / 2 : 0;
     if (!send_all(connection, head, strlen(head)) || (half && !send_all(connection, what, half)))
         return 0;
@@ -222,7 +231,7 @@ static int serve(struct connection *connection)
     if (is("changed") && (SSL_use_certificate_chain_file(connection->ssl, other_cert) != 1 ||
                           SSL_use_PrivateKey_file(connection->ssl, other_key, SSL_FILETYPE_PEM) != 1))
         die("other-cert and other-key do not fit");
-    if (is("after") || is("changed") || is("stall") || is("drip"))
+    if (is("after") || is("impatient") || is("changed") || is("stall") || is("drip"))
         if (strcmp(name, "-") == 0 && !ask(connection))
             return 0;
     while (is("loop"))
@@ -294,6 +303,8 @@ int main(int argc, char **argv)
                 die("sigalgs is not a list of signature algorithms");
         } else if (strcmp(argv[i], "optional") == 0)
             optional = 1;
+        else if (strcmp(argv[i], "may-resume") == 0)
+            SSL_CTX_clear_options(context, SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
         else if (strcmp(argv[i], "no-ems") == 0)
             SSL_CTX_set_options(context, SSL_OP_NO_EXTENDED_MASTER_SECRET);
         else

@@ -84,6 +84,17 @@ namespace Mtlspop
             return With(options => Native.mtlspop_app_options_set_proxy(options, text));
         }
 
+        /// <summary>
+        /// Adds a host that may ask for the certificate of a bound token in a TLS renegotiation: "vault.contoso.com",
+        /// or "*.contoso.com" for all below a name. Key Vault and Managed HSM need not be named.
+        /// </summary>
+        public T WithRenegotiatingHost(string host)
+        {
+            Required(host, nameof(host));
+            byte[] text = Interop.Utf8(host);
+            return With(options => Native.mtlspop_app_options_add_renegotiating_host(options, text));
+        }
+
         /// <summary>A PEM file with the roots to trust, instead of the system's.</summary>
         public T WithTrustedRootsFile(string path)
         {

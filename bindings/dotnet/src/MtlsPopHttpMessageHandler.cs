@@ -54,6 +54,18 @@ namespace Mtlspop
         /// </summary>
         public const string CertificateRequestedProperty = "Mtlspop.CertificateRequested";
 
+        /// <summary>
+        /// The name under which RequestMessage.Properties of a response says whether the server asked for the
+        /// certificate in a TLS renegotiation and was declined, a bool: see AllowRenegotiation.
+        /// </summary>
+        public const string RenegotiationDeclinedProperty = "Mtlspop.RenegotiationDeclined";
+
+        /// <summary>
+        /// Whether a server may ask for the certificate of a bound token in a TLS renegotiation. Where it is null, Key
+        /// Vault, Managed HSM and the hosts of WithRenegotiatingHost may.
+        /// </summary>
+        public bool? AllowRenegotiation { get; set; }
+
         public X509CertificateCollection ClientCertificates { get; } = new X509CertificateCollection();
 
         protected override async Task<HttpResponseMessage> SendAsync(
@@ -68,7 +80,7 @@ namespace Mtlspop
                     ? null
                     : await request.Content.ReadAsByteArrayAsync().ConfigureAwait(false);
                 HttpResponseMessage response = await result.App
-                    .SendAsync(result.Handle, () => Prepare(request, body), native => Read(native, request), cancellationToken)
+                    .SendAsync(result.Handle, () => Prepare(request, body, AllowRenegotiation), native => Read(native, request), cancellationToken)
                     .ConfigureAwait(false);
                 response.RequestMessage = request;
                 return response;
@@ -96,7 +108,8 @@ namespace Mtlspop
                 + "AuthenticationResult.BindingCertificate there, and that result's token into the header");
         }
 
-        private static HttpRequestHandle Prepare(HttpRequestMessage request, byte[] body)
+        private static HttpRequestHandle Prepare(
+            HttpRequestMessage request, byte[] body, bool? allowRenegotiation)
         {
             var handle = new HttpRequestHandle(Native.mtlspop_http_request_new(
                 Interop.Utf8(request.Method.Method), Interop.Utf8(request.RequestUri.AbsoluteUri)));
@@ -110,6 +123,11 @@ namespace Mtlspop
                     Native.mtlspop_http_request_set_body(native.Pointer, type, body, Interop.Length(body));
                 }
                 Native.mtlspop_http_request_set_timeout_ms(native.Pointer, int.MaxValue);
+                if (allowRenegotiation.HasValue)
+                {
+                    Native.mtlspop_http_request_set_allow_renegotiation(
+                        native.Pointer, allowRenegotiation.Value ? 1 : 0);
+                }
             }
             return handle;
         }
@@ -133,6 +151,8 @@ namespace Mtlspop
                 Interop.Text(Native.mtlspop_http_response_tls_version(native));
             request.Properties[CertificateRequestedProperty] =
                 Interop.Maybe(Native.mtlspop_http_response_certificate_requested(native));
+            request.Properties[RenegotiationDeclinedProperty] =
+                Interop.Maybe(Native.mtlspop_http_response_renegotiation_declined(native));
             IntPtr body = Native.mtlspop_http_response_body(native, out UIntPtr length);
             int status = Native.mtlspop_http_response_status(native);
             var response = new HttpResponseMessage((HttpStatusCode)status)

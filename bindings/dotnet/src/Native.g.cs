@@ -251,6 +251,9 @@ namespace Mtlspop
         internal static extern void mtlspop_app_options_set_proxy(IntPtr options, byte[] proxy);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_app_options_add_renegotiating_host(IntPtr options, byte[] host);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_app_options_set_trusted_roots_file(IntPtr options, byte[] path);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -639,6 +642,9 @@ namespace Mtlspop
             UIntPtr bytes);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern void mtlspop_http_request_set_allow_renegotiation(IntPtr request, int allow);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern void mtlspop_http_request_set_token_request(
             IntPtr request,
             IntPtr token_request);
@@ -672,6 +678,9 @@ namespace Mtlspop
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern int mtlspop_http_response_certificate_requested(IntPtr response);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_http_response_renegotiation_declined(IntPtr response);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern IntPtr mtlspop_http_response_claims(IntPtr response);

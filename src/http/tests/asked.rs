@@ -5,9 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime};
 
-use base64::Engine;
-use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::ServerConfig;
 
 use super::server::{Answer, answer, server_config};
 use super::*;
@@ -262,9 +260,13 @@ fn nothing_goes_without_a_certificate_that_was_asked_for() {
 #[test]
 fn a_reset_says_that_nobody_asked() {
     let world = World::new();
-    for (asks, words) in [(false, true), (true, false)] {
+    for ((asks, words), over) in
+        [(false, true), (true, false)].into_iter().flat_map(|row| BOTH.map(|over| (row, over)))
+    {
         let server = world.server_with(asks, asks, |_| Answer::Reset);
-        let error = world.send(&server.url("/"), true).unwrap_err();
+        let url = server.url("/");
+        let request = over.request(Request::get(&url).needs_certificate(true));
+        let error = world.client().send(&request, &call()).unwrap_err();
         assert_eq!(error.transport(), Some(TransportFailure::Reset));
         assert_eq!(
             (error.message().contains("never asked for our certificate"), error.never_asked()),
@@ -338,12 +340,7 @@ impl AsksLate {
         let folder = tempfile::tempdir().unwrap();
         let (der, key) = ca.issue(|_| {});
         let file = folder.path().join("server.pem");
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        let lines: Vec<_> =
-            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let certificate =
-            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
-        std::fs::write(&file, certificate + &key.serialize_pem()).unwrap();
+        std::fs::write(&file, renegotiation::pem(&der) + &key.serialize_pem()).unwrap();
         let mut child = Command::new("openssl")
             .args(["s_server", "-tls1_2", "-cert", file.to_str().unwrap(), "-accept", "127.0.0.1:0"])
             .stdin(Stdio::piped())

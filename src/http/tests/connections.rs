@@ -3,8 +3,6 @@
 use std::thread;
 use std::time::Instant;
 
-use rustls::version::{TLS12, TLS13};
-
 use super::server::{Answer, ok};
 use super::*;
 
@@ -24,20 +22,21 @@ fn a_warm_connection_is_reused_without_a_resolver_thread() {
     assert_eq!(socket::look_ups() - before, 1, "one look-up, for the one connection");
 }
 
-/// Does each certificate have connections and TLS sessions of its own?
+/// Does each certificate have connections and TLS sessions of its own? Where a server may renegotiate, none is resumed.
 #[test]
 fn certificates_share_neither_connections_nor_sessions() {
     let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
-    for version in [&TLS12, &TLS13] {
+    for (version, over) in Over::each() {
         let server = Server::mtls(&ca, &clients, version, |_| {
             Answer::SendAndClose("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into())
         });
         let (pool, one, two) = (pool(&ca), clients.client(), clients.client());
         for certificate in [&one, &one, &two] {
-            get(&pool.for_certificate(certificate).unwrap(), &server.url("/")).unwrap();
+            over.get(&pool.for_certificate(certificate).unwrap(), &server.url("/")).unwrap();
         }
         let [first, second, third] = &server.seen()[..] else { panic!() };
-        assert!(!first.resumed && second.resumed, "the first certificate resumes its session");
+        let resumes = over == Over::Rustls;
+        assert!(!first.resumed && second.resumed == resumes, "the first certificate resumes its session");
         assert_eq!(second.certificate.as_deref(), Some(one.der()));
         assert!(!third.resumed, "the other one does not");
         assert_eq!(third.certificate.as_deref(), Some(two.der()));
@@ -48,34 +47,38 @@ fn certificates_share_neither_connections_nor_sessions() {
 #[test]
 fn the_last_clone_closes_the_connections() {
     let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
-    let server = Server::mtls(&ca, &clients, &TLS13, |_| ok());
     let pool = pool(&ca);
-    let (der, key) = clients.issue(|_| {});
-    let key: Arc<dyn PrivateKey> = Arc::new(TestKey::new(&key));
-    let one = Certificate::new(vec![der.clone()], key.clone()).unwrap();
-    let equal = Certificate::new(vec![der], key).unwrap();
-    let clients_of = [pool.for_certificate(&one).unwrap(), pool.for_certificate(&equal).unwrap()];
-    assert!(Arc::ptr_eq(&clients_of[0], &clients_of[1]), "equal certificates share one client");
-    get(&clients_of[0], &server.url("/")).unwrap();
-    drop(clients_of);
-    let clone = one.clone();
-    drop((one, equal));
-    get(&pool.for_certificate(&clone).unwrap(), &server.url("/")).unwrap();
-    assert_eq!((server.connections(), server.closed()), (1, 0));
-    drop(clone);
-    server.wait_closed(1);
+    for (version, over) in Over::each() {
+        let server = Server::mtls(&ca, &clients, version, |_| ok());
+        let (der, key) = clients.issue(|_| {});
+        let key: Arc<dyn PrivateKey> = Arc::new(TestKey::new(&key));
+        let one = Certificate::new(vec![der.clone()], key.clone()).unwrap();
+        let equal = Certificate::new(vec![der], key).unwrap();
+        let clients_of = [pool.for_certificate(&one).unwrap(), pool.for_certificate(&equal).unwrap()];
+        assert!(Arc::ptr_eq(&clients_of[0], &clients_of[1]), "equal certificates share one client");
+        over.get(&clients_of[0], &server.url("/")).unwrap();
+        drop(clients_of);
+        let clone = one.clone();
+        drop((one, equal));
+        over.get(&pool.for_certificate(&clone).unwrap(), &server.url("/")).unwrap();
+        assert_eq!((server.connections(), server.closed()), (1, 0));
+        drop(clone);
+        server.wait_closed(1);
+    }
 }
 
 /// Do an app's connections end with the app, though the certificate lives on?
 #[test]
 fn the_pool_closes_its_connections() {
     let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
-    let server = Server::mtls(&ca, &clients, &TLS13, |_| ok());
     let certificate = clients.client();
-    let pool = pool(&ca);
-    get(&pool.for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
-    drop(pool);
-    server.wait_closed(1);
+    for (version, over) in Over::each() {
+        let server = Server::mtls(&ca, &clients, version, |_| ok());
+        let pool = pool(&ca);
+        over.get(&pool.for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
+        drop(pool);
+        server.wait_closed(1);
+    }
 }
 
 /// Is a request that can be repeated sent again when a kept connection is found dead, and no other?
@@ -119,17 +122,22 @@ fn cancelled_after(delay: Duration, run: impl FnOnce(&Cancel) -> Result<Response
 fn cancellation_wakes_a_blocked_read() {
     let ca = Ca::new("ca");
     let hang = |seen: &server::Seen| if seen.head.contains("/hang") { Answer::Hang } else { ok() };
-    let (plain, tls) = (Server::plain(hang), Server::tls(&ca, hang));
-    let pool = pool(&ca);
-    for (client, server) in [(pool.direct().unwrap(), plain), (pool.plain().unwrap(), tls)] {
+    let (pool, certificate) = (pool(&ca), ca.client());
+    let certified = pool.for_certificate(&certificate).unwrap();
+    let tls = || Server::tls(&ca, hang);
+    for (client, server, over) in [
+        (pool.direct().unwrap(), Server::plain(hang), Over::Rustls),
+        (pool.plain().unwrap(), tls(), Over::Rustls),
+        (certified, tls(), Over::Libssl),
+    ] {
         let url = server.url("/hang");
         for _ in 0..2 {
             let (error, took) = cancelled_after(Duration::from_millis(50), |cancel| {
-                client.send(&Request::get(&url), &call_with(cancel, None))
+                client.send(&over.request(Request::get(&url)), &call_with(cancel, None))
             });
             assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
             assert!(took < SOON, "{took:?}");
-            get(&client, &server.url("/")).expect("the client goes on");
+            over.get(&client, &server.url("/")).expect("the client goes on");
         }
     }
 }

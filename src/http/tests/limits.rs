@@ -43,7 +43,15 @@ struct Slow {
     url: Url,
     /// Whom the error must name, and what that one did not do.
     words: [String; 2],
+    over: Over,
+    _certificate: Certificate,
     _pool: Pool,
+}
+
+impl Slow {
+    fn request(&self) -> Request<'_> {
+        self.over.request(Request::get(&self.url))
+    }
 }
 
 /// One for each of the parts that make a connection, with this much time for them together.
@@ -57,7 +65,8 @@ fn before_the_connection(connect_timeout: Duration, silence: &Silence, full: &Fu
         };
         pool_with(&ca, edit, &[])
     };
-    let (direct, plain, proxied) = (make(None), make(None), make(Some(silence)));
+    let (direct, plain, proxied, certified) = (make(None), make(None), make(Some(silence)), make(None));
+    let certificate = ca.client();
     // No names: on a busy machine looking them up might take all of the time.
     let https = format!("https://{}/", silence.address);
     let target = "https://target.test/";
@@ -65,13 +74,18 @@ fn before_the_connection(connect_timeout: Duration, silence: &Silence, full: &Fu
         client,
         url: Url::parse(url).unwrap(),
         words: [whom.to_owned(), what.to_owned()],
+        over: Over::Rustls,
+        _certificate: certificate.clone(),
         _pool: pool,
     };
     let (one, two, three) = (direct.direct().unwrap(), plain.plain().unwrap(), proxied.plain().unwrap());
+    let four = certified.for_certificate(&certificate).unwrap();
+    let handshake = "did not complete the TLS handshake";
     let proxy = format!("proxy {}", silence.address);
     vec![
         slow(direct, one, full.url.as_str(), "server 127.0.0.1", "no connection"),
-        slow(plain, two, &https, "server 127.0.0.1", "did not complete the TLS handshake"),
+        slow(plain, two, &https, "server 127.0.0.1", handshake),
+        Slow { over: Over::Libssl, ..slow(certified, four, &https, "server 127.0.0.1", handshake) },
         slow(proxied, three, target, &proxy, "did not open a tunnel"),
     ]
 }
@@ -94,8 +108,7 @@ fn check(slow: &Slow, limit: &str, outcome: Result<Response>) {
 fn peer_and_limit_are_named() {
     let (silence, full) = (Silence::new(), FullListener::new());
     all_at_once(&before_the_connection(SHORT, &silence, &full), |slow| {
-        let outcome = slow.client.send(&Request::get(&slow.url), &call());
-        check(slow, "within the connect timeout of 1 s", outcome);
+        check(slow, "within the connect timeout of 1 s", slow.client.send(&slow.request(), &call()));
     });
     let mut all = before_the_connection(LONG, &silence, &full);
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0";
@@ -105,15 +118,16 @@ fn peer_and_limit_are_named() {
         let pool = pool(&Ca::new("ca"));
         let words = ["server 127.0.0.1".to_owned(), what.to_owned()];
         let url = Url::parse(&format!("http://{}/", server.address)).unwrap();
-        all.push(Slow { client: pool.direct().unwrap(), url, words, _pool: pool });
+        let (client, _certificate) = (pool.direct().unwrap(), Ca::new("ca").client());
+        all.push(Slow { client, url, words, over: Over::Rustls, _certificate, _pool: pool });
     }
     all_at_once(&all, |slow| {
-        let request = Request::get(&slow.url).attempt_timeout(SHORT);
+        let request = slow.request().attempt_timeout(SHORT);
         check(slow, "within the request's timeout of 1 s", slow.client.send(&request, &call()));
     });
     all_at_once(&all, |slow| {
         let by_caller = call_with(&Cancel::new(), Some(SHORT));
-        let outcome = slow.client.send(&Request::get(&slow.url), &by_caller);
+        let outcome = slow.client.send(&slow.request(), &by_caller);
         check(slow, "within the caller's time limit of 1 s", outcome);
     });
 }
@@ -128,12 +142,12 @@ fn no_second_connect_timeout() {
         all_at_once(&all, |slow| {
             let clock = ManualClock::new();
             let call = call_by(clock.clone(), &Cancel::new(), None);
-            let outcome = send_with_retry(&slow.client, &Request::get(&slow.url), &call, policy);
+            let outcome = send_with_retry(&slow.client, &slow.request(), &call, policy);
             check(slow, "connect timeout", outcome);
             assert_eq!(clock.passed(), Duration::ZERO, "{policy:?} tries again");
         });
     }
-    assert_eq!(silence.taken.lock().unwrap().len(), 2 * policies.len());
+    assert_eq!(silence.taken.lock().unwrap().len(), 3 * policies.len());
 }
 
 /// Is a request that finds its kept connection dead, and goes out again, ended by its one limit?

@@ -1,6 +1,8 @@
 //! The room against real sockets: small servers, real TLS, certificates made on the spot.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../tests/support/apache.rs"]
+mod apache;
 mod asked;
 mod connections;
 mod downloads;
@@ -10,6 +12,9 @@ mod openssl;
 mod pins;
 mod proxies;
 mod refusals;
+#[path = "../../../tests/support/renegotiating_server.rs"]
+mod renegotiating_server;
+mod renegotiation;
 mod retries;
 mod roots;
 mod server;
@@ -25,7 +30,11 @@ use std::time::Duration;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
 use url::Url;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use self::server::Server;
 use super::message::Method;
@@ -66,6 +75,35 @@ impl Ca {
     fn client(&self) -> Certificate {
         let (der, key) = self.issue(|_| {});
         Certificate::new(vec![der], Arc::new(TestKey::new(&key))).unwrap()
+    }
+
+    /// A certificate of this common name, for a key of ours.
+    fn named(&self, name: &str, key: Arc<dyn PrivateKey>) -> Certificate {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let der = params.signed_by(&Public(&*key), &self.issuer).unwrap().der().to_vec();
+        Certificate::new(vec![der], key).unwrap()
+    }
+}
+
+/// The public half of a key of ours, as what issues certificates wants it.
+struct Public<'a>(&'a dyn PrivateKey);
+
+impl PublicKeyData for Public<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        let (_, info) = SubjectPublicKeyInfo::from_der(self.0.public_key_der()).unwrap();
+        let bits = info.subject_public_key.data.len();
+        // They come last.
+        &self.0.public_key_der()[self.0.public_key_der().len() - bits..]
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        match self.0.algorithm() {
+            KeyAlgorithm::Rsa => &rcgen::PKCS_RSA_SHA256,
+            KeyAlgorithm::EcP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::EcP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::EcP521 => &rcgen::PKCS_ECDSA_P521_SHA512,
+        }
     }
 }
 
@@ -165,4 +203,43 @@ fn call_by(clock: Arc<dyn Clock>, cancel: &Cancel, timeout: Option<Duration>) ->
 
 fn get(client: &Client, url: &Url) -> Result<Response> {
     client.send(&Request::get(url), &call())
+}
+
+/// Who speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Rustls,
+    /// For bound tokens and servers that may renegotiate, in TLS 1.2.
+    Libssl,
+}
+
+const BOTH: [Over; 2] = [Over::Rustls, Over::Libssl];
+
+impl Over {
+    /// For each version of TLS, those that speak it.
+    fn each() -> [(&'static SupportedProtocolVersion, Over); 3] {
+        [(&TLS12, Over::Rustls), (&TLS13, Over::Rustls), (&TLS12, Over::Libssl)]
+    }
+
+    /// `request`, so that it goes this way with the client of a certificate.
+    fn request(self, request: Request<'_>) -> Request<'_> {
+        match self {
+            Self::Rustls => request,
+            Self::Libssl => renegotiation::bound(request, "mtls_pop a"),
+        }
+    }
+
+    fn get(self, client: &Client, url: &Url) -> Result<Response> {
+        client.send(&self.request(Request::get(url)), &call())
+    }
+
+    /// The same from somebody whose certificate does not matter.
+    fn visit(self, pool: &Pool, url: &Url) -> Result<Response> {
+        let certificate = Ca::new("of no importance").client();
+        let client = match self {
+            Self::Rustls => pool.plain(),
+            Self::Libssl => pool.for_certificate(&certificate),
+        };
+        self.get(&*client?, url)
+    }
 }

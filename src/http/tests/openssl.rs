@@ -13,6 +13,8 @@ pub(super) struct Workshop(tempfile::TempDir);
 pub(super) struct OpensslServer {
     child: Child,
     port: u16,
+    /// Those in whose versions of TLS it serves.
+    pub(super) over: &'static [Over],
 }
 
 pub(super) const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
@@ -65,7 +67,8 @@ impl Workshop {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut server = OpensslServer { child, port: 0 };
+        let over = if options.contains("-tls1_3") { &BOTH[..1] } else { &BOTH };
+        let mut server = OpensslServer { child, port: 0, over };
         let lines = BufReader::new(server.child.stdout.take().unwrap()).lines();
         let mut said = Vec::new();
         for line in lines.map_while(|line| line.ok()) {

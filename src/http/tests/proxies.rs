@@ -12,21 +12,24 @@ use super::*;
 use crate::secret::Secret;
 
 /// A CONNECT proxy that leads every name to one server.
-struct Proxy {
-    address: SocketAddr,
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
     fn to(server: &Server) -> Self {
-        Self::answering(server, "HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n")
+        Self::to_address(server.address)
     }
 
-    fn answering(server: &Server, answer: &'static str) -> Self {
+    pub(super) fn to_address(target: SocketAddr) -> Self {
+        Self::answering(target, "HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n")
+    }
+
+    fn answering(target: SocketAddr, answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let proxy = Self { address: listener.local_addr().unwrap(), heads: heads.clone() };
-        let target = server.address;
         thread::spawn(move || {
             for client in listener.incoming() {
                 let heads = heads.clone();
@@ -36,7 +39,7 @@ impl Proxy {
         proxy
     }
 
-    fn heads(&self) -> Vec<String> {
+    pub(super) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 }
@@ -164,7 +167,7 @@ fn a_proxy_of_few_bytes() {
         "HTTP/1.1 200 OK\r\nA: b\n\r\n",
         "HTTP/1.1 204  x\r\n\r\n",
     ] {
-        let proxy = Proxy::answering(&server, answer);
+        let proxy = Proxy::answering(server.address, answer);
         let pool =
             pool_with(&ca, |options| options.proxy = Some(Secret::new(proxy.address.to_string())), &[]);
         get(&pool.plain().unwrap(), &server.url("/")).unwrap();

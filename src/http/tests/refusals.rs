@@ -10,8 +10,14 @@ fn trusting(pem: Vec<u8>, env: &[(&str, &str)]) -> Pool {
     pool_with(&Ca::new("nobody"), |options| options.roots_pem = Some(pem), env)
 }
 
+/// The answer, which is the same whoever speaks TLS.
 fn ask(server: &OpensslServer, pool: &Pool) -> Result<Response> {
-    get(&pool.plain().unwrap(), &server.url())
+    let mut answers = server.over.iter().map(|over| over.visit(pool, &server.url()));
+    let first = answers.next().unwrap();
+    let told =
+        |answer: &Result<Response>| answer.as_ref().map(|response| response.status).map_err(Error::to_string);
+    answers.for_each(|other| assert_eq!(told(&first), told(&other)));
+    first
 }
 
 fn refused(server: &OpensslServer, pool: &Pool, words: &[&str]) {
@@ -186,23 +192,34 @@ fn no_tls_and_no_certificate() {
     let url = Url::parse(&format!("https://localhost:{}/", plain.address.port())).unwrap();
     // It takes the hello for a request and waits for its end.
     let limit = Duration::from_secs(1);
-    let client = pool(&Ca::new("ca")).plain().unwrap();
-    let error = client.send(&Request::get(&url).attempt_timeout(limit), &call()).unwrap_err();
-    assert!(error.message().contains("did not complete the TLS handshake"), "{error}");
+    let ca = Ca::new("ca");
+    let (pool, certificate) = (pool(&ca), ca.client());
+    for over in BOTH {
+        let client = pool.for_certificate(&certificate).unwrap();
+        let request = over.request(Request::get(&url).attempt_timeout(limit));
+        let error = client.send(&request, &call()).unwrap_err();
+        assert!(error.message().contains("did not complete the TLS handshake"), "{error}");
+    }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+        for _ in BOTH {
+            let (mut stream, _) = listener.accept().unwrap();
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+        }
     });
-    let error = get(&client, &url).unwrap_err();
-    assert!(error.message().contains("is not TLS") && error.message().contains("https"), "{error}");
+    for over in BOTH {
+        let error = over.visit(&pool, &url).unwrap_err();
+        assert!(error.message().contains("is not TLS") && error.message().contains("https"), "{error}");
+    }
 
     let workshop = Workshop::new();
     workshop.certificate("server", P256, &format!("{LOCALHOST} {NO_CA}"));
     let pool = trusting(workshop.pem("server"), &[]);
-    let server = workshop.serve("server", "-tls1_2 -Verify 1");
+    let mut server = workshop.serve("server", "-tls1_2 -Verify 1");
+    // The other one goes nowhere without a certificate.
+    server.over = &BOTH[..1];
     refused(&server, &pool, &["requires a client certificate"]);
 }
 
@@ -216,13 +233,13 @@ fn a_server_that_hangs_up() {
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
-            let linger = (number % 2 == 1).then_some(Duration::ZERO);
+            let linger = (number / 2 == 1).then_some(Duration::ZERO);
             socket2::SockRef::from(&stream).set_linger(linger).unwrap();
         }
     });
-    let client = pool(&Ca::new("ca")).plain().unwrap();
-    for _ in ["by FIN", "by RST"] {
-        let error = get(&client, &url).unwrap_err();
+    let pool = pool(&Ca::new("ca"));
+    for over in ["by FIN", "by RST"].iter().flat_map(|_| BOTH) {
+        let error = over.visit(&pool, &url).unwrap_err();
         assert_eq!((error.code(), error.transport()), ("network_error", Some(TransportFailure::Connect)));
         assert!(error.is_retryable());
         for word in ["server 127.0.0.1", "hung up in the TLS handshake", "TLS 1.3 and TLS 1.2"] {

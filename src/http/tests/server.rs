@@ -214,7 +214,7 @@ impl Server {
     }
 }
 
-fn wait_until(otherwise: &str, condition: impl Fn() -> bool) {
+pub(super) fn wait_until(otherwise: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !condition() {
         assert!(Instant::now() < end, "{otherwise}");

@@ -1,7 +1,5 @@
 //! Whom we trust, whom we are, and how a refusal of either reads.
 
-use rustls::version::{TLS12, TLS13};
-
 use super::server::{answer, config_for, ok};
 use super::*;
 
@@ -9,10 +7,10 @@ use super::*;
 #[test]
 fn a_certificate_is_presented() {
     let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
-    for version in [&TLS12, &TLS13] {
+    for (version, over) in Over::each() {
         let server = Server::mtls(&ca, &clients, version, |_| ok());
         let (pool, certificate) = (pool(&ca), clients.client());
-        let response = get(&pool.for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
+        let response = over.get(&pool.for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
         assert_eq!(response.status, 200);
         assert_eq!(server.seen()[0].certificate.as_deref(), Some(certificate.der()));
     }
@@ -31,22 +29,26 @@ fn the_whole_chain_is_sent() {
     let below =
         Ca { der: intermediate.der().to_vec(), pem: intermediate.pem(), issuer: Issuer::new(params, key) };
     let (leaf, key) = below.issue(|_| {});
-    let server = Server::mtls(&ca, &root, &TLS13, |_| ok());
     let key: Arc<dyn PrivateKey> = Arc::new(TestKey::new(&key));
     let certificate = Certificate::new(vec![leaf, below.der], key).unwrap();
-    get(&pool(&ca).for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
+    for (version, over) in Over::each() {
+        let server = Server::mtls(&ca, &root, version, |_| ok());
+        over.get(&pool(&ca).for_certificate(&certificate).unwrap(), &server.url("/")).unwrap();
+    }
 }
 
 /// Is a server that is not trusted refused, in words that tell what to do?
 #[test]
 fn an_untrusted_server_is_refused_in_words() {
     let server = Server::tls(&Ca::new("somebody"), |_| ok());
-    let error = get(&pool(&Ca::new("ca")).plain().unwrap(), &server.url("/")).unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "tls_error"));
-    assert_eq!(error.transport(), Some(TransportFailure::ServerTls));
-    assert!(!error.is_retryable());
-    for word in ["localhost", "not trusted here (CN=somebody)", "SSL_CERT_FILE"] {
-        assert!(error.message().contains(word), "{error}");
+    for over in BOTH {
+        let error = over.visit(&pool(&Ca::new("ca")), &server.url("/")).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "tls_error"));
+        assert_eq!(error.transport(), Some(TransportFailure::ServerTls));
+        assert!(!error.is_retryable());
+        for word in ["localhost", "not trusted here (CN=somebody)", "SSL_CERT_FILE"] {
+            assert!(error.message().contains(word), "{error}");
+        }
     }
 }
 
@@ -69,9 +71,11 @@ fn wrong_name_and_wrong_date() {
         let (certificate, key) = ca.issue(edit);
         let config = config_for(vec![certificate], key.serialize_der(), None, rustls::ALL_VERSIONS);
         let server = Server::with_config(config);
-        let error = get(&pool(&ca).plain().unwrap(), &server.url("/")).unwrap_err();
-        assert_eq!(error.transport(), Some(TransportFailure::ServerTls));
-        assert!(error.message().contains(words), "{error}");
+        for over in BOTH {
+            let error = over.visit(&pool(&ca), &server.url("/")).unwrap_err();
+            assert_eq!(error.transport(), Some(TransportFailure::ServerTls));
+            assert!(error.message().contains(words), "{error}");
+        }
     }
 }
 
@@ -81,13 +85,13 @@ fn wrong_name_and_wrong_date() {
 fn a_refused_certificate_is_named() {
     let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
     let long = vec![b'x'; 4 * 1024 * 1024];
-    for version in [&TLS12, &TLS13] {
+    for (version, over) in Over::each() {
         let server = Server::mtls(&ca, &clients, version, |_| ok());
         let (pool, stranger) = (pool(&ca), Ca::new("strangers").client());
         let client = pool.for_certificate(&stranger).unwrap();
         for body in [&b"short"[..], &long] {
             let url = server.url("/");
-            let error = client.send(&Request::post(&url, body), &call()).unwrap_err();
+            let error = client.send(&over.request(Request::post(&url, body)), &call()).unwrap_err();
             assert_eq!(error.transport(), Some(TransportFailure::ClientCertificate), "{error}");
             assert_eq!(error.code(), "client_certificate_rejected");
             assert!(error.message().contains(stranger.x5t_s256()) && error.message().contains("valid until"));
@@ -102,12 +106,16 @@ fn a_refused_certificate_is_named() {
 #[test]
 fn a_key_that_cannot_sign_says_so() {
     let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
-    let server = Server::mtls(&ca, &clients, &TLS13, |_| ok());
     let (der, key) = clients.issue(|_| {});
     let key = TestKey { broken: true, ..TestKey::new(&key) };
     let certificate = Certificate::new(vec![der], Arc::new(key)).unwrap();
-    let error = get(&pool(&ca).for_certificate(&certificate).unwrap(), &server.url("/")).unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::KeyUnavailable, "key_gone"));
+    for (version, over) in Over::each() {
+        let server = Server::mtls(&ca, &clients, version, |_| ok());
+        let pool = pool(&ca);
+        let client = pool.for_certificate(&certificate).unwrap();
+        let error = over.get(&client, &server.url("/")).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::KeyUnavailable, "key_gone"));
+    }
 }
 
 /// Which roots count, and is an unusable source named?

@@ -67,7 +67,7 @@ impl Signer for TlsSigner {
     }
 }
 
-fn to_rustls(scheme: SignatureScheme) -> rustls::SignatureScheme {
+pub(super) fn to_rustls(scheme: SignatureScheme) -> rustls::SignatureScheme {
     match scheme {
         SignatureScheme::RsaPssSha256 => rustls::SignatureScheme::RSA_PSS_SHA256,
         SignatureScheme::RsaPssSha384 => rustls::SignatureScheme::RSA_PSS_SHA384,

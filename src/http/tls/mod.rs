@@ -2,6 +2,7 @@
 
 mod key;
 mod ordinary;
+mod renegotiating;
 
 use std::io;
 use std::sync::Arc;
@@ -17,15 +18,18 @@ use rustls::version::{TLS12, TLS13};
 
 use self::key::{Always, TlsKey};
 use self::ordinary::Configured;
+use self::renegotiating::Renegotiator;
 use super::exchange::Exchange;
 use super::message::TlsDetails;
 use super::pin::{Pinned, Thumbprint};
+use super::renegotiation::TokenHash;
 use super::roots::Trusted;
 use super::sessions::Resume;
 use super::socket::Socket;
 use super::verify::Verifier;
 use crate::binding::Certificate;
 use crate::error::{Error, Result};
+use crate::key::PrivateKey;
 
 /// A connection whose handshake is through.
 pub(super) trait TlsStream: Send + Sync {
@@ -39,8 +43,8 @@ pub(super) trait TlsStream: Send + Sync {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// As `write_all`; but where the peer takes nothing, and something of it arrives, that is `WouldBlock`: nothing
-    /// of `bytes` was written then.
+    /// As `write_all`; but where the peer takes nothing, and something of it arrives, that is `WouldBlock`: the same
+    /// bytes are to be written again then.
     fn write_while_silent(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes)
     }
@@ -51,6 +55,9 @@ pub(super) trait TlsStream: Send + Sync {
     /// A server that does not want our certificate says so, under TLS 1.3 while we already write the
     /// request, and hangs up. Its alert is then there to be read, and tells more than the broken pipe.
     fn last_words(&mut self, error: io::Error) -> io::Error;
+
+    /// Whether it is the right one for this exchange, as far as renegotiation goes.
+    fn suits(&self, exchange: &Exchange) -> bool;
 
     fn socket(&mut self) -> &mut Socket;
 
@@ -68,6 +75,15 @@ pub(super) struct TlsClient {
     tls12: OnceCell<Configured>,
     /// What the server is called in the place of its host, in SNI and in its certificate.
     name: Option<String>,
+    /// What there is to show, for connections on which the server may ask later, and how those are made.
+    presented: Option<Presented>,
+    renegotiator: OnceCell<Renegotiator>,
+}
+
+/// A chain, as rustls has it, and its key.
+struct Presented {
+    certified: Arc<CertifiedKey>,
+    key: Arc<dyn PrivateKey>,
 }
 
 /// Which versions are offered.
@@ -82,7 +98,8 @@ impl TlsClient {
     pub(super) fn new(trusted: Arc<Trusted>, certificate: Option<&Certificate>) -> Result<Self> {
         let presented = certificate.map(|certificate| {
             let chain = certificate.chain_der().iter().cloned().map(CertificateDer::from).collect();
-            Arc::new(CertifiedKey::new(chain, Arc::new(TlsKey(certificate.key().clone()))))
+            let key = certificate.key().clone();
+            Presented { certified: Arc::new(CertifiedKey::new(chain, Arc::new(TlsKey(key.clone())))), key }
         });
         Self::with(Arc::new(Verifier::new(trusted, provider())?), presented)
     }
@@ -92,10 +109,12 @@ impl TlsClient {
         Self::with(Arc::new(Pinned::new(leaf, trusted, provider())), None)
     }
 
-    fn with(verifier: Arc<dyn ServerCertVerifier>, presented: Option<Arc<CertifiedKey>>) -> Result<Self> {
-        let resolver: Arc<dyn ResolvesClientCert> = Arc::new(Always(presented));
+    fn with(verifier: Arc<dyn ServerCertVerifier>, presented: Option<Presented>) -> Result<Self> {
+        let shown = presented.as_ref().map(|presented| presented.certified.clone());
+        let resolver: Arc<dyn ResolvesClientCert> = Arc::new(Always(shown));
         let all = Configured::new(&[&TLS13, &TLS12], &verifier, &resolver)?;
-        Ok(Self { verifier, resolver, all, tls12: OnceCell::new(), name: None })
+        let (tls12, renegotiator) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { verifier, resolver, all, tls12, name: None, presented, renegotiator })
     }
 
     /// For a server that goes by this name, whatever host is connected to.
@@ -119,6 +138,22 @@ impl TlsClient {
                 .map_err(io::Error::other)?,
         };
         configured.handshake(resume, begin(self.name.as_deref().unwrap_or(host))?, socket)
+    }
+
+    /// The same in TLS 1.2, for a request with this token: `host` may ask for the certificate later.
+    pub(super) fn handshake_to_renegotiate(
+        &self,
+        host: &str,
+        token: TokenHash,
+        socket: Socket,
+    ) -> io::Result<Box<dyn TlsStream>> {
+        let renegotiator = self.renegotiator.get_or_try_init(|| {
+            let presented = self.presented.as_ref();
+            let presented = presented.ok_or_else(|| io::Error::other("there is no certificate to show"))?;
+            Renegotiator::new(self.verifier.clone(), &presented.certified, presented.key.clone())
+        })?;
+        let host = self.name.as_deref().unwrap_or(host);
+        renegotiator.handshake(host, begin(host)?, token, socket)
     }
 }
 

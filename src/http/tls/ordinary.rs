@@ -67,7 +67,7 @@ impl Configured {
             Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
             _ => TlsVersion::Tls13,
         };
-        let details = TlsDetails { version, certificate_requested: asked };
+        let details = TlsDetails { version, certificate_requested: asked, asked_late: false };
         Ok(Box::new(Ordinary { stream: StreamOwned::new(connection, socket), details }))
     }
 }
@@ -82,7 +82,9 @@ impl TlsStream for Ordinary {
             let state = process(conn, self.details.version);
             // An alert goes out as well as may be: what it is about counts more.
             let written = conn.write_tls(sock);
-            state?;
+            if let Err(error) = state {
+                return after_what_came(conn, buffer, error);
+            }
             written?;
             if ended {
                 break;
@@ -103,7 +105,9 @@ impl TlsStream for Ordinary {
                 read => return read,
             }
             conn.read_tls(&mut sock.peek())?;
-            process(conn, self.details.version)?;
+            if let Err(error) = process(conn, self.details.version) {
+                return after_what_came(conn, buffer, error);
+            }
         }
     }
 
@@ -130,6 +134,11 @@ impl TlsStream for Ordinary {
         last_words(&mut self.stream.conn, &mut self.stream.sock, error)
     }
 
+    /// Where the server has asked already, it need not do so later.
+    fn suits(&self, exchange: &Exchange) -> bool {
+        self.details.certificate_requested || exchange.renegotiates_for().is_none()
+    }
+
     fn socket(&mut self) -> &mut Socket {
         &mut self.stream.sock
     }
@@ -143,7 +152,11 @@ impl TlsStream for Ordinary {
 /// rustls declines, and says nothing of it.
 fn process(connection: &mut ClientConnection, version: TlsVersion) -> io::Result<()> {
     let state = connection.process_new_packets();
-    let replies = state.as_ref().is_ok_and(|state| state.tls_bytes_to_write() > 0);
+    let replies = match &state {
+        Ok(state) => state.tls_bytes_to_write() > 0,
+        // Nobody is told of an alert of his own.
+        Err(error) => matches!(error, rustls::Error::AlertReceived(_)) && connection.wants_write(),
+    };
     if replies
         && version == TlsVersion::Tls12
         && let Some(exchange) = Exchange::current()
@@ -151,6 +164,18 @@ fn process(connection: &mut ClientConnection, version: TlsVersion) -> io::Result
         exchange.note_asked_late();
     }
     state.map(drop).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// What came before an error, which comes again.
+fn after_what_came(
+    connection: &mut ClientConnection,
+    buffer: &mut [u8],
+    error: io::Error,
+) -> io::Result<usize> {
+    match connection.reader().read(buffer) {
+        Ok(amount @ 1..) => Ok(amount),
+        _ => Err(error),
+    }
 }
 
 fn flush(connection: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         max_response_bytes: Optional[int]
         answer_claims_challenge: bool
         cancel: Optional["Cancel"]
+        allow_renegotiation: Optional[bool]
 
 
 # How many ways to ask an application keeps ready.
@@ -212,6 +213,7 @@ class _Application:
         max_response_bytes: Optional[int] = None,
         answer_claims_challenge: bool = False,
         cancel: Optional[Cancel] = None,
+        allow_renegotiation: Optional[bool] = None,
     ) -> Response:
         """Calls an API over https with a token, over mTLS where that is bound, wherever its key is.
 
@@ -228,6 +230,9 @@ class _Application:
         With answer_claims_challenge a 401 is answered once with another token, for which result is the model: with
         the claims that it asks for, or, where it asks for none, just not the rejected one. After a fresh token was
         refused, none is fetched for a minute.
+
+        With allow_renegotiation the server may ask for the certificate of a bound token in a TLS renegotiation; where
+        nothing is said, Key Vault, Managed HSM and the application's renegotiating_hosts may.
         """
         return _http.send(
             self._handle,  # type: ignore[arg-type]
@@ -245,6 +250,7 @@ class _Application:
             max_response_bytes,
             answer_claims_challenge,
             cancel,
+            allow_renegotiation,
         )
 
     @property

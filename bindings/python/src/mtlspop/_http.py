@@ -91,7 +91,11 @@ class Response:
             phrase = responses.get(self.status_code, "")
             message = f"the API answered HTTP {self.status_code} {phrase}".rstrip()
             if self.status_code in (401, 403) and self._bound and not self.certificate_requested:
-                message += f"; it never asked for the token's certificate ({self.tls_version})"
+                if self.renegotiation_declined:
+                    message += "; it asks for the token's certificate in a TLS renegotiation: name its host in "
+                    message += "renegotiating_hosts of the app, or send with allow_renegotiation"
+                else:
+                    message += f"; it never asked for the token's certificate ({self.tls_version})"
             raise HttpStatusError(message, self)
         return self
 
@@ -145,6 +149,12 @@ class Response:
         return lib.mtlspop_http_response_certificate_requested(self._handle) == 1
 
     @property
+    def renegotiation_declined(self) -> bool:
+        """Whether the server asked for a client certificate in a TLS renegotiation, after it had read the request,
+        and was declined: see renegotiating_hosts of the app, and allow_renegotiation of send()."""
+        return lib.mtlspop_http_response_renegotiation_declined(self._handle) == 1
+
+    @property
     def claims(self) -> Optional[str]:
         """The claims that a 401 asks a token to have, for claims_challenge."""
         return text(lib.mtlspop_http_response_claims(self._handle))
@@ -169,6 +179,7 @@ def send(
     max_response_bytes: Optional[int],
     answer_claims_challenge: bool,
     cancel: Optional[Cancel],
+    allow_renegotiation: Optional[bool],
 ) -> Response:
     token = one(TokenResult, result, "result")
     to = utf8(url, "url") if params is None else _with_params(url, params)
@@ -188,6 +199,9 @@ def send(
     if max_response_bytes is not None:
         limit = size(max_response_bytes, "max_response_bytes")
         lib.mtlspop_http_request_set_max_response_bytes(request, limit)
+    if allow_renegotiation is not None:
+        allowed = flag(allow_renegotiation, "allow_renegotiation")
+        lib.mtlspop_http_request_set_allow_renegotiation(request, allowed)
     if answer_claims_challenge:
         lib.mtlspop_http_request_set_token_request(request, token._request)
     if cancel is not None:

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
         connect_timeout: float
         #: "http://[user:password@]host:port", or "none".
         proxy: str
+        #: Hosts that may ask for the certificate of a bound token in a TLS renegotiation: "vault.contoso.com", or
+        #: "*.contoso.com" for all below a name.
+        renegotiating_hosts: Union[str, Iterable[str]]
         #: A PEM file, or PEM in bytes, to trust instead of the platform's roots.
         trusted_roots: Union[Text, bytes]
         #: Receives the library's log lines, of its level when the app is made. No handler may use the app.
@@ -221,6 +224,11 @@ def query(values: Mapping[str, Any], option: str) -> Iterator[Tuple[bytes, bytes
         yield utf8(name, f"each name in {option}"), utf8(value, which), flag(in_cache_key, which)
 
 
+def renegotiating_hosts(handle: Any, value: Any, name: str) -> None:
+    for host in words(value, name).split():
+        lib.mtlspop_app_options_add_renegotiating_host(handle, host)
+
+
 def roots(handle: Any, value: Any, name: str) -> None:
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = octets(value, name)
@@ -370,6 +378,7 @@ COMMON: Dict[str, Callable[..., None]] = {
     "on_background_refresh": on_background_refresh,
     "connect_timeout": simple("mtlspop_app_options_set_connect_timeout_ms", milliseconds),
     "proxy": simple("mtlspop_app_options_set_proxy", utf8),
+    "renegotiating_hosts": renegotiating_hosts,
     "trusted_roots": roots,
     "logger": logger,
     "metrics": metrics,
