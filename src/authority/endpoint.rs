@@ -45,20 +45,20 @@ impl Authority {
         self.endpoint(&self.host)
     }
 
-    /// Section 1.6: legacy hosts and hosts that do not start with `login.` have no mTLS sibling.
+    /// Section 1.6: hosts that do not start with `login.` have no mTLS sibling. The older names of two clouds have
+    /// that of their cloud (since_july_2026, section 13).
     pub(super) fn require_mtls_host(&self) -> Result<()> {
-        let advice = match self.host.as_str() {
-            "login.usgovcloudapi.net" => "use login.microsoftonline.us",
-            "login.chinacloudapi.cn" => "use login.partner.microsoftonline.cn",
-            host if !host.starts_with("login.") => {
-                "use the login. host of your cloud, for example login.microsoftonline.com"
-            }
-            _ => return Ok(()),
-        };
+        if self.host.starts_with("login.") {
+            return Ok(());
+        }
         Err(Error::new(
             ErrorKind::NotSupported,
             "mtls_pop_not_supported_for_environment",
-            format!("the authority host {} has no mTLS endpoint: {advice}", self.host),
+            format!(
+                "the authority host {} has no mTLS endpoint: use the login. host of your cloud, for example \
+                 login.microsoftonline.com",
+                self.host
+            ),
         ))
     }
 
@@ -85,7 +85,8 @@ mod tests {
         }
     }
 
-    /// The endpoint table, row by row (confidential_client spec, section 1.7).
+    /// The endpoint table, row by row (confidential_client spec, section 1.7; since_july_2026, section 13, for the older
+    /// names of two clouds).
     #[test]
     fn endpoint_table() {
         const NO: &str = "mtls_pop_not_supported_for_environment";
@@ -124,8 +125,8 @@ mod tests {
                 "login.usgovcloudapi.net",
                 "login.microsoftonline.us",
                 "westus2.login.microsoftonline.us",
-                NO,
-                NO,
+                "mtlsauth.microsoftonline.us",
+                "westus2.mtlsauth.microsoftonline.us",
             ],
             [
                 "login.partner.microsoftonline.cn",
@@ -138,8 +139,8 @@ mod tests {
                 "login.chinacloudapi.cn",
                 "login.partner.microsoftonline.cn",
                 "westus2.login.partner.microsoftonline.cn",
-                NO,
-                NO,
+                "mtlsauth.partner.microsoftonline.cn",
+                "westus2.mtlsauth.partner.microsoftonline.cn",
             ],
             [
                 "login.microsoftonline.de",

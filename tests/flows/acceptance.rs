@@ -1,11 +1,15 @@
 //! Rows of MSAL.NET's acceptance matrix for bound tokens that need all credentials, or certificates made for them.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use devcloud::directory;
-use mtlspop::{App, Certificate, Credential, Token, TokenCache, TokenSource};
+use mtlspop::{
+    App, AssertionRequest, Certificate, CertificateProvider, Credential, Result, Secret, SignedAssertion,
+    Token, TokenCache, TokenSource,
+};
 
-use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, pop};
+use crate::support::{GRAPH, GRAPH_SCOPE, Provider, SYSTEM, World, assert_bound, authority, bearer, pop};
 
 const ME: &str = "https://graph.microsoft.com/v1.0/me";
 
@@ -106,4 +110,95 @@ fn same_leaf_other_chain() {
     assert_eq!(found.tenant_id(), Some(directory::TENANT_ID));
     let request = mtlspop::HttpRequest::new("GET", ME);
     assert_eq!(other.send(&found, &request).unwrap().status(), 200);
+}
+
+/// ROUTE-16, as MSAL.NET 4.92 and MSAL for Go have it (since_july_2026, section 13): do the older names of two clouds
+/// lead to the mTLS hosts of these clouds, with a region and without?
+#[test]
+fn older_names_of_clouds() {
+    let world = World::new();
+    for (host, mtls) in [
+        ("login.usgovcloudapi.net", "mtlsauth.microsoftonline.us"),
+        ("login.chinacloudapi.cn", "mtlsauth.partner.microsoftonline.cn"),
+    ] {
+        for region in [None, Some("eastus")] {
+            let options = world.app_a_options(world.sni_credential()).with_authority(&authority(host));
+            let options = options.with_azure_region(region.unwrap_or("DisableMsalForceRegion"));
+            let token = App::new(options).unwrap().acquire_token(&pop(GRAPH_SCOPE)).unwrap();
+            assert_bound(&token);
+            let asked = region.map_or(mtls.to_owned(), |region| format!("{region}.{mtls}"));
+            let tenant = directory::TENANT_ID;
+            assert_eq!(token.token_endpoint(), format!("https://{asked}/{tenant}/oauth2/v2.0/token"));
+            assert_eq!(token.region(), region);
+        }
+    }
+}
+
+/// Is dSTS asked for `mtls_pop` where it is, without a region, and is `/consumers` asked like any tenant, so that the
+/// service decides (since_july_2026, section 11)?
+#[test]
+fn dsts_and_consumers() {
+    let world = World::new();
+    let at = |text: &str| App::new(world.app_a_options(world.sni_credential()).with_authority(text)).unwrap();
+    let dsts = format!("https://a.dsts.core.azure-test.net/dstsv2/{}", directory::TENANT_ID);
+    let token = at(&dsts).acquire_token(&pop(GRAPH_SCOPE)).unwrap();
+    assert_eq!(token.token_endpoint(), format!("{dsts}/oauth2/v2.0/token"));
+    let asked = world.last_token_request();
+    assert_eq!((asked.form("token_type").as_deref(), token.region()), (Some("mtls_pop"), None));
+    for request in [bearer(GRAPH_SCOPE), pop(GRAPH_SCOPE)] {
+        let consumers = at("https://login.microsoftonline.com/consumers");
+        let error = consumers.acquire_token(&request).unwrap_err();
+        assert_eq!(error.aadsts_codes(), [50_059], "{error}");
+        assert_eq!(world.last_token_request().path, "/consumers/oauth2/v2.0/token");
+    }
+}
+
+/// A certificate from a function.
+struct Certificates<F>(F);
+
+impl<F: Fn() -> Result<Certificate> + Send + Sync> CertificateProvider for Certificates<F> {
+    fn certificate(&self, _: &AssertionRequest<'_>) -> Result<Certificate> {
+        (self.0)()
+    }
+}
+
+/// Does a certificate that is empty, malformed, without a key or over fail before anything is sent, as the
+/// credential, from the callback that gives the credential, and beside a federated assertion (section 11)?
+#[test]
+fn certificates_that_are_none() {
+    let world = World::new();
+    let whole = Certificate::from_file(&world.cloud.files().sni(), None, None).unwrap();
+    let malformed = whole.pem().replace("MII", "AAA");
+    let other = std::fs::read(world.cloud.files().fic_binding()).unwrap();
+    let rows = [
+        ("empty", Vec::new(), None),
+        ("malformed", malformed.into_bytes(), None),
+        ("keyless", whole.pem().into(), None),
+        ("another's key", whole.pem().into(), Some(other)),
+    ];
+    for (what, pem, key) in rows {
+        let load = move || Certificate::from_pem(&pem, key.as_deref(), None);
+        let code = load().unwrap_err().code().to_owned();
+        println!("{what} | {code} | {}", load().unwrap_err());
+        let (by_certificate, by_assertion) = (load.clone(), load);
+        let provider = Credential::CertificateProvider {
+            provider: Arc::new(Certificates(by_certificate)),
+            send_x5c: true,
+        };
+        let federated = world.fic_options(Provider(move |_: &AssertionRequest<'_>| {
+            Ok(SignedAssertion { assertion: Secret::new("a.b.c"), certificate: Some(by_assertion()?) })
+        }));
+        for options in [world.app_a_options(provider), federated] {
+            let error = App::new(options).unwrap().acquire_token(&pop(GRAPH_SCOPE)).unwrap_err();
+            assert_eq!(error.code(), code, "{what}: {error}");
+        }
+    }
+    world.clock.advance(std::time::Duration::from_secs(2 * 365 * 24 * 3600));
+    let bound = world.fic_answer(true);
+    let federated = world.fic_options(Provider(move |_: &AssertionRequest<'_>| Ok(bound.clone())));
+    for options in [world.app_a_options(world.sni_credential()), federated] {
+        let error = App::new(options).unwrap().acquire_token(&pop(GRAPH_SCOPE)).unwrap_err();
+        assert_eq!(error.code(), "certificate_expired", "{error}");
+    }
+    assert!(world.cloud.requests().is_empty(), "nothing was sent");
 }

@@ -196,9 +196,9 @@ fn refused_before_any_traffic() {
         App::new(options).unwrap().acquire_token(&pop(GRAPH_SCOPE)).unwrap_err()
     };
     assert_eq!(code(ask("login.microsoftonline.com", "common")), "missing_tenanted_authority");
-    let error = ask("login.usgovcloudapi.net", "t");
+    let error = ask("sts.windows.net", "t");
     assert_eq!(error.code(), "mtls_pop_not_supported_for_environment");
-    assert!(error.message().contains("login.microsoftonline.us"), "{error}");
+    assert!(error.message().contains("login.microsoftonline.com"), "{error}");
     let app = world.sni();
     assert_eq!(code(app.acquire_token(&pop(" ")).unwrap_err()), "scopes_required_client_credentials");
     assert_eq!(
