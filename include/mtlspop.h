@@ -38,7 +38,7 @@
  * Misuse      A NULL handle is MTLSPOP_E_INVALID_HANDLE, or the fallback that the function names.
  *             Most freed handles and handles of another type are found out, too; do not rely on it.
  * Threads     Any number of threads may share an app, tokens, certificates, responses and errors, and
- *             a request that none of them is changing. One thread at a time may use options or a
+ *             a request that none of them is changing. One thread at a time may use options, read a
  *             stream, or change a request. Calls block; in the background there is only an app's early refresh of tokens
  *             and renewal of binding certificates, what a TPM is doing, and for a moment the look-up of
  *             a name that nobody waits for any more.
@@ -124,7 +124,7 @@ typedef struct mtlspop_http_request mtlspop_http_request;
 typedef struct mtlspop_http_response mtlspop_http_response;
 
 /**
- * What an API answered, its body still to be read. Owned by who received it; use it from one thread at a time. It
+ * What an API answered, its body still to be read. Owned by who received it; one thread at a time may read it. It
  * lives on when the app is freed. A forked child cannot read the stream of its parent.
  */
 typedef struct mtlspop_http_stream mtlspop_http_stream;
@@ -2936,8 +2936,7 @@ void mtlspop_body_op_set_error(mtlspop_body_op *operation, const char *message);
  * Status and headers of the answer, its TLS and the claims of a 401: a response whose body is empty.
  *
  * @param stream  the stream
- * @return the response, yours to free, also after the stream; NULL for an invalid handle, and while another thread
- *         reads
+ * @return the response, yours to free, also after the stream; NULL only for an invalid handle
  */
 mtlspop_http_response *mtlspop_http_stream_response(const mtlspop_http_stream *stream);
 

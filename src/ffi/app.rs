@@ -1,6 +1,6 @@
 //! `mtlspop_app`: one identity with its caches and connections.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::app_options::mtlspop_app_options;
 use super::draft::Draft;
@@ -161,10 +161,11 @@ pub unsafe extern "C" fn mtlspop_app_send_streaming(
             let app = value(app, "app")?.clone();
             let token = value(token, "token")?;
             let request = value(request, "request")?.settings()?;
-            out.set(Mutex::new(match &request.token_request {
+            let stream = match &request.token_request {
                 Some(again) => app.send_streaming_answering_claims(token.token(), again, &request.request)?,
                 None => app.send_streaming(token.token(), &request.request)?,
-            }));
+            };
+            out.set(stream.into());
             Ok(())
         })
     }

@@ -1,23 +1,35 @@
 //! `mtlspop_http_stream`: an answer whose body is read piece by piece.
 
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use super::error::mtlspop_error;
 use super::guard::{guard, guard_or, mtlspop_status};
 use super::handle::{Handle, boxed, free, value};
 use super::http::mtlspop_http_response;
 use super::text::no_length;
-use crate::error::Error;
-use crate::resource::HttpStream;
+use crate::error::{Error, Result};
+use crate::resource::{HttpResponse, HttpStream};
 
-/// What an API answered, its body still to be read. Owned by who received it; use it from one thread at a time. It
+/// What an API answered, its body still to be read. Owned by who received it; one thread at a time may read it. It
 /// lives on when the app is freed. A forked child cannot read the stream of its parent.
 pub struct mtlspop_http_stream {
     _private: [u8; 0],
 }
 
+/// Status and headers are for anybody, the body for one thread.
+pub(super) struct StreamValue {
+    response: Arc<HttpResponse>,
+    body: Mutex<HttpStream>,
+}
+
+impl From<HttpStream> for StreamValue {
+    fn from(stream: HttpStream) -> Self {
+        Self { response: stream.response().clone(), body: Mutex::new(stream) }
+    }
+}
+
 impl Handle for mtlspop_http_stream {
-    type Value = Mutex<HttpStream>;
+    type Value = StreamValue;
     const NAME: &'static str = "http_stream";
     const TAG: u64 = 0x6d74_6c73_4853_5452;
 }
@@ -25,16 +37,12 @@ impl Handle for mtlspop_http_stream {
 /// Status and headers of the answer, its TLS and the claims of a 401: a response whose body is empty.
 ///
 /// @param stream  the stream
-/// @return the response, yours to free, also after the stream; NULL for an invalid handle, and while another thread
-///         reads
+/// @return the response, yours to free, also after the stream; NULL only for an invalid handle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_http_stream_response(
     stream: *const mtlspop_http_stream,
 ) -> *mut mtlspop_http_response {
-    guard_or(std::ptr::null_mut(), || {
-        let response = lock(unsafe { value(stream, "stream") }?)?.response().clone();
-        Ok(boxed(response.into()))
-    })
+    guard_or(std::ptr::null_mut(), || Ok(boxed(unsafe { value(stream, "stream") }?.response.clone().into())))
 }
 
 /// Reads the next bytes of the body: at least one, as soon as there are any. What is not read stays with the server.
@@ -75,7 +83,7 @@ pub unsafe extern "C" fn mtlspop_http_stream_read(
             }
             // SAFETY: not NULL, and a place for so many bytes as the caller promises. They are written, never read.
             let buffer = std::slice::from_raw_parts_mut(buffer, capacity.min(isize::MAX as usize));
-            out_length.write(lock(stream)?.read(buffer)?);
+            out_length.write(lock(&stream.body)?.read(buffer)?);
             Ok(())
         })
     }
@@ -93,7 +101,7 @@ pub unsafe extern "C" fn mtlspop_http_stream_free(stream: *mut mtlspop_http_stre
     });
 }
 
-fn lock(stream: &Mutex<HttpStream>) -> Result<std::sync::MutexGuard<'_, HttpStream>, Error> {
+fn lock(stream: &Mutex<HttpStream>) -> Result<MutexGuard<'_, HttpStream>> {
     match stream.try_lock() {
         Ok(stream) => Ok(stream),
         Err(TryLockError::Poisoned(stream)) => Ok(stream.into_inner()),

@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ureq::Timeout;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
@@ -217,6 +218,9 @@ impl Transport for Connection {
         let input = self.buffers.input_append_buf();
         let read = match &mut self.stream {
             Stream::Plain(socket) => socket.read(input),
+            Stream::Tls(tls) if timeout.reason == Timeout::Await100 => {
+                await_word(&mut *tls.stream, input, deadline(timeout))
+            }
             Stream::Tls(tls) => tls.stream.read(input),
         };
         let amount = read.map_err(|error| self.stream.ended(error, timeout))?;
@@ -343,6 +347,20 @@ impl Stream {
             return io::Error::new(io::ErrorKind::BrokenPipe, "closed without notice").into();
         }
         error.into()
+    }
+}
+
+/// Waits `until` then for the server's word about the body. What it asks for in its place, a renegotiation, may take
+/// as long as the exchange.
+fn await_word(stream: &mut dyn TlsStream, input: &mut [u8], until: Instant) -> io::Result<usize> {
+    if let Some(exchange) = Exchange::current() {
+        stream.socket().set_deadline(exchange.until());
+    }
+    loop {
+        match stream.read_arrived(input) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.socket().await_input(until)?,
+            read => return read,
+        }
     }
 }
 

@@ -91,6 +91,12 @@ impl Socket {
         result
     }
 
+    /// Waits until something arrives.
+    pub(super) fn await_input(&mut self, until: Instant) -> io::Result<()> {
+        self.enlist();
+        ready(&self.line.stream, PollFlags::IN, until).map(drop)
+    }
+
     /// To look what has arrived, without waiting for more.
     pub(super) fn peek(&self) -> Arrived<'_> {
         Arrived(&self.line.stream)

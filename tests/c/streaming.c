@@ -359,6 +359,7 @@ static void waiting(void)
 {
     mtlspop_cancel *flag = mtlspop_cancel_new();
     mtlspop_http_stream *stream = download("/stall", 0, flag);
+    mtlspop_http_response *response;
     pthread_t reader, raiser;
     size_t length;
 
@@ -366,7 +367,9 @@ static void waiting(void)
     pause_ms(200);
     CHECK(pthread_create(&raiser, NULL, raise_it, flag) == 0);
     CHECK(read_it(stream, &length, "another thread is reading this stream") == MTLSPOP_E_INVALID_ARGUMENT);
-    CHECK(mtlspop_http_stream_response(stream) == NULL);
+    response = mtlspop_http_stream_response(stream);
+    CHECK(mtlspop_http_response_status(response) == 200);
+    mtlspop_http_response_free(response);
     pthread_join(reader, NULL);
     pthread_join(raiser, NULL);
     CHECK(read_it(stream, &length, "the call was cancelled") == MTLSPOP_E_CANCELLED);

@@ -134,6 +134,8 @@ impl Server {
     ) -> Self {
         let (config, script) = (server_config(ca, None, rustls::ALL_VERSIONS), Arc::new(script));
         Self::listening("https", move |stream, number, _| {
+            // Or what is said last may be thrown away by hanging up.
+            stream.set_nodelay(true)?;
             let handle = stream.try_clone()?;
             let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
             let mut tls = StreamOwned::new(connection, stream);
