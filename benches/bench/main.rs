@@ -1,10 +1,12 @@
-//! What calls cost: a cached token through the C ABI, and cold acquisitions against devcloud with their parts.
+//! What calls cost: a cached token through the C ABI, cold acquisitions against devcloud with their parts, and large
+//! bodies.
 //!
 //! Run by `make bench`. Every number is min / median / max of repetitions in one run; what limits it
 //! physically is measured in the same run, so that the ratio means something on a noisy machine.
 
 #![allow(unsafe_code, clippy::expect_used, clippy::print_stdout)]
 
+mod bodies;
 mod growth;
 mod keys;
 mod overshoot;
@@ -34,6 +36,7 @@ fn main() {
     keys::homes(&cloud);
     growth::look_ups(&cloud);
     overshoot::of_limits(&cloud);
+    bodies::of_any_size(&cloud);
 }
 
 fn cache_hits(cloud: &Cloud) {
