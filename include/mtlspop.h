@@ -1966,7 +1966,8 @@ mtlspop_status mtlspop_app_acquire_token(const mtlspop_app *app,
  * Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
  * response, not an error. Redirects are returned, not followed. The Authorization header is set from
  * the token. A 401 is answered with another token if mtlspop_http_request_set_token_request() says how: the
- * errors of mtlspop_app_acquire_token() are then possible too. The response is complete, in memory;
+ * errors of mtlspop_app_acquire_token() are then possible too. A 401 by which Key Vault says that it could not validate
+ * a bound token is sent again first, up to three times within seven seconds. The response is complete, in memory;
  * mtlspop_app_send_streaming() gives one to be read.
  *
  * Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,
@@ -2631,6 +2632,9 @@ mtlspop_http_request *mtlspop_http_request_new(const char *method, const char *u
 
 /**
  * Adds a header. Authorization, Host and the headers that frame the body are the library's to set.
+ *
+ * x-ms-tokenboundauth, by which Key Vault and Managed HSM learn that a token is bound, need not be added: such a token
+ * goes to them with "true", unless another value is added here. With a Bearer token it is never sent.
  *
  * @param request  the request
  * @param name     the header's name

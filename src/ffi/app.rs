@@ -96,7 +96,8 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
 /// Connections are kept alive and reused, separately for each certificate. Any HTTP status is a
 /// response, not an error. Redirects are returned, not followed. The Authorization header is set from
 /// the token. A 401 is answered with another token if mtlspop_http_request_set_token_request() says how: the
-/// errors of mtlspop_app_acquire_token() are then possible too. The response is complete, in memory;
+/// errors of mtlspop_app_acquire_token() are then possible too. A 401 by which Key Vault says that it could not validate
+/// a bound token is sent again first, up to three times within seven seconds. The response is complete, in memory;
 /// mtlspop_app_send_streaming() gives one to be read.
 ///
 /// Fails with MTLSPOP_E_INVALID_ARGUMENT for a bad request, MTLSPOP_E_NETWORK, MTLSPOP_E_TIMEOUT,

@@ -90,6 +90,9 @@ pub unsafe extern "C" fn mtlspop_http_request_new(
 
 /// Adds a header. Authorization, Host and the headers that frame the body are the library's to set.
 ///
+/// x-ms-tokenboundauth, by which Key Vault and Managed HSM learn that a token is bound, need not be added: such a token
+/// goes to them with "true", unless another value is added here. With a Bearer token it is never sent.
+///
 /// @param request  the request
 /// @param name     the header's name
 /// @param value    its value

@@ -51,7 +51,7 @@ pub(crate) use pin::Thumbprint;
 pub(crate) use pool::{Pool, TransportOptions};
 pub(crate) use query::add_query;
 pub(crate) use refusal::Refusal;
-pub(crate) use renegotiation::Renegotiation;
+pub(crate) use renegotiation::{Renegotiation, is_key_vault};
 pub(crate) use retry::{Policy, retry_after, send_with_retry};
 pub(crate) use throttle::Throttle;
 pub(crate) use token_proxy::TokenProxy;

@@ -31,6 +31,11 @@ const KNOWN: &[&str] = &[
     "vault.cloudapi.microsoft.scloud",
 ];
 
+/// Whether `host`, as it stands in a URL, is a Key Vault or Managed HSM.
+pub(crate) fn is_key_vault(host: &str) -> bool {
+    KNOWN.iter().any(|domain| is_below(plain(host), domain))
+}
+
 /// The token that a server sees in a request, by its SHA-256.
 pub(super) type TokenHash = [u8; 32];
 
@@ -104,7 +109,7 @@ impl RenegotiatingHosts {
     /// Whether `host`, as it stands in a URL, is one of them, or one that is known without being named.
     pub(crate) fn has(&self, host: &str) -> bool {
         let host = plain(host);
-        KNOWN.iter().any(|domain| is_below(host, domain))
+        is_key_vault(host)
             || self.0.iter().any(|named| match named {
                 Named::Host(name) => host == name,
                 Named::Below(domain) => is_below(host, domain),

@@ -63,7 +63,8 @@ impl HttpRequest {
         }
     }
 
-    /// Adds a header. `Authorization` is the token's and cannot be set.
+    /// Adds a header. `Authorization` is the token's and cannot be set. `x-ms-tokenboundauth` goes out with bound tokens only,
+    /// and with those for Key Vault and Managed HSM by itself.
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -167,7 +168,9 @@ impl HttpRequest {
 
     /// Whether it tells a vault that its token is bound.
     pub(crate) fn announces_bound_token(&self) -> bool {
-        key_vault::announces(&self.headers)
+        let url = Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        key_vault::announces(host, &self.headers)
     }
 
     /// The caller's flag, or one for this call alone.
@@ -257,7 +260,8 @@ pub(crate) fn open(
         Some(certificate) => pool.for_certificate(certificate)?,
         None => pool.plain()?,
     };
-    let allowed = || pool.may_renegotiate(url.host_str().unwrap_or_default());
+    let host = url.host_str().unwrap_or_default();
+    let allowed = || pool.may_renegotiate(host);
     let renegotiation = match certificate {
         None => Renegotiation::Never,
         Some(_) if request.allow_renegotiation.unwrap_or_else(allowed) => {
@@ -274,6 +278,9 @@ pub(crate) fn open(
         if certificate.is_some() || !key_vault::is_for_bound_tokens(name) {
             wire = wire.header(name, value);
         }
+    }
+    if let Some((name, value)) = certificate.and_then(|_| key_vault::announcement(host, &request.headers)) {
+        wire = wire.header(name, value);
     }
     wire = match &request.body {
         Body::None => wire,

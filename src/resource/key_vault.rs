@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::client::HttpRequest;
 use super::stream::HttpStream;
 use crate::error::Result;
+use crate::http::is_key_vault;
 use crate::runtime::Call;
 
 /// By its value `true` a vault knows that a token is bound, and asks for the certificate.
@@ -23,9 +24,18 @@ pub(super) fn is_for_bound_tokens(name: &str) -> bool {
     name.eq_ignore_ascii_case(HEADER)
 }
 
-/// Whether these header fields announce a bound token.
-pub(super) fn announces(headers: &[(String, String)]) -> bool {
-    headers.iter().any(|(name, value)| is_for_bound_tokens(name) && value.trim().eq_ignore_ascii_case("true"))
+/// What a bound token for this host is announced with, where the caller has not set it.
+pub(super) fn announcement(host: &str, headers: &[(String, String)]) -> Option<(&'static str, &'static str)> {
+    let is_set = headers.iter().any(|(name, _)| is_for_bound_tokens(name));
+    (!is_set && is_key_vault(host)).then_some((HEADER, "true"))
+}
+
+/// Whether a bound token for this host is announced.
+pub(super) fn announces(host: &str, headers: &[(String, String)]) -> bool {
+    let says = |(name, value): &(String, String)| {
+        is_for_bound_tokens(name) && value.trim().eq_ignore_ascii_case("true")
+    };
+    announcement(host, headers).is_some() || headers.iter().any(says)
 }
 
 /// Makes `attempt`, and makes it again where a vault could not validate the token: the same request with the same

@@ -96,18 +96,6 @@ fn what_is_sent_and_returned() {
     }
 }
 
-/// Key Vault wants one more header with bound tokens: can it be sent, and is its absence an answer?
-#[test]
-fn key_vault() {
-    let world = World::new();
-    let app = world.managed_identity(ManagedIdentityId::SystemAssigned);
-    let token = app.acquire_token(&pop("https://vault.azure.net")).unwrap();
-    let get = || HttpRequest::new("GET", "https://demo.vault.azure.net/secrets/x?api-version=7.4");
-    assert_eq!(app.send(&token, &get()).unwrap().status(), 401);
-    let response = app.send(&token, &get().with_header("x-ms-tokenboundauth", "true")).unwrap();
-    assert_eq!(response.status(), 200);
-}
-
 /// Which requests are refused before anything is sent?
 #[test]
 fn refused_requests() {
