@@ -1,4 +1,4 @@
-/* key_vault.c: a Key Vault called with a bound token, which it accepts only when a header says so. */
+/* key_vault.c: a Key Vault called with a bound token; it asks for the certificate in a TLS renegotiation. */
 #include "example.h"
 
 int main(int argc, char **argv)
@@ -32,12 +32,13 @@ int main(int argc, char **argv)
         goto done;
     certificate = mtlspop_token_binding_certificate(token);
 
-    /* A vault that asks for the certificate in a TLS renegotiation cannot be called: see README.md. */
+    /* For a vault the library sets x-ms-tokenboundauth, speaks TLS 1.2 and lets it renegotiate: nothing is left to do. */
     call = mtlspop_http_request_new("GET", argv[1]);
     mtlspop_http_request_set_token_request(call, request); /* where the API rejects the token: another one, once */
-    mtlspop_http_request_add_header(call, "x-ms-tokenboundauth", "true");
     if (mtlspop_app_send(app, token, call, &response, &error))
         goto done;
+    printf("%s, certificate asked for: %s\n", mtlspop_http_response_tls_version(response),
+           mtlspop_http_response_certificate_requested(response) == 1 ? "yes" : "no");
     result = example_result("key_vault", token, certificate, response);
 
 done:

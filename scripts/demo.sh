@@ -143,7 +143,12 @@ check "$name" mtls_pop identity_provider "$(printf '%s\n' "$lines" | sed -n 1p)"
 check "$name" mtls_pop cache "$(printf '%s\n' "$lines" | sed -n 2p)" >"$work/row"
 check "$name" mtls_pop cache "$(printf '%s\n' "$lines" | sed -n 3p)"
 
-flow 'Key Vault' mtls_pop "$examples/key_vault" "$secret"
+# A vault asks for the certificate in a renegotiation: the cloud has counted it, and the example was asked.
+name='Key Vault, by renegotiation'
+flow "$name" mtls_pop "$examples/key_vault" "$secret"
+printf '%s\n' "$lines" | grep -qx 'TLSv1.2, certificate asked for: yes' || fail "$name: printed $lines"
+curl --silent --show-error "$DEVCLOUD_CONTROL/counters" | grep -q '"renegotiations":1' ||
+    fail "$name: devcloud saw no renegotiation"
 
 # Longer than what is sent without a word from the server; devcloud tells what it got.
 flow '20 MB from the API into a file' mtls_pop "$examples/stream_file" get "$work/file" https://graph.microsoft.com/stream/20000000

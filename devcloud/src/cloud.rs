@@ -51,8 +51,6 @@ pub struct Options {
     pub source: Option<Source>,
     /// Which agent of Azure Arc it is.
     pub arc_agent: ArcAgent,
-    /// Key Vault asks for the certificate in a TLS 1.2 renegotiation, as the real one does.
-    pub vault_renegotiates: bool,
     /// Which tokens the vaults take.
     pub token_binding: TokenBinding,
     /// One line on stderr for each request.

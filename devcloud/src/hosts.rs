@@ -49,7 +49,7 @@ pub enum Service {
     Proxy,
 }
 
-/// What TLS asks of the client.
+/// What TLS asks of the client in the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ClientCertificate {
     NotRequested,
@@ -112,7 +112,7 @@ impl Service {
     pub(crate) fn client_certificate(self) -> ClientCertificate {
         match self {
             Service::Mtlsauth => ClientCertificate::Required,
-            Service::Graph | Service::Vault | Service::Authority => ClientCertificate::Requested,
+            Service::Graph | Service::Authority => ClientCertificate::Requested,
             _ => ClientCertificate::NotRequested,
         }
     }

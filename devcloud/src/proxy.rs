@@ -107,7 +107,7 @@ fn judge(
 }
 
 async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, stream: Upgraded) {
-    if service == Service::Vault && world.options.vault_renegotiates {
+    if service == Service::Vault {
         return renegotiating(world, tls, service, host, stream).await;
     }
     let asks = match service.client_certificate() {

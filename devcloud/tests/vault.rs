@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use common::*;
 use devcloud::directory::*;
 use devcloud::{
-    Close, Cloud, Fault, Options, ReceivedRequest, Service, TokenBinding, TokenBindingMode as Mode,
+    Close, Cloud, Fault, ReceivedRequest, Service, TokenBinding, TokenBindingMode as Mode,
     TokenBindingStrength as Strength,
 };
 use rcgen::PublicKeyData as _;
@@ -22,7 +22,7 @@ const NO_CERTIFICATE: &str = "Client certificate required for using MTLS_POP tok
 /// Is the certificate asked for when a request with a bound token has been read, once, and in TLS 1.2?
 #[test]
 fn the_certificate_comes_in_a_renegotiation() {
-    let cloud = vault();
+    let cloud = start();
     let (bearer, pop) = (bearer_token(&cloud), pop_token(&cloud));
     on_one_connection(&cloud, &[&[&bearer], &[&pop, ANNOUNCED], &[&pop, ANNOUNCED]]);
     let requests = requests(&cloud);
@@ -41,7 +41,7 @@ fn the_certificate_comes_in_a_renegotiation() {
 /// Is a bound token worth nothing without its certificate, and nobody asked who did not announce one?
 #[test]
 fn a_bound_token_needs_its_certificate() {
-    let cloud = vault();
+    let cloud = start();
     let (pop, files) = (pop_token(&cloud), cloud.files());
     let refused = |headers: &[&str], certificate: Option<&Path>, says: &str, asked: u64| {
         let reply = get(&cloud, headers, certificate);
@@ -67,7 +67,7 @@ fn a_bound_token_needs_its_certificate() {
 /// Is a Managed HSM like a vault, with tokens of its own?
 #[test]
 fn a_managed_hsm_has_an_audience_of_its_own() {
-    let cloud = vault();
+    let cloud = start();
     let get = |scope: &str| {
         let (form, sni) = ([("client_id", APP_A_CLIENT_ID), ("scope", scope), POP], cloud.files().sni());
         let token = token(&cloud, "mtlsauth.microsoft.com", Some(&sni), &form).token();
@@ -85,7 +85,7 @@ fn a_managed_hsm_has_an_audience_of_its_own() {
 /// Does a large body arrive whole, before the renegotiation, after it, and where the client waits to send it?
 #[test]
 fn bodies_arrive_whole() {
-    let cloud = vault();
+    let cloud = start();
     let (pop, sni) = (pop_token(&cloud), sni(&cloud));
     let body = cloud.state_dir().join("body");
     std::fs::write(&body, "x".repeat(3_000_000)).unwrap();
@@ -104,7 +104,7 @@ fn bodies_arrive_whole() {
 /// Do the rules for client certificates hold in a renegotiation: whose they may be, and the faults for them?
 #[test]
 fn client_certificates_are_judged_as_elsewhere() {
-    let cloud = vault();
+    let cloud = start();
     let (pop, files) = (pop_token(&cloud), cloud.files());
     let strange = get(&cloud, &[&pop, ANNOUNCED], Some(&files.localhost()));
     assert_eq!(strange.status, 0, "{strange:?}");
@@ -120,7 +120,7 @@ fn client_certificates_are_judged_as_elsewhere() {
 /// What becomes of a client that does not renegotiate, as Go's and rustls' do not?
 #[test]
 fn who_does_not_renegotiate_loses_the_connection() {
-    let cloud = vault();
+    let cloud = start();
     let proxy = cloud.proxy_url().replace("http://", "");
     let request = format!(
         "GET /secrets/s HTTP/1.1\r\nHost: a.vault.azure.net\r\n{}\r\n{ANNOUNCED}\r\n\r\n",
@@ -154,7 +154,7 @@ fn who_does_not_renegotiate_loses_the_connection() {
 /// Are tokens taken and refused as the vault's policy has it, in each of its modes?
 #[test]
 fn the_policy_says_which_tokens_are_taken() {
-    let cloud = vault();
+    let cloud = start();
     let (bearer, pop, sni) = (bearer_token(&cloud), pop_token(&cloud), cloud.files().sni());
     for (mode, takes_bearer, takes_bound, says) in [
         (Mode::Enabled, 200, 200, ""),
@@ -172,7 +172,7 @@ fn the_policy_says_which_tokens_are_taken() {
 /// Is a token refused whose key is not attested well enough, and does the answer say so?
 #[test]
 fn the_policy_says_how_strong_the_binding_must_be() {
-    let cloud = vault();
+    let cloud = start();
     let call = |attested: bool, minimum_token_binding_strength: Strength| {
         let (token, certificate) = managed_identity(&cloud, attested);
         let mode = Mode::Enforced;
@@ -194,7 +194,7 @@ fn the_policy_says_how_strong_the_binding_must_be() {
 /// Can a test in another language set the policy, and read it?
 #[test]
 fn the_policy_is_on_the_control_port() {
-    let cloud = vault();
+    let cloud = start();
     let url = format!("{}/token-binding", cloud.control_url());
     let strict = json!({ "mode": "Enforced", "minimumTokenBindingStrength": "AttestedConfidential" });
     assert_eq!(
@@ -209,7 +209,7 @@ fn the_policy_is_on_the_control_port() {
 /// Does a vault misbehave on demand: asking twice or never, refusing what it asked for, hanging up in the middle?
 #[test]
 fn vaults_misbehave() {
-    let cloud = vault();
+    let cloud = start();
     let (pop, sni) = (pop_token(&cloud), cloud.files().sni());
     let with = |fault: Fault| {
         cloud.fault(fault).unwrap();
@@ -228,10 +228,6 @@ fn vaults_misbehave() {
     assert_eq!((reply.status, asked, shown), (401, 1, true), "{reply:?}");
     let (reply, _, shown) = with(Fault { close: Some(Close::InRenegotiation), ..Fault::on("vault") });
     assert_eq!((reply.status, shown), (0, false), "{reply:?}");
-}
-
-fn vault() -> Cloud {
-    Cloud::start(Options { vault_renegotiates: true, ..Options::default() }).unwrap()
 }
 
 /// Has curl send GET requests with these header fields, one after another, with a certificate that it may show.

@@ -36,9 +36,6 @@ pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     if let Some(source) = args.source.and_then(|source| source.to_possible_value()) {
         serve.args(["--source", source.get_name()]);
     }
-    if args.vault_renegotiates {
-        serve.arg("--vault-renegotiates");
-    }
     if let Some(mode) = args.token_binding.to_possible_value() {
         serve.args(["--token-binding", mode.get_name()]);
     }

@@ -89,9 +89,6 @@ struct CloudArgs {
     /// What Azure Arc's agent knows of user-assigned identities
     #[arg(long, value_enum, default_value_t)]
     arc_agent: ArcAgent,
-    /// Key Vault asks for the certificate in a TLS 1.2 renegotiation, as the real one does
-    #[arg(long)]
-    vault_renegotiates: bool,
     /// Which tokens Key Vault takes: Bearer only, both, or bound ones only
     #[arg(long, value_enum, value_name = "MODE", default_value_t)]
     token_binding: TokenBindingMode,
@@ -118,7 +115,6 @@ impl CloudArgs {
             require_aik_certificate: false,
             source: self.source,
             arc_agent: self.arc_agent,
-            vault_renegotiates: self.vault_renegotiates,
             token_binding: TokenBinding {
                 mode: self.token_binding,
                 minimum_token_binding_strength: self.minimum_token_binding_strength,
