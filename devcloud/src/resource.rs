@@ -1,5 +1,7 @@
 //! The APIs that tokens are for: Microsoft Graph and Azure Key Vault.
 //!
+//! What they say about a bound token begins with the real ones' words, as MSAL for Go's tests have seen them.
+//!
 //! Any path answers, once the token has been found good: signature, audience, dates, and for a
 //! bound token the scheme and the TLS client certificate.
 
@@ -56,9 +58,7 @@ fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
     }
     match (&*scheme.to_ascii_lowercase(), token.bound_to()) {
         ("bearer", None) => Ok(token),
-        ("bearer", Some(_)) => {
-            Err("The token is bound to a certificate and must be sent with the scheme mtls_pop.".to_owned())
-        }
+        ("bearer", Some(_)) => Err("Cnf claim not supported over Bearer protocol.".to_owned()),
         ("mtls_pop", None) => {
             Err("The scheme is mtls_pop, but the token is not bound to a certificate.".to_owned())
         }
@@ -68,16 +68,19 @@ fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
             else {
                 return Err(match vault {
                     true => vault::NO_CERTIFICATE.to_owned(),
-                    false => "The token is bound, but TLS has no client certificate.".to_owned(),
+                    false => {
+                        "MtlsMissingClientCertificate: the token is bound, but TLS has no client certificate."
+                            .to_owned()
+                    }
                 });
             };
             let presented = thumbprint(certificate);
             match presented == bound_to {
                 true => Ok(token),
                 false if vault => Err(vault::OTHER_CERTIFICATE.to_owned()),
-                false => {
-                    Err(format!("The token is bound to the certificate {bound_to}, TLS has {presented}."))
-                }
+                false => Err(format!(
+                    "MtlsCnfClaimRequestDataValidationFailed: the token is bound to the certificate {bound_to}, TLS has {presented}."
+                )),
             }
         }
         _ => Err(format!("The authentication scheme '{scheme}' is not supported.")),

@@ -16,9 +16,9 @@ fn a_bound_token_needs_its_scheme_and_its_certificate() {
     let me = graph("/v1.0/me");
     assert_eq!(call(&cloud, &me, "mtls_pop", &token, Some(&files.sni())).status, 200);
     for (scheme, certificate, says) in [
-        ("Bearer", Some(files.sni()), "must be sent with the scheme mtls_pop"),
-        ("mtls_pop", Some(files.sni_rotated()), "TLS has"),
-        ("mtls_pop", None, "no client certificate"),
+        ("Bearer", Some(files.sni()), "Cnf claim not supported over Bearer protocol."),
+        ("mtls_pop", Some(files.sni_rotated()), "MtlsCnfClaimRequestDataValidationFailed: "),
+        ("mtls_pop", None, "MtlsMissingClientCertificate: "),
     ] {
         let refused = call(&cloud, &me, scheme, &token, certificate.as_deref());
         assert_eq!(

@@ -58,7 +58,7 @@ fn a_bound_token_needs_its_certificate() {
     let wrong = "[MtlsCnfClaimRequestDataValidationFailed]";
     refused(&[&pop, ANNOUNCED], Some(&files.sni_rotated()), wrong, 2);
     let unbound = pop.replace("mtls_pop", "Bearer");
-    refused(&[&unbound, ANNOUNCED], Some(&sni), "must be sent with the scheme mtls_pop", 2);
+    refused(&[&unbound, ANNOUNCED], Some(&sni), "Cnf claim not supported over Bearer protocol.", 2);
     // Schemes have no case: MSAL for Java writes this one in capitals.
     let reply = get(&cloud, &[&pop.replace("mtls_pop", "MTLS_POP"), ANNOUNCED], Some(&sni));
     assert_eq!((reply.status, cloud.counter("renegotiations")), (200, 3), "{reply:?}");
