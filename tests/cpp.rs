@@ -132,6 +132,14 @@ fn callbacks() {
     });
 }
 
+/// Do bodies of any length go both ways through what C++ has for them, and does what a callable throws come out?
+#[test]
+fn streaming() {
+    Program::new("streaming").run(|cloud, command| {
+        command.arg(cloud.state_dir().join("body"));
+    });
+}
+
 /// Makes a file with a certificate and its key, and one with the public key in DER.
 fn key_pair(directory: &Path, name: &str) -> (PathBuf, PathBuf) {
     let [private, public] = ["pem", "der"].map(|extension| directory.join(name).with_extension(extension));
@@ -268,9 +276,12 @@ fn sample() {
     let said = succeed(hermetic(&program, 60).envs(cloud().env()));
     assert!(said.starts_with("mtls_pop, bound to ") && said.ends_with("\n200\n"), "{said}");
 
-    let names = "mtlspop::app_options &options, mtlspop::app &identity, mtlspop::token_request &exchange";
+    let names = "mtlspop::app_options &options, mtlspop::app &identity, mtlspop::token_request &exchange, \
+                 mtlspop::token &bound";
+    let includes = "#include <mtlspop.hpp>\n#include <fstream>\n#include <iostream>\n";
     for block in blocks {
-        fs::write(&source, format!("#include <mtlspop.hpp>\nvoid shown({names}) {{\n{block}\n}}\n")).unwrap();
+        let unused = "(void)options, (void)identity, (void)exchange, (void)bound;";
+        fs::write(&source, format!("{includes}void shown({names}) {{\n{unused}\n{block}\n}}\n")).unwrap();
         succeed(unit("c++17", &["-fsyntax-only"]).arg(&source));
     }
 }

@@ -181,6 +181,30 @@ private:
     std::size_t size_ = 0;
 };
 
+/** A place for bytes: what std::span<std::uint8_t> is in C++20. Made from any container that has one. */
+class bytes_span {
+public:
+    constexpr bytes_span(std::uint8_t *data, std::size_t size) noexcept : data_(data), size_(size) {}
+
+    template <class T, std::enable_if_t<sizeof(*std::declval<T &>().data()) == 1 &&
+                                            !std::is_const_v<std::remove_reference_t<decltype(*std::declval<T &>().data())>>,
+                                        int> = 0>
+    bytes_span(T &container) : bytes_span(reinterpret_cast<std::uint8_t *>(container.data()), container.size())
+    {
+    }
+
+    constexpr std::uint8_t *data() const noexcept { return data_; }
+    constexpr std::size_t size() const noexcept { return size_; }
+    constexpr bool empty() const noexcept { return size_ == 0; }
+    constexpr std::uint8_t *begin() const noexcept { return data_; }
+    constexpr std::uint8_t *end() const noexcept { return data_ + size_; }
+    constexpr std::uint8_t &operator[](std::size_t index) const noexcept { return data_[index]; }
+
+private:
+    std::uint8_t *data_;
+    std::size_t size_;
+};
+
 /** Text that is passed in; NULL (nullptr, std::nullopt) where mtlspop.h allows it. Lives as long as the call. */
 class text {
 public:
@@ -842,11 +866,12 @@ public:
     explicit body_op(mtlspop_body_op *op) noexcept : op_(op) {}
 
     body_kind kind() const noexcept { return static_cast<body_kind>(mtlspop_body_op_kind(op_)); }
-    std::uint8_t *buffer() noexcept { return mtlspop_body_op_buffer(op_, nullptr); }
-    std::size_t capacity() noexcept
+    /** The place for the next bytes; of no bytes when asked to rewind. */
+    bytes_span buffer() noexcept
     {
         std::size_t size = 0;
-        return (void)mtlspop_body_op_buffer(op_, &size), size;
+        std::uint8_t *data = mtlspop_body_op_buffer(op_, &size);
+        return {data, size};
     }
 
     /** Says how many bytes are in buffer(). Without it, and with 0, the body ends. */
@@ -1343,13 +1368,54 @@ public:
     {
         return mtlspop_http_request_set_body(get(), content_type.c_str(), body.data(), body.size()), *this;
     }
-    /** callback(body_op &) gives the body; length is -1 where it is not known. */
+    /** callback(body_op &) gives the body while it is sent; length is -1 where it is not known. */
     template <class F>
     http_request &with_body_callback(const text &content_type, std::int64_t length, bool can_rewind, F &&callback)
     {
         mtlspop_http_request_set_body_callback(get(), content_type.c_str(), length, can_rewind, detail::body<F>,
                                                detail::keep(std::forward<F>(callback)), detail::forget<F>);
         return *this;
+    }
+    /** read(bytes_span) puts the next bytes of the body there and returns their number, 0 at the end. Sent once. */
+    template <class Read> http_request &with_body_reader(const text &content_type, std::int64_t length, Read &&read)
+    {
+        return with_body_callback(content_type, length, false,
+                                  [read = std::forward<Read>(read)](body_op &op) mutable {
+                                      op.set_length(read(op.buffer()));
+                                  });
+    }
+    /** The same, and rewind() goes back to the first byte: it can be sent again. */
+    template <class Read, class Rewind>
+    http_request &with_body_reader(const text &content_type, std::int64_t length, Read &&read, Rewind &&rewind)
+    {
+        return with_body_callback(
+            content_type, length, true,
+            [read = std::forward<Read>(read), rewind = std::forward<Rewind>(rewind)](body_op &op) mutable {
+                if (op.kind() == body_kind::rewind) {
+                    rewind();
+                } else {
+                    op.set_length(read(op.buffer()));
+                }
+            });
+    }
+    /** A std::istream from where it stands to its end, binary; it must live as long as this request. One that can seek
+        is sent with its length, and can be sent again; another in chunks, once. */
+    template <class Stream> http_request &with_body_stream(const text &content_type, Stream &stream)
+    {
+        auto read = [&stream](bytes_span place) {
+            using size = decltype(stream.gcount());
+            stream.read(reinterpret_cast<char *>(place.data()), static_cast<size>(place.size()));
+            if (stream.bad()) throw error(status::callback, "body_stream_failed", "the stream cannot be read");
+            return static_cast<std::size_t>(stream.gcount());
+        };
+        const auto start = stream.tellg();
+        if (start == typename Stream::pos_type(-1)) return with_body_reader(content_type, -1, std::move(read));
+        const std::int64_t length = stream.seekg(0, Stream::end).tellg() - start;
+        stream.seekg(start);
+        return with_body_reader(content_type, length, std::move(read), [&stream, start] {
+            stream.clear();
+            stream.seekg(start);
+        });
     }
     /** length is -1 for all that is there. */
     http_request &with_body_fd(const text &content_type, int fd, std::int64_t length = -1)
@@ -1532,16 +1598,32 @@ public:
     http_response response() const { return http_response(detail::made(mtlspop_http_stream_response(get()))); }
 
     /** The number of bytes that were read, at least one; 0 at the end. */
-    result<std::size_t> try_read(void *buffer, std::size_t capacity)
+    result<std::size_t> try_read(bytes_span place)
     {
         std::size_t length = 0;
         mtlspop_error *failure = nullptr;
-        const mtlspop_status value =
-            mtlspop_http_stream_read(get(), static_cast<std::uint8_t *>(buffer), capacity, &length, &failure);
+        const mtlspop_status value = mtlspop_http_stream_read(get(), place.data(), place.size(), &length, &failure);
         if (value != MTLSPOP_OK) return error(value, failure, nullptr);
         return length;
     }
-    std::size_t read(void *buffer, std::size_t capacity) { return try_read(buffer, capacity).value(); }
+    std::size_t read(bytes_span place) { return try_read(place).value(); }
+
+    /** Gives all that is left to sink(bytes_view) as it comes, and returns its length. What sink throws ends it. */
+    template <class Sink> result<std::uint64_t> try_read_to_end(Sink &&sink)
+    {
+        std::vector<std::uint8_t> place(64 * 1024);
+        for (std::uint64_t total = 0;;) {
+            const auto length = try_read(place);
+            if (!length) return length.error();
+            if (*length == 0) return total;
+            sink(bytes_view(place.data(), *length));
+            total += *length;
+        }
+    }
+    template <class Sink> std::uint64_t read_to_end(Sink &&sink)
+    {
+        return try_read_to_end(std::forward<Sink>(sink)).value();
+    }
 };
 
 /** What this host's managed identity can do; immutable. */
