@@ -16,7 +16,8 @@ pub trait Env: Send + Sync + fmt::Debug {
     }
 }
 
-/// The environment of this process, read anew on each use.
+/// The environment of this process, read anew on each use: mostly when an app is made, and for
+/// `MSAL_MI_DISABLE_IMDS_V2` on the way to each fetch from IMDS (docs/adr/007).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnv;
 
