@@ -287,7 +287,7 @@ pub(super) const CODES: &[Row] = &[
     ours(
         "invalid_trusted_roots",
         &[InvalidArgument],
-        "the trusted roots given (option, SSL_CERT_FILE or SSL_CERT_DIR) cannot be used, or not all of them",
+        "the trusted roots given (option, SSL_CERT_FILE or SSL_CERT_DIR; for the token proxy of a cluster AZURE_KUBERNETES_CA_FILE or _CA_DATA) cannot be used, or not all of them",
         "Give PEM text with CERTIFICATE blocks, without what the message names.",
     ),
     msal(
