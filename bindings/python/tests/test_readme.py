@@ -41,6 +41,7 @@ class Samples(Case):
             r"200\nTrue\n",
             r"200\n200\n\d+\n",
             r"200\n",
+            r"200\n",
             r"min_strength_not_met \(\) False .*\n",
         ]
         self.check(README, expected)
