@@ -84,6 +84,12 @@ fn succeed_printing(command: &mut Command) {
     println!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// Is a vault called, which asks for the certificate in a renegotiation?
+#[test]
+fn key_vault() {
+    test("KeyVault", |cloud| assert_eq!(cloud.counter("renegotiations"), 1));
+}
+
 /// Does a managed identity get both kinds of token, each once, and an API called with the bound one?
 #[test]
 fn managed_identity() {

@@ -105,6 +105,17 @@ static void challenge()
     CHECK(app.send(met, call).status() == 200);
 }
 
+// Is a vault called, which asks for the certificate in a renegotiation?
+static void key_vault()
+{
+    const mtlspop::app app = certificate_app();
+    auto request = mtlspop::token_request("https://vault.azure.net/.default");
+    const auto token = app.acquire_token(request.with_mtls_proof_of_possession(true));
+    const auto response = app.send(token, mtlspop::http_request("GET", "https://a.vault.azure.net/secrets/s"));
+
+    CHECK(response.status() == 200 && response.tls_version() == "TLSv1.2" && response.certificate_requested());
+}
+
 // What can a certificate do, also one whose key is behind a lambda?
 static void certificates()
 {
@@ -216,6 +227,7 @@ int main(int, char **arguments)
         }
         region();
         challenge();
+        key_vault();
         certificates();
         azure_proxy();
     });

@@ -215,6 +215,27 @@ internal static class Tokens
         }
     }
 
+    /// <summary>
+    /// A vault asks for the certificate in a renegotiation.
+    /// </summary>
+    private static async Task KeyVault()
+    {
+        using (var app = Client().WithCertificate(Certificate("SNI_PFX"), sendX5C: true).Build())
+        {
+            var request = app.AcquireTokenForClient(new[] { "https://vault.azure.net/.default" })
+                .WithMtlsProofOfPossession();
+            var handler = new MtlsPopHttpMessageHandler(token => request.ExecuteAsync(token));
+            using (var client = new HttpClient(handler))
+            using (var response = await client.GetAsync("https://a.vault.azure.net/secrets/s"))
+            {
+                Equal(HttpStatusCode.OK, response.StatusCode, "status");
+                var properties = response.RequestMessage.Properties;
+                Equal("TLSv1.2", properties[MtlsPopHttpMessageHandler.TlsVersionProperty], "TLS");
+                Equal(true, properties[MtlsPopHttpMessageHandler.CertificateRequestedProperty], "asked");
+            }
+        }
+    }
+
     private static void Bound(AuthenticationResult result)
     {
         Equal("mtls_pop", result.TokenType, "token type");

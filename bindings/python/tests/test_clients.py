@@ -71,6 +71,18 @@ class Both:
             x5t = app._acquire(scopes, None, True, {}).binding_certificate.x5t_s256
             self.assertEqual({request["client_certificate"] for request in sent}, {x5t})
 
+    def test_key_vault(self):
+        """Is a vault called, which asks for the certificate in a renegotiation, and a large body sent to it?"""
+        control("/reset", {})
+        vault, app = "https://a.vault.azure.net", identity()
+        with self.make(app, scopes="https://vault.azure.net") as session:
+            session.headers["x-ms-tokenboundauth"] = "true"
+            self.assertEqual(session.get(f"{vault}/secrets/s").status_code, 200)
+            self.assertEqual(session.post(f"{vault}/echo", json="x" * 2_000_000).status_code, 200)
+        handshakes = [(sent["handshake"], bool(sent["client_certificate"])) for sent in seen("vault")]
+        self.assertEqual(handshakes, [("Renegotiated", True)] * 2)
+        self.assertEqual(counter("renegotiations"), 1)
+
     def test_rejected(self):
         """Is a rejected token not used again, and no other fetched for a minute where that is rejected, too?"""
         for pop in (True, False):
