@@ -26,7 +26,7 @@ def digest(length):
 
 class Handler(BaseHTTPRequestHandler):
     """/bytes/N and /chunks/N give N bytes, /cut/N half of them, /lines a line and more once it may go on,
-    /upload says what came, /challenge is a 401, after the body was read or instead, and /status/N that.
+    /upload says what came, /stop/N takes so much and nothing more, /challenge is a 401, after the body was read or instead, and /status/N that.
     """
 
     protocol_version = "HTTP/1.1"
@@ -102,6 +102,12 @@ class Handler(BaseHTTPRequestHandler):
     def upload(self):
         length, whole = self.read_body()
         self.answer({"length": length, "sha256": whole, "headers": dict(self.headers.items())})
+
+    def stop(self, length):
+        for _ in zip(range(int(length) // len(PIECE)), self.parts()):
+            pass
+        self.server.go_on.wait(20)
+        self.close_connection = True
 
     def challenge(self, when):
         refused = "acrs" not in self.headers["authorization"] and not self.server.challenged

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tempfile
+import threading
 import unittest
 
 from server import PIECE, Server
@@ -83,6 +84,23 @@ class Both:
                     mtlspop.InvalidArgumentError, self.put, session, self.parts(), headers=wrong
                 )
 
+    def test_timeouts_of_uploads(self):
+        """Has each part of a body the time that the client gives, and no server that stands still more?"""
+
+        def slow():
+            for _ in range(4):
+                threading.Event().wait(0.4)
+                yield self.data[:1000]
+
+        with self.make(client(elsewhere(), send_x5c=True)) as session:
+            # httpx has four limits, and requests two.
+            limit = 0.25 if isinstance(session, httpx.Client) else 0.5
+            self.assertEqual(self.put(session, slow(), timeout=limit).status_code, 200)
+            for path in ("/stop/0", "/stop/100000"):
+                with self.assertRaises((httpx.TimeoutException, requests.exceptions.Timeout)) as caught:
+                    self.put(session, (self.data for _ in range(1000)), path=path, timeout=limit)
+                self.assertIn("took no part of the body", str(caught.exception))
+
     def test_rejected(self):
         """Is a 401 the answer also where a generator was sent, and the next one sent with another token?"""
         for session, _ in self.sessions():
@@ -98,7 +116,7 @@ class Requests(Both, Case):
         return mtlspop.requests.Session(app, SCOPES)
 
     def put(self, session, body, path="/upload", **more):
-        return session.put(self.url(path), data=body, timeout=30, **more)
+        return session.put(self.url(path), data=body, **{"timeout": 30, **more})
 
     def test_downloads(self):
         """Is a response read as it comes, by each way that requests has?"""
@@ -143,7 +161,7 @@ class Httpx(Both, Case):
         return mtlspop.httpx.Client(app, SCOPES)
 
     def put(self, session, body, path="/upload", **more):
-        return session.put(self.url(path), content=body, timeout=30, **more)
+        return session.put(self.url(path), content=body, **{"timeout": 30, **more})
 
     def test_downloads(self):
         """Is a response read as it comes, by each way that httpx has?"""

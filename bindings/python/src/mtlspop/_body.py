@@ -32,6 +32,13 @@ CHUNK = 64 * 1024
 _taken: WeakSet[Any] = WeakSet()
 
 
+class Watched:
+    """A body, and who is told when it is asked for more and when it has given that."""
+
+    def __init__(self, body: Any, asked: Callable[[], None], given: Callable[[], None]) -> None:
+        self.body, self.asked, self.given = body, asked, given
+
+
 class Source:
     """A body that the library asks for piece by piece. An exception in it waits for the end of the call."""
 
@@ -41,8 +48,11 @@ class Source:
         self._parts: Optional[Iterator[Any]] = None
         self._rest = memoryview(b"")
         self.failed: Optional[BaseException] = None
+        self.watched: Optional[Watched] = None
 
     def answer(self, operation: Any) -> None:
+        if self.watched is not None:
+            self.watched.asked()
         try:
             if lib.mtlspop_body_op_kind(operation) == c.BODY_REWIND:
                 self._parts, self._rest = None, memoryview(b"")
@@ -51,6 +61,9 @@ class Source:
         except BaseException as exception:
             self.failed = exception
             raise
+        finally:
+            if self.watched is not None:
+                self.watched.given()
 
     def _read(self, operation: Any) -> None:
         capacity = c_size_t()
@@ -118,8 +131,17 @@ class _File(Source):
 def give(request: Any, kind: Optional[bytes], body: Any, length: Optional[int]) -> Optional[Source]:
     """Gives a request its body; returns what may fail in it, and is told the end of the call."""
     length = None if length is None else size(length, "content_length")
+    if not isinstance(body, Watched):
+        return _give(request, kind, body, length, True)
+    source = _give(request, kind, body.body, length, False)
+    if source is not None:
+        source.watched = body
+    return source
+
+
+def _give(request: Any, kind: Any, body: Any, length: Optional[int], by_descriptor: bool) -> Optional[Source]:
     if not isinstance(body, (bytes, bytearray, memoryview)) and hasattr(body, "read"):
-        return _give_file(request, kind, body, length)
+        return _give_file(request, kind, body, length, by_descriptor)
     if isinstance(body, (list, tuple)):
         several = [octets(part, "each part of body") for part in body]
         length = sum(map(len, several)) if length is None else length
@@ -133,10 +155,12 @@ def give(request: Any, kind: Optional[bytes], body: Any, length: Optional[int]) 
     return _ask(request, kind, source, len(view) if length is None else length, True)
 
 
-def _give_file(request: Any, kind: Optional[bytes], file: Any, length: Optional[int]) -> Optional[Source]:
+def _give_file(
+    request: Any, kind: Any, file: Any, length: Optional[int], by_descriptor: bool
+) -> Optional[Source]:
     if isinstance(file, io.TextIOBase):
         raise wrong("body", 'a file that is open for bytes, as with "rb"', file)
-    descriptor = _descriptor(file)
+    descriptor = _descriptor(file) if by_descriptor else None
     if descriptor is None:
         source = _File(file, length)
         return _ask(request, kind, source, source.length, source.start is not None)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from threading import Lock
+from math import inf
+from threading import Event, Lock, Thread
 from time import monotonic
 
-from ._errors import MtlsPopError
+from ._app import Cancel
+from ._body import Watched
+from ._errors import CancelledError, MtlsPopError, TimeoutError
+from ._prototypes import E_TIMEOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +18,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, Optional, Tuple, Union
 
     from ._app import ConfidentialClientApplication, ManagedIdentityClient
-    from ._http import Timeout
     from ._result import TokenResult
     from ._stream import StreamingResponse
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 RECENT = 16
 # Seconds after a rejected token was given up, in which no other one is: an API may want none of them.
 PAUSE = 60
+# Seconds: a limit of the library's that does not count.
+AS_LONG_AS_IT_TAKES = 7 * 24 * 3600.0
 # What clients set, and the library sets itself.
 FRAMING = {"authorization", "host", "content-length", "transfer-encoding", "connection"}
 
@@ -146,18 +151,69 @@ def send(
     headers: Iterable[Tuple[str, str]],
     body: Any,
     length: Optional[str],
-    timeout: Timeout,
+    limit: Optional[float],
+    read_limit: Optional[float],
 ) -> StreamingResponse:
-    """Sends a request through the library, where the key of the certificate cannot leave its home."""
-    answer = tokens.app.send(
-        result,
-        method,
-        url,
-        [(name, value) for name, value in headers if name.lower() not in FRAMING],
-        body or None,
-        stream=True,
-        timeout=timeout,
-        content_length=None if length is None else int(length),
-    )
+    """Sends a request through the library, where the key of the certificate cannot leave its home.
+
+    limit is that until the headers; where a body streams, that of each step of it.
+    """
+    pairs = [(name, value) for name, value in headers if name.lower() not in FRAMING]
+    if body is None or isinstance(body, (bytes, str)):
+        answer = tokens.app.send(
+            result, method, url, pairs, body or None, stream=True, timeout=(limit, read_limit)
+        )
+    else:
+        with _Watch(limit) as watch:
+            watched: Any = Watched(body, watch.pause, watch.go_on)
+            answer = tokens.app.send(
+                result,
+                method,
+                url,
+                pairs,
+                watched,
+                stream=True,
+                timeout=(AS_LONG_AS_IT_TAKES, read_limit),
+                content_length=None if length is None else int(length),
+                cancel=watch.cancel,
+            )
     tokens.answered(result, answer.status_code)
     return answer
+
+
+class _Watch:
+    """Stops a call whose body stands still: clients limit each step of it, the library all of them together."""
+
+    def __init__(self, limit: Optional[float]) -> None:
+        self.cancel = Cancel()
+        self._limit = limit
+        self._ended = Event()
+        self._since = monotonic()
+
+    def pause(self) -> None:
+        """The body is asked for more: that takes as long as it takes."""
+        self._since = inf
+
+    def go_on(self) -> None:
+        self._since = monotonic()
+
+    def __enter__(self) -> _Watch:
+        if self._limit is not None:
+            Thread(target=self._watch, args=(self._limit,), name="mtlspop upload", daemon=True).start()
+        return self
+
+    def _watch(self, limit: float) -> None:
+        left = limit
+        while left > 0:
+            if self._ended.wait(min(left, limit)):
+                return
+            left = self._since + limit - monotonic()
+        self.cancel.cancel()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._ended.set()
+        if isinstance(error, CancelledError):
+            message = f"the server took no part of the body, and did not answer, for {self._limit} seconds"
+            timeout = TimeoutError(message)
+            timeout.status, timeout.code, timeout.is_retryable = E_TIMEOUT, "request_timeout", True
+            raise timeout from error

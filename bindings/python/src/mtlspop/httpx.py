@@ -127,9 +127,10 @@ class _Transport(httpx.BaseTransport):
         each = request.extensions.get("timeout", {})
         limits = [limit for limit in each.values() if limit is not None]
         arguments = request.method, str(request.url), request.headers.multi_items(), body, length
-        timeout = sum(limits) if limits else None, each.get("read")
         try:
-            answer = _bound.send(self._tokens, result, *arguments, timeout)
+            answer = _bound.send(
+                self._tokens, result, *arguments, sum(limits) if limits else None, each.get("read")
+            )
         except TimeoutError as error:
             raise httpx.TimeoutException(str(error), request=request) from error
         except NetworkError as error:

@@ -106,7 +106,7 @@ class _Adapter(HTTPAdapter):
         limits = [limit for limit in (connect, read) if limit is not None]
         arguments = request.method, request.url, request.headers.items(), body, length
         try:
-            answer = _bound.send(self._tokens, result, *arguments, (sum(limits) if limits else None, read))
+            answer = _bound.send(self._tokens, result, *arguments, sum(limits) if limits else None, read)
         except TimeoutError as error:
             raise requests.exceptions.Timeout(error, request=request) from error
         except NetworkError as error:
