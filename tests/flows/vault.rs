@@ -94,8 +94,8 @@ fn large_bodies_reach_a_vault() {
     }
 }
 
-/// What comes of a vault that misbehaves: asks again and again, never, hangs up in the middle, or refuses what it asked
-/// for?
+/// What comes of a vault that misbehaves: asks again and again, never, hangs up in the middle, takes no certificate, or
+/// refuses what it asked for? And of a caller who does not let it ask?
 #[test]
 fn vaults_that_misbehave() {
     let world = World::new();
@@ -116,6 +116,15 @@ fn vaults_that_misbehave() {
     assert!(for_ever.message().contains("renegotiat"), "{for_ever}");
     let gone = send(Fault { close: Some(Close::InRenegotiation), ..Fault::on("vault") }).unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Network, "{gone}");
+    let revoked = send(Fault::on("tls_client_certificate")).unwrap_err();
+    assert_eq!(revoked.kind(), ErrorKind::Network, "{revoked}");
+    assert!(
+        revoked.message().contains("did not accept our certificate (TLS alert certificate_revoked"),
+        "{revoked}"
+    );
+    let declined = HttpRequest::new("GET", SECRET).with_allow_renegotiation(false);
+    let declined = app.send(&token, &declined).unwrap_err();
+    assert!(declined.message().contains("allow it for this request"), "{declined}");
     let refused = send(Fault::status("vault", 401)).unwrap();
     assert_eq!((refused.status(), refused.certificate_requested()), (401, Some(true)));
     assert_eq!(app.send(&token, &HttpRequest::new("GET", SECRET)).unwrap().status(), 200);
