@@ -323,7 +323,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "min_strength_not_met",
         &[NotSupported],
-        "this host keeps the key of a bound token less well than the request demands",
+        "this host keeps the key of a binding certificate less well than the request demands",
         "Lower the floor, or use a host that has what the message says is missing.",
     ),
     msal(
@@ -341,7 +341,7 @@ pub(super) const CODES: &[Row] = &[
     msal(
         "mtls_pop_not_supported_for_environment",
         &[NotSupported],
-        "the authority's host has no mTLS endpoint, or the host's managed identity issues no bound tokens",
+        "the authority's host has no mTLS endpoint, or the host's managed identity is not that of IMDS, and issues nothing over mTLS",
         "Use the authority host that the message names, or ask for Bearer.",
     ),
     msal(

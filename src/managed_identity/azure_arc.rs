@@ -27,7 +27,7 @@ pub(crate) struct AzureArc {
 }
 
 /// Which user-assigned identity an answer is for, as an agent says that knows of them.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Echo {
     client_id: Option<String>,
     object_id: Option<String>,
@@ -104,19 +104,22 @@ impl AzureArc {
 /// An agent that does not know of user-assigned identities answers with the token of the system-assigned one:
 /// refuses a token that it does not say is for `id`.
 fn confirm(id: &ManagedIdentityId, response: &Response) -> Result<()> {
-    let said = response.json::<Echo>().ok();
-    let (asked, echo) = match (id, said) {
-        (ManagedIdentityId::SystemAssigned, _) => return Ok(()),
-        (ManagedIdentityId::ClientId(asked), echo) => (asked, echo.and_then(|echo| echo.client_id)),
-        (ManagedIdentityId::ObjectId(asked), echo) => (asked, echo.and_then(|echo| echo.object_id)),
-        (ManagedIdentityId::ResourceId(asked), echo) => (asked, echo.and_then(Echo::resource_id)),
+    let said: Echo = response.json().unwrap_or_default();
+    // The resource id has two names; the token must be for this one by each that is there.
+    let (asked, named) = match id {
+        ManagedIdentityId::SystemAssigned => return Ok(()),
+        ManagedIdentityId::ClientId(asked) => (asked, [said.client_id, None]),
+        ManagedIdentityId::ObjectId(asked) => (asked, [said.object_id, None]),
+        ManagedIdentityId::ResourceId(asked) => (asked, [said.msi_res_id, said.mi_res_id]),
     };
-    let what = match echo.filter(|echo| !echo.trim().is_empty()) {
-        Some(echo) if echo.eq_ignore_ascii_case(asked) => return Ok(()),
-        Some(echo) => format!("it answered for {:?}", text::cut(&echo, 200)),
-        None => "its answer does not say for which identity it is, as that of an older agent, for the \
-                 system-assigned one; update the agent, or set no id"
+    let mut named = named.into_iter().flatten().filter(|name| !name.trim().is_empty()).peekable();
+    let silent = named.peek().is_none();
+    let what = match named.find(|name| !name.eq_ignore_ascii_case(asked)) {
+        None if silent => "it did not say which identity that is for, and older agents answer for the \
+                           system-assigned one; update the agent, or set no id"
             .to_owned(),
+        None => return Ok(()),
+        Some(other) => format!("it is for {:?}", text::cut(&other, 200)),
     };
     let text = format!(
         "{} did not confirm the user-assigned identity {:?}, so its token was discarded: {what}",
@@ -137,17 +140,6 @@ fn not_assigned(response: &Response) -> Error {
     );
     let error = Error::new(Refusal::kind(404), "managed_identity_request_failed", text).with_http_status(404);
     refusal.details(error)
-}
-
-impl Echo {
-    /// Either spelling counts; two that differ confirm nothing.
-    fn resource_id(self) -> Option<String> {
-        let given = |id: Option<String>| id.filter(|id| !id.trim().is_empty());
-        match (given(self.msi_res_id), given(self.mi_res_id)) {
-            (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => None,
-            (one, other) => one.or(other),
-        }
-    }
 }
 
 /// The path of the file in `Basic realm=<path>`.

@@ -91,7 +91,7 @@ impl ManagedIdentityCapabilities {
             return Ok(());
         }
         let text = format!(
-            "the key of a bound token must have the strength {}, this host reaches {}: {}",
+            "the key of the binding certificate must have the strength {}, this host reaches {}: {}",
             floor.name(),
             self.strength.name(),
             self.limit

@@ -152,6 +152,7 @@ fn imds_answers() {
         (Fault { headers: server(""), ..Fault::on("metadata") }, FAILED, InvalidResponse, Some(200)),
         (Fault::set("metadata", json!({"cuId": {"vmId": ""}})), FAILED, InvalidResponse, Some(200)),
         (Fault::set("metadata", json!({"clientId": "a_b"})), FAILED, InvalidResponse, None),
+        (certificate(""), FAILED, InvalidResponse, Some(200)),
         (certificate("not base64 !"), "invalid_certificate", InvalidResponse, None),
         (certificate("bm90IGEgY2VydGlmaWNhdGU="), "invalid_certificate", InvalidResponse, None),
         (certificate(&STANDARD.encode(other.der())), "invalid_certificate", InvalidResponse, None),

@@ -63,7 +63,7 @@ fn legacy_agent() {
             let error = arc(&world, &id).unwrap_err();
             assert_eq!((error.kind(), error.code()), (ErrorKind::InvalidResponse, NOT_CONFIRMED), "{name}");
             assert_eq!((error.http_status(), error.is_retryable()), (Some(200), false));
-            assert!(error.message().contains("older agent"), "{error}");
+            assert!(error.message().contains("older agents"), "{error}");
             let answered = received(&world, Source::AzureArc);
             assert_eq!(answered.iter().filter_map(|request| request.status).collect::<Vec<_>>(), [401, 200]);
         }
