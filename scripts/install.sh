@@ -71,7 +71,8 @@ case $home$PWD in
     *' '*) ;;
     *)
         export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=mtlspop --remap-path-prefix=$home=cargo"
-        export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$PWD=mtlspop -ffile-prefix-map=$home=cargo"
+        map="-ffile-prefix-map=$PWD=mtlspop -ffile-prefix-map=$home=cargo"
+        export CFLAGS="${CFLAGS:-} $map" CXXFLAGS="${CXXFLAGS:-} $map"
         ;;
 esac
 
