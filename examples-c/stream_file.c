@@ -14,10 +14,8 @@ static int save(mtlspop_http_stream *stream, int file, mtlspop_error **error)
     do {
         if (mtlspop_http_stream_read(stream, buffer, sizeof buffer, &length, error))
             return -1;
-        if (write(file, buffer, length) != (ssize_t)length) {
-            perror("write");
-            return -1;
-        }
+        if (write(file, buffer, length) != (ssize_t)length)
+            return perror("write"), -1;
     } while (length > 0);
     return 0;
 }
@@ -25,8 +23,8 @@ static int save(mtlspop_http_stream *stream, int file, mtlspop_error **error)
 int main(int argc, char **argv)
 {
     int put = argc == 4 && strcmp(argv[1], "put") == 0, result = EXIT_FAILURE;
-    mtlspop_app_options *options = mtlspop_app_options_new_managed_identity();
-    mtlspop_token_request *request = mtlspop_token_request_new("https://graph.microsoft.com");
+    mtlspop_app_options *options = NULL;
+    mtlspop_token_request *request = NULL;
     mtlspop_http_request *call = NULL;
     mtlspop_http_response *response = NULL;
     mtlspop_http_stream *stream = NULL;
@@ -36,14 +34,18 @@ int main(int argc, char **argv)
     mtlspop_app *app = NULL;
     int file = -1;
 
+    if (example_help(argc, argv, "put|get FILE URL\nSends the file to the API at URL, or writes what that gives."))
+        return EXIT_SUCCESS;
     if (argc != 4 || (!put && strcmp(argv[1], "get") != 0)) {
-        fprintf(stderr, "usage: %s put|get FILE URL\n", argv[0]);
+        fprintf(stderr, "%s: put or get, FILE and URL are needed (see --help)\n", argv[0]);
         goto done;
     }
-    if ((file = put ? open(argv[2], O_RDONLY) : open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0) {
+    if ((file = open(argv[2], put ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0) {
         perror(argv[2]);
         goto done;
     }
+    options = mtlspop_app_options_new_managed_identity();
+    request = mtlspop_token_request_new("https://graph.microsoft.com");
     mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
     if (mtlspop_app_new(options, &app, &error) || mtlspop_app_acquire_token(app, request, &token, &error))
         goto done;

@@ -30,7 +30,7 @@ impl<F: Fn(&SignRequest<'_>) -> Result<Vec<u8>> + Send + Sync> Signer for Functi
 }
 
 /// What an HSM would do that holds the key in `file`.
-fn hsm(file: &Path) -> impl Fn(&SignRequest<'_>) -> Result<Vec<u8>> + Send + Sync + use<> {
+pub fn hsm(file: &Path) -> impl Fn(&SignRequest<'_>) -> Result<Vec<u8>> + Send + Sync + use<> {
     let key = any_supported_type(&PrivateKeyDer::from_pem_file(file).unwrap()).unwrap();
     move |request| {
         let scheme = match request.algorithm {
@@ -57,7 +57,7 @@ fn credential(
     Credential::Certificate { certificate, send_x5c: true }
 }
 
-fn app(world: &World, sign: impl Fn(&SignRequest<'_>) -> Result<Vec<u8>> + Send + Sync + 'static) -> App {
+pub fn app(world: &World, sign: impl Fn(&SignRequest<'_>) -> Result<Vec<u8>> + Send + Sync + 'static) -> App {
     App::new(world.app_a_options(credential(world, sign))).unwrap()
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use devcloud::{Fault, Service};
@@ -11,6 +13,7 @@ use mtlspop::{
 };
 use serde_json::{Value, json};
 
+use crate::signer::{app, hsm};
 use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, bearer, pop};
 
 /// Longer than what is sent unasked.
@@ -210,6 +213,31 @@ fn rejections() {
         assert_eq!(response.status(), if answered { 200 } else { 401 });
         assert_eq!(world.cloud.counter("token"), u64::from(answered));
     }
+}
+
+/// A vault asks for the certificate in place of 100 (Continue). Does the body follow, once, though the key takes longer
+/// than that word is waited for?
+#[test]
+fn a_renegotiation_before_the_body() {
+    let world = World::new();
+    let (sign, slow) = (hsm(&world.cloud.files().sni_key()), Arc::new(AtomicBool::new(false)));
+    let slowly = slow.clone();
+    let app = app(&world, move |request| {
+        if slowly.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1500));
+        }
+        sign(request)
+    });
+    let token = app.acquire_token(&pop("https://vault.azure.net/.default")).unwrap();
+    slow.store(true, Ordering::SeqCst);
+    let source = Source::new(LONG, false);
+    let request = HttpRequest::new("PUT", "https://demo.vault.azure.net/secrets/demo")
+        .with_header("x-ms-tokenboundauth", "true")
+        .with_body_reader("x/y", source.clone(), None);
+    let response = app.send(&token, &request).unwrap();
+    assert_eq!((response.status(), response.tls_version()), (200, Some(TlsVersion::Tls12)));
+    assert_eq!((response.certificate_requested(), source.begun()), (Some(true), 1));
+    assert_eq!(world.cloud.counter("renegotiations"), 1);
 }
 
 /// Is a stream read on when its app is gone, and ended by its request's flag?
