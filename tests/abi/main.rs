@@ -239,6 +239,26 @@ fn null_pointers_do_not_crash() {
     );
 }
 
+/// Can the static library be linked into a program that has an OpenSSL, BoringSSL or AWS-LC of its own: is no function
+/// and no C++ of theirs in it under its own name?
+#[test]
+fn cryptography_has_names_of_its_own() {
+    let library = library_directory().join("libmtlspop.a");
+    let symbols = succeed(
+        Command::new("nm")
+            .args(["--extern-only", "--defined-only", "--format=posix", "--no-sort"])
+            .arg(library),
+    );
+    let names: BTreeSet<&str> = symbols.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.iter().any(|name| name.ends_with("_SSL_new")), "libssl is not in it");
+    let theirs = [
+        "SSL_", "TLS_", "DTLS", "BIO_", "ERR_", "EVP_", "X509_", "RSA_", "CRYPTO_", "OPENSSL_", "sk_", "lh_",
+    ];
+    let clash = |name: &&&str| theirs.iter().any(|start| name.starts_with(start)) || name.contains("N4bssl");
+    let clashes: Vec<_> = names.iter().filter(clash).collect();
+    assert!(clashes.is_empty(), "{clashes:?}");
+}
+
 /// Is aws-lc's jitter entropy left out, which makes the first random byte of a process cost 50 ms of CPU?
 #[test]
 fn jitter_entropy_is_off() {

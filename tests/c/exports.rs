@@ -1,10 +1,10 @@
-//! Can other programs use what is exported: curl and libcurl, nginx, openssl, Mono?
+//! Can other programs use what is exported: curl and libcurl, nginx, openssl, Mono; and do they keep an OpenSSL of their own?
 
 use std::fs;
 use std::process::Command;
 
 use super::{Build, Program, cloud};
-use crate::support::{beside_nginx, hermetic, root, succeed};
+use crate::support::{beside_nginx, hermetic, library_directory, root, succeed};
 
 /// Does a real nginx see the certificate that a token came with, from libcurl with chain and key in memory and
 /// from the library itself, over TLS 1.2 and 1.3?
@@ -50,4 +50,23 @@ fn other_programs_use_what_is_exported() {
     succeed(Command::new("mcs").arg(format!("-out:{reader}")).arg(root().join("tests/c/open_pfx.cs")));
     let opened = succeed(Command::new("mono").args([&reader, &file("legacy.pfx"), "password"]));
     assert_eq!(opened.trim(), thumbprint);
+}
+
+/// Does a program that has an OpenSSL of its own link with the static library, in either order, and do both speak TLS
+/// there, ours with a renegotiation?
+#[test]
+fn openssl_beside_the_static_library() {
+    let place = tempfile::tempdir().unwrap();
+    let cloud = cloud();
+    let archive = library_directory().join("libmtlspop.a").display().to_string();
+    for (name, libraries) in
+        [("ours-first", [&*archive, "-lssl", "-lcrypto"]), ("ours-last", ["-lssl", "-lcrypto", &*archive])]
+    {
+        let program = place.path().join(name);
+        let mut gcc = hermetic("gcc", 120);
+        gcc.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-I"]).arg(root().join("include"));
+        gcc.arg("-o").arg(&program).arg(root().join("tests/c/openssl.c")).args(libraries);
+        succeed(gcc.args(["-Wl,--no-as-needed", "-pthread", "-ldl", "-lm"]));
+        println!("{name}: {}", succeed(hermetic(&program, 60).envs(cloud.env())));
+    }
 }
