@@ -10,6 +10,7 @@ mod bodies;
 mod growth;
 mod keys;
 mod overshoot;
+mod renegotiation;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
 
@@ -37,6 +38,7 @@ fn main() {
     growth::look_ups(&cloud);
     overshoot::of_limits(&cloud);
     bodies::of_any_size(&cloud);
+    renegotiation::of_a_vault(&cloud);
 }
 
 fn cache_hits(cloud: &Cloud) {
