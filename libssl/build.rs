@@ -65,7 +65,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     fs::write(&names, renamed(&fs::read_to_string(include.join("openssl/ssl.h"))?, &crypto))?;
 
     let mut build = cc::Build::new();
-    build.cpp(true).cpp_link_stdlib(None).std("c++17").warnings(false).include(&include);
+    build.cpp(true).cpp_link_stdlib(None).std("c++17").warnings(false).debug(false).include(&include);
     build.define("BORINGSSL_IMPLEMENTATION", None).flag("-include").flag(&names);
     build.flag("-fno-exceptions").flag("-fno-rtti").flag("-fvisibility=hidden");
     // Its errors carry the names of source files. Where they lie here is nobody's business.
@@ -85,7 +85,7 @@ fn build() -> Result<(), Box<dyn Error>> {
     build.files(files);
     build.try_compile("mtlspop_libssl").map_err(|error| {
         format!(
-            "{error}\nIt takes a compiler for C++17: install g++ (Debian, Ubuntu: apt-get install g++), or name another in CXX"
+            "{error}\nIt takes a compiler for C++17: install g++ (Debian, Ubuntu: apt-get install g++), or name one in CXX"
         )
     })?;
     Ok(())

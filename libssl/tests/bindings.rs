@@ -1,8 +1,8 @@
-//! Is src/sys.rs what the headers of AWS-LC say, and are its symbols nobody else's?
+//! Is src/sys.rs what the headers of AWS-LC say?
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
@@ -48,37 +48,4 @@ fn bindings_are_compared() {
         };
         assert!(c.contains(&format!("\nIS({own}, {value});")), "tests/bindings.c lacks IS({own}, {value});");
     }
-}
-
-/// Does nothing that we compile have a name that a program's own OpenSSL, BoringSSL or AWS-LC may have, and is nothing asked
-/// of the C++ library, which programs in C do not have?
-#[test]
-fn symbols_have_a_prefix() {
-    let archive = PathBuf::from(env!("OUT_DIR")).join("libmtlspop_libssl.a");
-    let symbols = |arguments: &[&str]| {
-        let output = Command::new("nm").args(arguments).arg("--format=posix").arg(&archive).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        let names =
-            text.lines().filter(|line| !line.ends_with(':')).filter_map(|line| line.split(' ').next());
-        names.map(str::to_owned).collect::<Vec<_>>()
-    };
-    // Of the C++ library's headers, instantiated here: the same in every program.
-    let standard = ["_ZSt", "_ZNSt", "_ZNKSt", "_ZN9__gnu_cxx", "_ZnwmPv"];
-    let is_standard = |name: &str| standard.iter().any(|start| name.starts_with(start));
-    let defined = symbols(&["--extern-only", "--defined-only"]);
-    assert!(defined.iter().any(|name| name == "mtlspop_libssl_SSL_new"), "{defined:?}");
-    let bare: Vec<_> =
-        defined.iter().filter(|name| !name.contains("mtlspop_libssl_") && !is_standard(name)).collect();
-    assert!(bare.is_empty(), "add these to OTHER_NAMES in build.rs: {bare:?}");
-
-    let prefix = env!("MTLSPOP_LIBCRYPTO_PREFIX");
-    let asked = symbols(&["--undefined-only"]);
-    assert!(asked.iter().any(|name| name.starts_with(prefix)), "{asked:?}");
-    let cpp: Vec<_> = asked
-        .iter()
-        .filter(|name| name.starts_with("_Z") || name.starts_with("__cxa") || name.starts_with("__gxx"))
-        .filter(|name| !defined.contains(name))
-        .collect();
-    assert!(cpp.is_empty(), "these are in libstdc++: {cpp:?}");
 }

@@ -1,0 +1,72 @@
+//! Is what build.rs makes fit to be linked into any program, and does it say what it takes?
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Does nothing that we compile have a name that a program's own OpenSSL, BoringSSL or AWS-LC may have, and is nothing asked
+/// of the C++ library, which programs in C do not have?
+#[test]
+fn symbols_have_a_prefix() {
+    let archive = Path::new(env!("OUT_DIR")).join("libmtlspop_libssl.a");
+    let symbols = |arguments: &[&str]| {
+        let output = Command::new("nm").args(arguments).arg("--format=posix").arg(&archive).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names =
+            text.lines().filter(|line| !line.ends_with(':')).filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Of the C++ library's headers, instantiated here: the same in every program.
+    let standard = ["_ZSt", "_ZNSt", "_ZNKSt", "_ZN9__gnu_cxx", "_ZnwmPv"];
+    let is_standard = |name: &str| standard.iter().any(|start| name.starts_with(start));
+    let defined = symbols(&["--extern-only", "--defined-only"]);
+    assert!(defined.iter().any(|name| name == "mtlspop_libssl_SSL_new"), "{defined:?}");
+    let bare: Vec<_> =
+        defined.iter().filter(|name| !name.contains("mtlspop_libssl_") && !is_standard(name)).collect();
+    assert!(bare.is_empty(), "add these to OTHER_NAMES in build.rs: {bare:?}");
+
+    let prefix = env!("MTLSPOP_LIBCRYPTO_PREFIX");
+    let asked = symbols(&["--undefined-only"]);
+    assert!(asked.iter().any(|name| name.starts_with(prefix)), "{asked:?}");
+    let cpp: Vec<_> = asked
+        .iter()
+        .filter(|name| name.starts_with("_Z") || name.starts_with("__cxa") || name.starts_with("__gxx"))
+        .filter(|name| !defined.contains(name))
+        .collect();
+    assert!(cpp.is_empty(), "these are in libstdc++: {cpp:?}");
+}
+
+/// Is the package named that has the compiler, where there is none?
+#[test]
+fn missing_compiler_is_named() {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-compiler");
+    std::fs::create_dir_all(&place).unwrap();
+    let mut build = Command::new(script());
+    build.env("OUT_DIR", &place).env("DEP_AWS_LC_0_47_0_INCLUDE", env!("MTLSPOP_LIBSSL_INCLUDE"));
+    build.envs([
+        ("TARGET", "x86_64-unknown-linux-gnu"),
+        ("HOST", "x86_64-unknown-linux-gnu"),
+        ("OPT_LEVEL", "0"),
+    ]);
+    build
+        .env("CARGO", env!("CARGO"))
+        .env("CXX", place.join("no-compiler"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = build.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("no-compiler") && said.contains("apt-get install g++"), "{said}");
+    assert!(said.starts_with("mtlspop-libssl: ") && !said.contains("panicked"), "{said}");
+}
+
+/// The build script itself, the newest: Cargo has it in a directory beside that of its output.
+fn script() -> PathBuf {
+    let directories = Path::new(env!("OUT_DIR")).ancestors().nth(2).unwrap().read_dir().unwrap();
+    let ours = directories
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("mtlspop-libssl-"));
+    let scripts = ours.map(|path| path.join("build-script-build")).filter(|script| script.exists());
+    scripts.max_by_key(|script| script.metadata().unwrap().modified().unwrap()).unwrap()
+}
