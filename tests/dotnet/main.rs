@@ -7,6 +7,7 @@ mod how_to;
 mod managed_identities;
 mod package;
 mod runtimes;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 

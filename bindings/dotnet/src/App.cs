@@ -42,29 +42,47 @@ namespace Mtlspop
             });
         }
 
-        /// <summary>Sends what prepare puts into a request; read is given the response.</summary>
+        /// <summary>
+        /// Sends what prepare puts into a request; read is given the head of the response and its body, which the
+        /// token of the call stops, too.
+        /// </summary>
         internal Task<T> SendAsync<T>(
             TokenHandle token,
             Func<HttpRequestHandle> prepare,
-            Func<IntPtr, T> read,
+            Func<IntPtr, ResponseStream, T> read,
+            bool hasBody,
             CancellationToken cancellationToken)
         {
-            return Call.RunAsync(_hasCallbacks, cancellationToken, cancel =>
+            // A body is a callback like another: its task needs a thread of the pool.
+            return Call.RunAsync(_hasCallbacks || hasBody, cancellationToken, _ =>
             {
-                using (var handle = prepare())
-                using (var request = handle.Use())
-                using (var native = token.Use())
-                using (var app = _handle.Use())
+                // One of its own, as it lives as long as the body.
+                var flag = new CancelFlag(cancellationToken);
+                ResponseStream body = null;
+                try
                 {
-                    Native.mtlspop_http_request_set_cancel(request.Pointer, cancel);
-                    int status = Native.mtlspop_app_send(
-                        app.Pointer, native.Pointer, request.Pointer, out IntPtr answer, out IntPtr error);
-                    Call.Check(status, error);
-                    using (var response = new HttpResponseHandle(answer))
-                    using (var found = response.Use())
+                    using (var handle = prepare())
+                    using (var request = handle.Use())
+                    using (var native = token.Use())
+                    using (var app = _handle.Use())
                     {
-                        return read(found.Pointer);
+                        Native.mtlspop_http_request_set_cancel(request.Pointer, flag.Pointer);
+                        int status = Native.mtlspop_app_send_streaming(
+                            app.Pointer, native.Pointer, request.Pointer, out IntPtr stream, out IntPtr error);
+                        Call.Check(status, error);
+                        body = new ResponseStream(new HttpStreamHandle(stream), flag);
+                        using (var head = new HttpResponseHandle(Native.mtlspop_http_stream_response(stream)))
+                        using (var response = head.Use())
+                        {
+                            return read(response.Pointer, body);
+                        }
                     }
+                }
+                catch (Exception)
+                {
+                    body?.Dispose();
+                    flag.Dispose();
+                    throw;
                 }
             });
         }

@@ -54,9 +54,7 @@ namespace Mtlspop
             s_current = new Call(token);
             try
             {
-                using (var cancel = new CancelHandle(Native.mtlspop_cancel_new()))
-                using (var flag = cancel.Use())
-                using (token.Register(Raise, flag.Pointer))
+                using (var flag = new CancelFlag(token))
                 {
                     return body(flag.Pointer);
                 }
@@ -87,11 +85,6 @@ namespace Mtlspop
                 throw new OperationCanceledException(exception.Message, exception, token);
             }
             throw exception;
-        }
-
-        private static void Raise(object flag)
-        {
-            Native.mtlspop_cancel_raise((IntPtr)flag);
         }
     }
 }

@@ -14,6 +14,7 @@ namespace Mtlspop
         internal static readonly Native.AssertionCallback Assertion = OnAssertion;
         internal static readonly Native.AttestationCallback Attestation = OnAttestation;
         internal static readonly Native.SignCallback Sign = OnSign;
+        internal static readonly Native.BodyCallback Body = OnBody;
         internal static readonly Native.StoreCallback Store = OnStore;
         internal static readonly Native.LogCallback Log = OnLog;
         internal static readonly Native.MetricsCallback Metrics = OnMetric;
@@ -94,6 +95,23 @@ namespace Mtlspop
                     signature = key.SignData(message, hash, padding);
                 }
                 Native.mtlspop_sign_op_set_signature(operation, signature, Interop.Length(signature));
+            });
+        }
+
+        private static int OnBody(IntPtr userdata, IntPtr operation)
+        {
+            return Answer(operation, Native.mtlspop_body_op_set_error, () =>
+            {
+                var target = Target<ContentReader>(userdata);
+                if (Native.mtlspop_body_op_kind(operation) == Native.BODY_REWIND)
+                {
+                    target.Rewind();
+                    return;
+                }
+                IntPtr room = Native.mtlspop_body_op_buffer(operation, out UIntPtr capacity);
+                int most = (int)Math.Min(capacity.ToUInt64(), int.MaxValue);
+                int count = target.Read(room, most, Call.CurrentToken);
+                Native.mtlspop_body_op_set_length(operation, (UIntPtr)(uint)count);
             });
         }
 

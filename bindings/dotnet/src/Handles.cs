@@ -128,6 +128,17 @@ namespace Mtlspop
         }
     }
 
+    internal sealed class HttpStreamHandle : NativeHandle
+    {
+        internal HttpStreamHandle(IntPtr handle) : base(handle) { }
+
+        protected override bool ReleaseHandle()
+        {
+            Native.mtlspop_http_stream_free(handle);
+            return true;
+        }
+    }
+
     internal sealed class TokenCacheHandle : NativeHandle
     {
         internal TokenCacheHandle(IntPtr handle) : base(handle) { }

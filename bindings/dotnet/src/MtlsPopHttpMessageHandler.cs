@@ -14,7 +14,8 @@ namespace Mtlspop
 {
     /// <summary>
     /// Sends requests with a token, over mTLS with the certificate that it is bound to. Connections are kept
-    /// per certificate. Redirects are responses. The time limit is HttpClient's Timeout.
+    /// per certificate. Redirects are responses. The time limit is HttpClient's Timeout. Bodies stream both ways: content
+    /// is sent as it is written, and with HttpCompletionOption.ResponseHeadersRead the response is read as it comes.
     /// </summary>
     public sealed class MtlsPopHttpMessageHandler : HttpMessageHandler
     {
@@ -76,14 +77,17 @@ namespace Mtlspop
                 AuthenticationResult result = _acquire == null
                     ? Find(request.Headers.Authorization)
                     : await _acquire(cancellationToken).ConfigureAwait(false);
-                byte[] body = request.Content == null
-                    ? null
-                    : await request.Content.ReadAsByteArrayAsync().ConfigureAwait(false);
-                HttpResponseMessage response = await result.App
-                    .SendAsync(result.Handle, () => Prepare(request, body, AllowRenegotiation), native => Read(native, request), cancellationToken)
-                    .ConfigureAwait(false);
-                response.RequestMessage = request;
-                return response;
+                using (var body = request.Content == null ? null : new ContentReader(request.Content))
+                {
+                    return await result.App
+                        .SendAsync(
+                            result.Handle,
+                            () => Prepare(request, body, AllowRenegotiation),
+                            (head, stream) => Read(head, stream, request),
+                            body != null,
+                            cancellationToken)
+                        .ConfigureAwait(false);
+                }
             }
             catch (MsalException exception)
             {
@@ -109,18 +113,20 @@ namespace Mtlspop
         }
 
         private static HttpRequestHandle Prepare(
-            HttpRequestMessage request, byte[] body, bool? allowRenegotiation)
+            HttpRequestMessage request, ContentReader body, bool? allowRenegotiation)
         {
             var handle = new HttpRequestHandle(Native.mtlspop_http_request_new(
                 Interop.Utf8(request.Method.Method), Interop.Utf8(request.RequestUri.AbsoluteUri)));
             using (var native = handle.Use())
             {
                 Add(native.Pointer, request.Headers);
-                if (request.Content != null)
+                if (body != null)
                 {
                     Add(native.Pointer, request.Content.Headers);
                     byte[] type = Interop.Utf8(request.Content.Headers.ContentType?.ToString());
-                    Native.mtlspop_http_request_set_body(native.Pointer, type, body, Interop.Length(body));
+                    Native.mtlspop_http_request_set_body_callback(
+                        native.Pointer, type, body.Length, body.CanRewind ? 1 : 0, Callbacks.Body, Callbacks.Root(body),
+                        Callbacks.Destroy);
                 }
                 Native.mtlspop_http_request_set_timeout_ms(native.Pointer, int.MaxValue);
                 if (allowRenegotiation.HasValue)
@@ -128,6 +134,7 @@ namespace Mtlspop
                     Native.mtlspop_http_request_set_allow_renegotiation(
                         native.Pointer, allowRenegotiation.Value ? 1 : 0);
                 }
+                Native.mtlspop_http_request_set_read_timeout_ms(native.Pointer, int.MaxValue);
             }
             return handle;
         }
@@ -145,7 +152,7 @@ namespace Mtlspop
             }
         }
 
-        private static HttpResponseMessage Read(IntPtr native, HttpRequestMessage request)
+        private static HttpResponseMessage Read(IntPtr native, ResponseStream body, HttpRequestMessage request)
         {
             request.Properties[TlsVersionProperty] =
                 Interop.Text(Native.mtlspop_http_response_tls_version(native));
@@ -153,11 +160,10 @@ namespace Mtlspop
                 Interop.Maybe(Native.mtlspop_http_response_certificate_requested(native));
             request.Properties[RenegotiationDeclinedProperty] =
                 Interop.Maybe(Native.mtlspop_http_response_renegotiation_declined(native));
-            IntPtr body = Native.mtlspop_http_response_body(native, out UIntPtr length);
-            int status = Native.mtlspop_http_response_status(native);
-            var response = new HttpResponseMessage((HttpStatusCode)status)
+            var response = new HttpResponseMessage((HttpStatusCode)Native.mtlspop_http_response_status(native))
             {
-                Content = new ByteArrayContent(Interop.Bytes(body, length)),
+                Content = new StreamContent(body),
+                RequestMessage = request,
             };
             ulong count = Native.mtlspop_http_response_header_count(native).ToUInt64();
             for (uint index = 0; index < count; index++)
@@ -165,10 +171,7 @@ namespace Mtlspop
                 var at = (UIntPtr)index;
                 string name = Interop.Text(Native.mtlspop_http_response_header_name(native, at));
                 string value = Interop.Text(Native.mtlspop_http_response_header_value(native, at));
-                // The body is whole: how it came, and how long it was then, no longer matters.
-                bool framing = name.Equals("Transfer-Encoding", StringComparison.OrdinalIgnoreCase)
-                    || name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase);
-                if (!framing && !response.Headers.TryAddWithoutValidation(name, value))
+                if (!response.Headers.TryAddWithoutValidation(name, value))
                 {
                     response.Content.Headers.TryAddWithoutValidation(name, value);
                 }

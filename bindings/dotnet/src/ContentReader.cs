@@ -1,0 +1,178 @@
+// The body of a request as the library wants it: piece by piece, where HttpContent can only write all of itself.
+
+using System;
+using System.IO;
+using System.Net.Http;
+using System.Runtime.InteropServices;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Mtlspop
+{
+    /// <summary>
+    /// Reads an HttpContent, which is written by a task. It gets no further than what was read.
+    /// </summary>
+    internal sealed class ContentReader : IDisposable
+    {
+        private readonly HttpContent _content;
+        private Exchange _exchange;
+
+        internal ContentReader(HttpContent content)
+        {
+            _content = content;
+        }
+
+        /// <summary>The length, -1 where it is not known.</summary>
+        internal long Length => _content.Headers.ContentLength ?? -1;
+
+        /// <summary>Whether it can be sent again: bytes can, of anything else it is not said.</summary>
+        internal bool CanRewind => _content is ByteArrayContent;
+
+        /// <summary>Puts the next bytes where there is room for some. 0 is the end.</summary>
+        internal int Read(IntPtr room, int capacity, CancellationToken cancellationToken)
+        {
+            if (_exchange == null)
+            {
+                _exchange = new Exchange(_content);
+            }
+            return _exchange.Take(room, capacity, cancellationToken);
+        }
+
+        internal void Rewind()
+        {
+            Dispose();
+        }
+
+        /// <summary>Stops the task, should it still write.</summary>
+        public void Dispose()
+        {
+            _exchange?.Stop();
+            _exchange = null;
+        }
+
+        /// <summary>Where the task writes; each write waits until it was read.</summary>
+        private sealed class Exchange : Stream
+        {
+            private readonly SemaphoreSlim _given = new SemaphoreSlim(0);
+            private readonly SemaphoreSlim _taken = new SemaphoreSlim(0);
+            private readonly CancellationTokenSource _stop = new CancellationTokenSource();
+            private readonly Task _copy;
+            private byte[] _bytes;
+            private int _start;
+            private int _left;
+            // Of the reader: whether it has what was given.
+            private bool _has;
+
+            internal Exchange(HttpContent content)
+            {
+                _copy = Task.Run(() => CopyAsync(content));
+            }
+
+            private async Task CopyAsync(HttpContent content)
+            {
+                try
+                {
+                    await content.CopyToAsync(this).ConfigureAwait(false);
+                }
+                finally
+                {
+                    // Of nothing, which is the end.
+                    _given.Release();
+                }
+            }
+
+            internal int Take(IntPtr room, int capacity, CancellationToken cancellationToken)
+            {
+                if (!_has)
+                {
+                    _given.Wait(cancellationToken);
+                    _has = true;
+                }
+                if (_left == 0)
+                {
+                    // What went wrong in the content comes out here.
+                    _copy.GetAwaiter().GetResult();
+                    return 0;
+                }
+                int count = Math.Min(capacity, _left);
+                Marshal.Copy(_bytes, _start, room, count);
+                _start += count;
+                _left -= count;
+                if (_left == 0)
+                {
+                    _bytes = null;
+                    _has = false;
+                    _taken.Release();
+                }
+                return count;
+            }
+
+            internal void Stop()
+            {
+                _stop.Cancel();
+                // What it throws now is of no interest to anybody.
+                _copy.ContinueWith(task => task.Exception, TaskContinuationOptions.OnlyOnFaulted);
+            }
+
+            public override void Write(byte[] buffer, int offset, int count)
+            {
+                if (Give(buffer, offset, count))
+                {
+                    _taken.Wait(_stop.Token);
+                }
+            }
+
+            public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
+            {
+                return Give(buffer, offset, count) ? _taken.WaitAsync(_stop.Token) : Task.CompletedTask;
+            }
+
+            private bool Give(byte[] buffer, int offset, int count)
+            {
+                _stop.Token.ThrowIfCancellationRequested();
+                if (count == 0)
+                {
+                    return false;
+                }
+                _bytes = buffer;
+                _start = offset;
+                _left = count;
+                _given.Release();
+                return true;
+            }
+
+            public override bool CanRead => false;
+
+            public override bool CanSeek => false;
+
+            public override bool CanWrite => true;
+
+            public override long Length => throw new NotSupportedException();
+
+            public override long Position
+            {
+                get => throw new NotSupportedException();
+                set => throw new NotSupportedException();
+            }
+
+            public override void Flush()
+            {
+            }
+
+            public override int Read(byte[] buffer, int offset, int count)
+            {
+                throw new NotSupportedException();
+            }
+
+            public override long Seek(long offset, SeekOrigin origin)
+            {
+                throw new NotSupportedException();
+            }
+
+            public override void SetLength(long value)
+            {
+                throw new NotSupportedException();
+            }
+        }
+    }
+}
