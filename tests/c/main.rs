@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/apache.rs"]
+mod apache;
 mod deb;
 mod exports;
 mod install;
@@ -98,6 +100,22 @@ fn flows() {
             assert_eq!(counters.get(operation), Some(&count), "{operation} in {counters:?}");
         }
     });
+}
+
+/// Does Apache get the certificate in a renegotiation, from a program in C, with nothing leaked or out of bounds in libssl?
+#[test]
+fn renegotiation() {
+    let (program, cloud) = (Program::new("renegotiation"), cloud());
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let (own, clients) = (read(cloud.files().localhost()), read(cloud.files().client_cas()));
+    for build in [Build::Sanitized, Build::Plain] {
+        let apache = apache::Apache::start(&own, &clients, "TLSv1.2");
+        let url = apache.url("/private/secret");
+        println!("{}", succeed(program.command(build, &cloud).env("APACHE_URL", url)));
+        let lines = apache.log(3);
+        assert_eq!(lines.iter().filter(|line| line.status == 200 && line.name.is_some()).count(), 3);
+        assert!(lines.iter().all(|line| line.status == 200 || line.name.is_none()), "{lines:?}");
+    }
 }
 
 /// Does everything a confidential client can be told reach the wire, and what came of it the caller

@@ -31,6 +31,12 @@ fn oidc() {
     test("Oidc", |cloud| assert_eq!(cloud.counter("openid_configuration"), 1));
 }
 
+/// Is TLS 1.2 spoken, in which a server may ask for the certificate late, where the app or the handler says so?
+#[test]
+fn renegotiation() {
+    test("Renegotiation", |cloud| assert_eq!(cloud.counter("graph"), 4));
+}
+
 /// Is a federated token read from the file that is named, or that the environment names, and exchanged by the cluster's
 /// proxy where that is enabled?
 #[test]

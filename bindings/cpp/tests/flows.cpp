@@ -116,6 +116,27 @@ static void key_vault()
     CHECK(response.status() == 200 && response.tls_version() == "TLSv1.2" && response.certificate_requested());
 }
 
+// Is TLS 1.2 spoken, in which a server may ask late, where the app or the request says so?
+static void renegotiation()
+{
+    auto options = client_options();
+    options.with_certificate(sni_certificate(), true).add_renegotiating_host("graph.microsoft.com");
+    const mtlspop::app named(options);
+    const mtlspop::app app = certificate_app();
+    const auto token = app.acquire_token(graph_request(true));
+    mtlspop::http_request call("GET", graph);
+    const auto in_tls12 = [](const mtlspop::http_response &response) {
+        CHECK(response.status() == 200 && response.tls_version() == "TLSv1.2");
+        CHECK(response.certificate_requested() && !response.renegotiation_declined());
+    };
+    in_tls12(named.send(token, call));
+    in_tls12(app.send(token, call.with_allow_renegotiation(true)));
+    CHECK(named.send(token, call.with_allow_renegotiation(false)).tls_version() == "TLSv1.3");
+    options.add_renegotiating_host("https://localhost");
+    CHECK_THROWS(mtlspop::error, mtlspop::app{options})
+    ([](const mtlspop::error &thrown) { CHECK(contains(thrown.what(), "not the name of a host")); });
+}
+
 // What can a certificate do, also one whose key is behind a lambda?
 static void certificates()
 {
@@ -228,6 +249,7 @@ int main(int, char **arguments)
         region();
         challenge();
         key_vault();
+        renegotiation();
         certificates();
         azure_proxy();
     });

@@ -3,6 +3,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Net.Http;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -43,6 +44,39 @@ internal static class Additions
         {
             Equal("https://idp.devcloud.test/oauth2/token", result.AuthenticationResultMetadata.TokenEndpoint,
                 "token endpoint");
+        }
+    }
+
+    private static async Task Renegotiation()
+    {
+        using (var named = Named("graph.microsoft.com"))
+        using (var plain = SniClient())
+        {
+            await Version(named, null, "TLSv1.2");
+            await Version(named, false, "TLSv1.3");
+            await Version(plain, true, "TLSv1.2");
+            await Version(plain, null, "TLSv1.3");
+        }
+        var error = await Throws<MsalClientException>(() => Task.Run(() => Named("https://localhost")));
+        True(error.Message.Contains("not the name of a host"), error.Message);
+    }
+
+    private static IConfidentialClientApplication Named(string host)
+    {
+        return Client().WithCertificate(Certificate("SNI_PFX"), sendX5C: true).WithRenegotiatingHost(host).Build();
+    }
+
+    /// <summary>TLS 1.2 is what a server may ask late in.</summary>
+    private static async Task Version(IConfidentialClientApplication app, bool? allow, string version)
+    {
+        var request = app.AcquireTokenForClient(Scopes).WithMtlsProofOfPossession();
+        var handler = new MtlsPopHttpMessageHandler(token => request.ExecuteAsync(token)) { AllowRenegotiation = allow };
+        using (var client = new HttpClient(handler))
+        using (var response = await client.GetAsync("https://graph.microsoft.com/v1.0/me"))
+        {
+            var properties = response.RequestMessage.Properties;
+            Equal(version, properties[MtlsPopHttpMessageHandler.TlsVersionProperty], "TLS");
+            Equal(false, properties[MtlsPopHttpMessageHandler.RenegotiationDeclinedProperty], "declined");
         }
     }
 

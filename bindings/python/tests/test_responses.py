@@ -123,6 +123,25 @@ class Calls(Case):
         with self.assertRaisesRegex(mtlspop.HttpStatusError, "HTTP 404 Not Found$"):
             response.raise_for_status()
 
+    def test_renegotiation(self):
+        """Is TLS 1.2 spoken, in which a server may ask late, where the app or the call says so?"""
+        named = client(renegotiating_hosts=["*.contoso.com", "graph.microsoft.com"])
+        result = named.acquire_token_for_client(SCOPES, mtls_proof_of_possession=True)
+        rows = [
+            (named, {}, "TLSv1.2"),
+            (named, {"allow_renegotiation": False}, "TLSv1.3"),
+            (self.app, {"allow_renegotiation": True}, "TLSv1.2"),
+            (self.app, {}, "TLSv1.3"),
+        ]
+        for app, call, version in rows:
+            response = app.send(result, "GET", ME, **call)
+            self.assertEqual((response.status_code, response.tls_version), (200, version))
+            self.assertEqual((response.certificate_requested, response.renegotiation_declined), (True, False))
+        with self.assertRaisesRegex(ValueError, "not the name of a host"):
+            client(renegotiating_hosts="https://localhost")
+        with self.assertRaisesRegex(TypeError, "allow_renegotiation"):
+            self.app.send(result, "GET", ME, allow_renegotiation="yes")
+
     def test_body(self):
         """Is text decoded as its Content-Type says, and JSON read whatever that is?"""
         rows = [

@@ -236,10 +236,13 @@ impl Over {
     /// The same from somebody whose certificate does not matter.
     fn visit(self, pool: &Pool, url: &Url) -> Result<Response> {
         let certificate = Ca::new("of no importance").client();
-        let client = match self {
+        self.get(&*self.client(pool, &certificate)?, url)
+    }
+
+    fn client(self, pool: &Pool, certificate: &Certificate) -> Result<Arc<Client>> {
+        match self {
             Self::Rustls => pool.plain(),
-            Self::Libssl => pool.for_certificate(&certificate),
-        };
-        self.get(&*client?, url)
+            Self::Libssl => pool.for_certificate(certificate),
+        }
     }
 }

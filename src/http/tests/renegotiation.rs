@@ -345,6 +345,59 @@ fn openssl_asks_when_it_likes() {
     }
 }
 
+/// As many times `x`.
+struct Filler(usize);
+
+impl BodyReader for Filler {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let count = self.0.min(buffer.len());
+        buffer[..count].fill(b'x');
+        self.0 -= count;
+        Ok(count)
+    }
+
+    fn can_rewind(&self) -> bool {
+        false
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        Err(Error::internal("not in this test"))
+    }
+}
+
+/// Does a body that is streamed arrive whole where the server asks while it is on its way, and in chunks; and is an answer
+/// read in parts across a question?
+#[test]
+fn streams_around_a_renegotiation() {
+    let world = World::new();
+    let length = 900_000;
+    let (server, certificate) = (world.openssl("head"), world.certificate());
+    let body = StreamBody::new(Filler(length), Some(length as u64));
+    let request = bound(Request::new(Method::PUT, &server.url).stream(&body), "mtls_pop a");
+    let response = world.client(&certificate).send(&request, &call()).unwrap();
+    assert_eq!(**response.body, *format!("certificate={CN} body={length}").as_bytes());
+
+    let (apache, certificate) = (world.apache("TLSv1.2"), world.certificate());
+    let (echo, body) = (url(&apache, "/private/echo"), StreamBody::new(Filler(100_000), None));
+    let request = bound(Request::post(&echo, b"").stream(&body), "mtls_pop a");
+    let response = world.client(&certificate).send(&request, &call()).unwrap();
+    assert_eq!((response.status, response.body.len()), (200, 100_000));
+
+    let (server, certificate) = (world.openssl("body"), world.certificate());
+    let request = bound(Request::get(&server.url), "mtls_pop a");
+    let (head, mut body) = world.client(&certificate).open(&request, &call()).unwrap();
+    assert_eq!(head.status, 200);
+    let (mut buffer, mut length) = ([0; 1000], 0);
+    loop {
+        match body.read(&mut buffer, Duration::from_secs(20)).unwrap() {
+            0 => break,
+            count => length += count,
+        }
+    }
+    assert_eq!(length, 40_000);
+    server.did(&["accepted localhost", "request /x 0 -", "asked", &format!("renegotiated {CN}"), "answered"]);
+}
+
 /// Is it shown twice on a connection, and not a third time: neither for requests one after another, nor where the server
 /// wants nothing else?
 #[test]

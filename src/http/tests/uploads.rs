@@ -111,10 +111,14 @@ fn put<'a>(url: &'a Url, body: &'a StreamBody) -> Request<'a> {
 /// where that is worth it?
 #[test]
 fn arrives_whole() {
+    BOTH.into_iter().for_each(all_arrives_whole);
+}
+
+fn all_arrives_whole(over: Over) {
     let ca = Ca::new("ca");
     let (server, got) = taker(&ca);
-    let (pool, url) = (pool(&ca), server.url("/"));
-    let client = pool.plain().unwrap();
+    let (pool, url, certificate) = (pool(&ca), server.url("/"), ca.client());
+    let client = over.client(&pool, &certificate).unwrap();
     for (length, step, announced, asks) in [
         (0, 1, true, false),
         (0, 1, false, true),
@@ -127,7 +131,7 @@ fn arrives_whole() {
     ] {
         let source = Source::with(length, |state| state.step = step);
         let body = source.body(announced.then_some(length));
-        let response = client.send(&put(&url, &body), &call()).unwrap();
+        let response = client.send(&over.request(put(&url, &body)), &call()).unwrap();
         assert_eq!(response.body.as_slice(), b"ok");
         let (head, arrived) = got.recv().unwrap();
         assert!(arrived == source.0.bytes, "{length} {step} {announced}: {} bytes", arrived.len());
@@ -432,9 +436,8 @@ impl BodyReader for Endless {
 /// read it on, or hang up; and is the connection not used again?
 #[test]
 fn refused_in_the_middle() {
-    for (rest, length) in
-        [("leave", Some(ENDLESS)), ("leave", None), ("read", Some(ENDLESS)), ("hang up", None)]
-    {
+    let rows = [("leave", Some(ENDLESS)), ("leave", None), ("read", Some(ENDLESS)), ("hang up", None)];
+    for (over, (rest, length)) in BOTH.into_iter().flat_map(|over| rows.map(|row| (over, row))) {
         let ca = Ca::new("ca");
         let server = Server::scripted(&ca, move |talk, number, _| {
             talk.head()?;
@@ -454,13 +457,14 @@ fn refused_in_the_middle() {
             Ok(())
         });
         let (pool, url, taken) = (pool(&ca), server.url("/"), Arc::new(AtomicUsize::new(0)));
-        let client = pool.plain().unwrap();
+        let certificate = ca.client();
+        let client = over.client(&pool, &certificate).unwrap();
         let body = StreamBody::new(Endless(taken.clone()), length);
-        let response = client.send(&put(&url, &body), &call()).unwrap();
+        let response = client.send(&over.request(put(&url, &body)), &call()).unwrap();
         assert_eq!((response.status, response.body.as_slice()), (413, b"too much".as_slice()), "{rest}");
         let taken = taken.load(Ordering::SeqCst);
         assert!((200_000..100_000_000).contains(&taken), "{rest}: {taken} bytes were read in vain");
-        get(&client, &url).unwrap();
+        over.get(&client, &url).unwrap();
         assert_eq!(server.connections(), 2);
     }
 }
@@ -480,21 +484,25 @@ fn answered_in_the_middle() {
         }
         Ok(())
     });
-    let (pool, url) = (pool(&ca), server.url("/"));
-    for _ in 0..2 {
-        let source = Source::with(2 * MEGABYTE, |state| state.bytes.fill(b'x'));
-        let body = source.body(Some(2 * MEGABYTE));
-        let response = pool.plain().unwrap().send(&put(&url, &body), &call()).unwrap();
-        assert_eq!((response.status, response.body.as_slice()), (200, b"12345xxxxx".as_slice()));
+    let (pool, url, certificate) = (pool(&ca), server.url("/"), ca.client());
+    for (over, connections) in [(Over::Rustls, 1), (Over::Libssl, 2)] {
+        for _ in 0..2 {
+            let source = Source::with(2 * MEGABYTE, |state| state.bytes.fill(b'x'));
+            let body = source.body(Some(2 * MEGABYTE));
+            let client = over.client(&pool, &certificate).unwrap();
+            let response = client.send(&over.request(put(&url, &body)), &call()).unwrap();
+            assert_eq!((response.status, response.body.as_slice()), (200, b"12345xxxxx".as_slice()));
+        }
+        assert_eq!(server.connections(), connections);
     }
-    assert_eq!(server.connections(), 1);
 }
 
 /// Is a server that hangs up in the middle, and says nothing, an error at once; and one that takes nothing more, when
 /// the time is over?
 #[test]
 fn silence_in_the_middle() {
-    for (hangs_up, kind) in [(true, ErrorKind::Network), (false, ErrorKind::Timeout)] {
+    let rows = [(true, ErrorKind::Network), (false, ErrorKind::Timeout)];
+    for (over, (hangs_up, kind)) in BOTH.into_iter().flat_map(|over| rows.map(|row| (over, row))) {
         let ca = Ca::new("ca");
         let server = Server::scripted(&ca, move |talk, _, _| {
             talk.head()?;
@@ -507,8 +515,9 @@ fn silence_in_the_middle() {
         });
         let (pool, url, taken) = (pool(&ca), server.url("/"), Arc::new(AtomicUsize::new(0)));
         let body = StreamBody::new(Endless(taken.clone()), None);
-        let request = put(&url, &body).attempt_timeout(Duration::from_secs(2));
-        let error = pool.plain().unwrap().send(&request, &call()).unwrap_err();
+        let request = over.request(put(&url, &body)).attempt_timeout(Duration::from_secs(2));
+        let certificate = ca.client();
+        let error = over.client(&pool, &certificate).unwrap().send(&request, &call()).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(taken.load(Ordering::SeqCst) < 100_000_000);
     }

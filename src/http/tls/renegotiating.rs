@@ -325,3 +325,34 @@ fn named(reason: &str) -> rustls::Error {
 fn tls(error: rustls::Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::words;
+
+    /// Has whatever libssl may say words for a person, and not its own name?
+    #[test]
+    fn what_libssl_says() {
+        let words = |reason: &str| match named(reason) {
+            rustls::Error::InvalidCertificate(why) => words::certificate(&why),
+            error => words::handshake(&error),
+        };
+        for (reason, part) in [
+            ("SERVER_CERT_CHANGED", "another certificate in the renegotiation"),
+            ("BAD_SIGNATURE", "do not belong together"),
+            ("DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "was changed on the way"),
+            ("WRONG_VERSION_NUMBER", "is not TLS"),
+            ("HTTP_REQUEST", "is not TLS"),
+            ("UNSUPPORTED_PROTOCOL", "neither TLS 1.3 nor TLS 1.2"),
+            ("WRONG_CIPHER_RETURNED", "no cipher"),
+            ("NO_COMMON_SIGNATURE_ALGORITHMS", "a signature that is known here"),
+            ("WRONG_SIGNATURE_TYPE", "signs in a way that was not offered"),
+            ("RENEGOTIATION_EMS_MISMATCH", "RFC 7627"),
+            ("UNEXPECTED_RECORD", "(unexpected record)"),
+        ] {
+            let words = words(reason);
+            assert!(words.contains(part) && !words.contains('_'), "{reason}: {words}");
+        }
+    }
+}
