@@ -84,9 +84,9 @@ fn installed() {
     assert_eq!(exports, fs::read_to_string(root().join("abi/symbols.txt")).unwrap());
 }
 
-/// What distributions ask: is the library that `make install` builds small (5 MB) and
-/// without a path of the machine that built it, as it stands there and in a wheel; and does a program that is linked
-/// statically find the plugin in the directory that was named at the build?
+/// What distributions ask: is the library that `make install` builds small (5.2 MB, of which half a MB is the
+/// second TLS of docs/adr/018) and without a path of the machine that built it, as it stands there and in a wheel;
+/// and does a program that is linked statically find the plugin in the directory that was named at the build?
 #[test]
 fn installed_from_scratch() {
     // The same place each time: the library knows it, and is built anew for another.
@@ -102,10 +102,10 @@ fn installed_from_scratch() {
     let library = prefix.join("lib/libmtlspop.so");
     let size = fs::metadata(&library).unwrap().len();
     println!("stripped: {size} bytes");
-    assert!(size <= 5_000_000, "{size} bytes: the budget is 5 MB");
+    assert!(size <= 5_200_000, "{size} bytes: the budget is 5.2 MB");
     let place = tempfile::tempdir().unwrap();
     let inside = wheels(place.path());
-    assert!(fs::metadata(&inside[0]).unwrap().len() <= 5_000_000, "the library in the wheel");
+    assert!(fs::metadata(&inside[0]).unwrap().len() <= 5_200_000, "the library in the wheel");
     let cargo = std::env::var("CARGO_HOME").unwrap_or(format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let installed = ["libmtlspop.a", "libmtlspop_tpm.so"].map(|file| prefix.join("lib").join(file));
     for file in [library].into_iter().chain(installed).chain(inside) {
