@@ -37,9 +37,13 @@ struct Known {
 }
 
 impl Endpoint {
-    /// `error`, which came of asking here, with what is known of this endpoint.
+    /// `error`, which came of asking here, with what is known of this endpoint; unless a credential that asks for a
+    /// token itself failed elsewhere: this region is not that endpoint's.
     pub(crate) fn told_by(&self, error: Error) -> Error {
-        self.region.told_by(error.with_token_endpoint(&self.url))
+        match error.token_endpoint() {
+            Some(_) => error,
+            None => self.region.told_by(error.with_token_endpoint(&self.url)),
+        }
     }
 }
 

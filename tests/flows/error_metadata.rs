@@ -95,3 +95,17 @@ fn managed_identities() {
         assert!(!error.token_endpoint().unwrap().contains('?'), "{:?}", error.token_endpoint());
     }
 }
+
+/// A credential that asks for a token itself, and is refused: are endpoint and region those of that call, and the
+/// durations those of all of it; and is no region of the outer call beside the inner endpoint?
+#[test]
+fn a_credential_that_asks_itself() {
+    let world = World::new();
+    let inner = App::new(world.managed_identity_options(SYSTEM)).unwrap();
+    let asks = move |_: &AssertionRequest<'_>| Err(inner.acquire_token(&bearer(GRAPH)).unwrap_err());
+    world.cloud.fault(Fault::status("imds_token", 400)).unwrap();
+    let error = refused(world.fic_options(Provider(asks)), &pop(GRAPH_SCOPE));
+    let imds = world.cloud.imds_url().replace("http://", "");
+    assert_eq!(origin(&error), (Some(imds.as_str()), None, None));
+    assert!(error.duration_total() >= error.duration_in_http(), "{error:?}");
+}
