@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 
     request = mtlspop_token_request_new("https://graph.microsoft.com/.default");
     mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
-    call = mtlspop_http_request_new("GET", example_url());
+    call = mtlspop_http_request_new("GET", example_mtls_url());
     for (i = 0, result = EXIT_SUCCESS; i < 3 && result == EXIT_SUCCESS; i++)
         result = call_graph(app, request, call);
 

@@ -81,6 +81,14 @@ static inline const char *example_url(void)
     return url != NULL ? url : "https://graph.microsoft.com/v1.0/applications";
 }
 
+/* The same for a bound token: Graph asks for its certificate at this host only (docs/RESOURCES.md). */
+static inline const char *example_mtls_url(void)
+{
+    const char *url = example_env("API_URL", NULL);
+
+    return url != NULL ? url : "https://mtlstb.graph.microsoft.com/v1.0/applications";
+}
+
 static inline const char *example_status_name(mtlspop_status status)
 {
     switch (status) {
@@ -202,7 +210,7 @@ static inline int example_call(const char *flow, const mtlspop_app *app, const m
                                mtlspop_error **error)
 {
     mtlspop_certificate *binding = mtlspop_token_binding_certificate(token); /* NULL for Bearer */
-    mtlspop_http_request *call = mtlspop_http_request_new("GET", example_url());
+    mtlspop_http_request *call = mtlspop_http_request_new("GET", binding != NULL ? example_mtls_url() : example_url());
     mtlspop_http_response *response = NULL;
     int result = EXIT_FAILURE;
 

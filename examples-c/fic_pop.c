@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     if (mtlspop_app_acquire_token(app, request, &token, &error))
         goto done;
     binding = mtlspop_token_binding_certificate(token); /* the one that came with the assertion */
-    call = mtlspop_http_request_new("GET", example_url());
+    call = mtlspop_http_request_new("GET", example_mtls_url());
     if (mtlspop_app_send(app, token, call, &response, &error))
         goto done;
     result = example_result("fic_pop", token, binding, response);

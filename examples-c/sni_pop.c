@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     /* The same certificate as sni: with SN/I the token is bound to the credential itself. */
     binding = mtlspop_token_binding_certificate(token);
 
-    call = mtlspop_http_request_new("GET", example_url());
+    call = mtlspop_http_request_new("GET", example_mtls_url());
     mtlspop_http_request_set_token_request(call, request); /* where the API rejects the token: another one, once */
     if (mtlspop_app_send(app, token, call, &response, &error))
         goto done;

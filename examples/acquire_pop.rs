@@ -16,7 +16,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         None => ManagedIdentityId::SystemAssigned,
     };
     let url = std::env::var("API_URL")
-        .unwrap_or_else(|_| "https://graph.microsoft.com/v1.0/applications".to_owned());
+        .unwrap_or_else(|_| "https://mtlstb.graph.microsoft.com/v1.0/applications".to_owned());
 
     let app = App::new(AppOptions::managed_identity(id))?;
     let request = TokenRequest::new("https://graph.microsoft.com/").with_mtls_proof_of_possession(true);

@@ -151,9 +151,9 @@ curl --silent --show-error "$DEVCLOUD_CONTROL/counters" | grep -q '"renegotiatio
     fail "$name: devcloud saw no renegotiation"
 
 # Longer than what is sent without a word from the server; devcloud tells what it got.
-flow '20 MB from the API into a file' mtls_pop "$examples/stream_file" get "$work/file" https://graph.microsoft.com/stream/20000000
+flow '20 MB from the API into a file' mtls_pop "$examples/stream_file" get "$work/file" https://mtlstb.graph.microsoft.com/stream/20000000
 [ "$(wc -c <"$work/file")" -eq 20000000 ] || fail 'the file is not as long as the API said'
-flow 'the file to the API' mtls_pop "$examples/stream_file" put "$work/file" https://graph.microsoft.com/upload
+flow 'the file to the API' mtls_pop "$examples/stream_file" put "$work/file" https://mtlstb.graph.microsoft.com/upload
 grep -q "$(openssl dgst -sha256 -r "$work/file" | cut -c 1-64)" "$work/err" || fail 'another file arrived at the API'
 
 # The certificate leaves the library: openssl computes the thumbprint, curl makes the call.
@@ -165,7 +165,7 @@ x5t=$(openssl x509 -in "$work/export/cert.pem" -outform DER | openssl dgst -sha2
 status=$(printf 'Authorization: %s\n' "$(cat "$work/export/authorization.txt")" |
     curl --silent --show-error --output /dev/null --write-out '%{http_code}' --header @- \
         --cacert "$SSL_CERT_FILE" --cert "$work/export/cert.pem" --key "$work/export/key.pem" \
-        https://graph.microsoft.com/v1.0/applications) ||
+        https://mtlstb.graph.microsoft.com/v1.0/applications) ||
     fail "$name: curl could not call Graph"
 check "$name" mtls_pop identity_provider "type=$(field type "$lines") x5t#S256=$x5t \
 cnf=$(field cnf "$lines") source=$(field source "$lines") status=$status"

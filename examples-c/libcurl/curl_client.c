@@ -22,14 +22,14 @@ static long call(const mtlspop_token *token, const char *chain, const uint8_t *k
     CURLcode code;
     long status = 0;
 
-    curl_easy_setopt(curl, CURLOPT_URL, example_url());
+    curl_easy_setopt(curl, CURLOPT_URL, example_mtls_url());
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &certificate);
     curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &private_key);
     if (getenv("SSL_CERT_FILE") != NULL) /* which libcurl leaves to its caller */
         curl_easy_setopt(curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
     if ((code = curl_easy_perform(curl)) != CURLE_OK)
-        fprintf(stderr, "%s: %s\n", example_url(), curl_easy_strerror(code));
+        fprintf(stderr, "%s: %s\n", example_mtls_url(), curl_easy_strerror(code));
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST "graph.microsoft.com"
+#define HOST "mtlstb.graph.microsoft.com"
 /* Of the TPM only what uses its key. */
 #define PROPERTIES "?tpm2.signature"
 

@@ -50,7 +50,7 @@ class Samples(Case):
         """Of the page for those who come from MSAL?"""
         expected = [
             r"Bearer identity_provider None\nBearer cache None\n",
-            r"mtls_pop https://graph\.microsoft\.com/.*\n",
+            r"mtls_pop https://mtlstb\.graph\.microsoft\.com/.*\n",
             r"invalid_client \(7000215,\) False\n",
             r"None invalid_client \[7000215\]\n",
             r"identity_provider NONE\ncache L2\n",

@@ -5,7 +5,7 @@
     app = ManagedIdentityClient(SystemAssignedManagedIdentity())
     graph = "https://graph.microsoft.com/"
     result = app.acquire_token_for_client(resource=graph, mtls_proof_of_possession=True)
-    response = app.send(result, "GET", "https://graph.microsoft.com/v1.0/applications")
+    response = app.send(result, "GET", "https://mtlstb.graph.microsoft.com/v1.0/applications")
 
 Clients for it: mtlspop.requests, mtlspop.httpx and mtlspop.azure, which import what they are named after.
 """

@@ -3,7 +3,7 @@
     from mtlspop.httpx import Client
 
     client = Client(app, ["https://graph.microsoft.com/.default"])
-    client.get("https://graph.microsoft.com/v1.0/applications")
+    client.get("https://mtlstb.graph.microsoft.com/v1.0/applications")
 """
 
 from __future__ import annotations

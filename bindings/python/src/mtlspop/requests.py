@@ -3,7 +3,7 @@
     from mtlspop.requests import Session
 
     session = Session(app, ["https://graph.microsoft.com/.default"])
-    session.get("https://graph.microsoft.com/v1.0/applications")
+    session.get("https://mtlstb.graph.microsoft.com/v1.0/applications")
 """
 
 from __future__ import annotations
