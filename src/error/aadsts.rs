@@ -96,7 +96,7 @@ pub(crate) const ADVICE: &[(u32, &str)] = &[
     ),
     (
         700_212,
-        "no federated credential of the app has the assertion's audience: write that of this cloud on both sides, in upper and lower case as it is (mtlspop_federated_credential_audience)",
+        "no federated credential of the app has the assertion's audience: write that of this cloud on both sides, in upper and lower case as it is (mtlspop_federated_credential_audience); api://AKSIdentityBinding is for the token proxy of an AKS cluster alone (mtlspop_app_options_set_enable_azure_proxy)",
     ),
     (
         700_213,

@@ -93,6 +93,14 @@ fn it_is_opt_in() {
     }
     assert_eq!(world.cloud.counter("token_proxy"), 0);
 
+    // Who forgets the option has Entra refuse a token that is for the proxy.
+    let pods = world.cloud.files().identity_binding().display().to_string();
+    let forgotten =
+        of_app(false, &[]).with_env(Arc::new(pod(&world, &[("AZURE_FEDERATED_TOKEN_FILE", &pods)])));
+    let error = App::new(forgotten).unwrap().acquire_token(&bearer(GRAPH_SCOPE)).unwrap_err();
+    assert_eq!(error.aadsts_codes(), [700_212]);
+    assert!(error.message().contains("mtlspop_app_options_set_enable_azure_proxy"), "{error}");
+
     let secret = Credential::Secret(Secret::new(directory::APP_A_SECRET));
     let managed = world.managed_identity_options(SYSTEM).with_enable_azure_proxy(true);
     for (wrong, why) in [
