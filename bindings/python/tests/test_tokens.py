@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
+import tempfile
 import unittest
+import unittest.mock
 from datetime import datetime, timedelta, timezone
 
 import mtlspop
@@ -275,6 +278,25 @@ class Credentials(Case):
         result = self.token(file, client_id=env("USER_ASSIGNED_CLIENT_ID"), enable_azure_proxy=True)
         self.assertTrue(result.endpoint.startswith(env("AZURE_KUBERNETES_TOKEN_PROXY") + "/"), result.endpoint)
         self.assertRaises(ValueError, self.token, env("AZURE_CLIENT_SECRET"), enable_azure_proxy=True)
+
+    def test_azure_proxy_in_a_child(self):
+        """Does a forked child believe whom its parent began with, while the authorities rotate and their file is empty?"""
+        with tempfile.TemporaryDirectory() as directory:
+            rotating = os.path.join(directory, "ca.pem")
+            shutil.copy(env("AZURE_KUBERNETES_CA_FILE"), rotating)
+            file = {"federated_token_file": os.path.join(env("DEVCLOUD_STATE_DIR"), "identity-binding.jwt")}
+            with unittest.mock.patch.dict(os.environ, {"AZURE_KUBERNETES_CA_FILE": rotating}):
+                app = client(file, client_id=env("USER_ASSIGNED_CLIENT_ID"), enable_azure_proxy=True)
+            app.acquire_token_for_client(SCOPES)
+            os.truncate(rotating, 0)
+            child = os.fork()
+            if child == 0:
+                try:
+                    app.acquire_token_for_client(SCOPES, force_refresh=True)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
 
     def test_two_legs(self):
         """Is a token for the audience of the cloud another app's credential?"""
