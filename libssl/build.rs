@@ -103,7 +103,7 @@ fn aws_lc() -> Result<(String, PathBuf), Box<dyn Error>> {
 
 /// The directory `aws-lc` in the sources of aws-lc-sys: in Cargo's registry, among what `cargo vendor` copied, or where a
 /// distribution has it. Cargo alone knows. It is asked for a package that depends on this one and nothing else, since other
-/// packages need not be there, and there may be no network.
+/// packages need not be there, and there may be no network: nor need what other machines than this one would build it with.
 fn sources(version: &str, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let asking = out.join("asking");
     fs::create_dir_all(&asking)?;
@@ -120,6 +120,7 @@ fn sources(version: &str, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let answer = cargo
         .args(["metadata", "--offline", "--format-version", "1", "--manifest-path"])
         .arg(&manifest)
+        .args(["--filter-platform", &env::var("HOST")?])
         .output()?;
     if !answer.status.success() {
         return Err(format!(

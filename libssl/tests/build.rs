@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,24 +42,70 @@ fn symbols_have_a_prefix() {
 /// Is the package named that has the compiler, where there is none?
 #[test]
 fn missing_compiler_is_named() {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-compiler");
-    std::fs::create_dir_all(&place).unwrap();
-    let mut build = Command::new(script());
-    build.env("OUT_DIR", &place).env("DEP_AWS_LC_0_47_0_INCLUDE", env!("MTLSPOP_LIBSSL_INCLUDE"));
-    build.envs([
-        ("TARGET", "x86_64-unknown-linux-gnu"),
-        ("HOST", "x86_64-unknown-linux-gnu"),
-        ("OPT_LEVEL", "0"),
-    ]);
-    build
-        .env("CARGO", env!("CARGO"))
-        .env("CXX", place.join("no-compiler"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = build.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
+    let place = place("without-compiler");
+    let said = fails(build(&place).env("CXX", place.join("no-compiler")));
     assert!(said.contains("no-compiler") && said.contains("apt-get install g++"), "{said}");
     assert!(said.starts_with("mtlspop-libssl: ") && !said.contains("panicked"), "{said}");
+}
+
+/// Are the sources found where Cargo has fetched for the first time, and only what this machine needs, as `cargo build` does?
+#[test]
+fn nothing_is_needed_for_other_machines() {
+    let place = place("first-build");
+    let out = PathBuf::from(env!("OUT_DIR"));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--offline", "--format-version", "1", "--filter-platform", &host()]);
+    let output = cargo.arg("--manifest-path").arg(out.join("asking/Cargo.toml")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let packages: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = packages["packages"].as_array().unwrap().iter();
+    // Each in CARGO_HOME/registry/src/REGISTRY/NAME-VERSION, unpacked from registry/cache/REGISTRY/NAME-VERSION.crate.
+    let folders =
+        packages.map(|package| Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap());
+    for folder in folders.filter(|folder| folder.iter().any(|part| part == "registry")) {
+        let (registry, name) = (folder.parent().unwrap(), folder.file_name().unwrap().to_str().unwrap());
+        let home = registry.ancestors().nth(3).unwrap();
+        let registry = registry.file_name().unwrap();
+        for (kind, name) in [("src", name.to_owned()), ("cache", format!("{name}.crate"))] {
+            let within = Path::new("registry").join(kind).join(registry);
+            std::fs::create_dir_all(place.join(&within)).unwrap();
+            symlink(home.join(&within).join(&name), place.join(&within).join(&name)).unwrap();
+        }
+        let index = Path::new("registry/index");
+        if !place.join(index).exists() {
+            symlink(home.join(index), place.join(index)).unwrap();
+        }
+    }
+    let said = fails(build(&place).env("CARGO_HOME", &place).env("CXX", place.join("no-compiler")));
+    assert!(said.contains("no-compiler"), "{said}");
+}
+
+/// An empty folder.
+fn place(name: &str) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).unwrap();
+    place
+}
+
+/// The build script as Cargo runs it, for an output in `place`.
+fn build(place: &Path) -> Command {
+    let mut build = Command::new(script());
+    build.env("OUT_DIR", place).env("DEP_AWS_LC_0_47_0_INCLUDE", env!("MTLSPOP_LIBSSL_INCLUDE"));
+    build.envs([("TARGET", host()), ("HOST", host()), ("OPT_LEVEL", "0".to_owned())]);
+    build.env("CARGO", env!("CARGO")).current_dir(env!("CARGO_MANIFEST_DIR"));
+    build
+}
+
+fn fails(build: &mut Command) -> String {
+    let output = build.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    said
+}
+
+fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 /// The build script itself, the newest: Cargo has it in a directory beside that of its output.
