@@ -5,7 +5,10 @@
  * MODE is when it asks, and how it behaves:
  *   after      once it has the request, where the connection has not shown a certificate; as is proper
  *   head       once it has the head of the request, while the body is on its way
- *   body       in the middle of the answer
+ *   full       the same, once so much of the body waits to be read that the client cannot send more of it
+ *   deaf       the same, and then it says that it sends no more, and reads nothing
+ *   body       in the middle of the answer, unless the path is /unasked
+ *   leave      after the request, unless the path is /unasked, and then it hangs up
  *   first      in the first handshake, and never again
  *   impatient  after the request, which it answers with 401 without waiting for the certificate
  *   idle       right after the answer, when nothing was asked of it
@@ -20,6 +23,7 @@
  *   other-cert=PEM other-key=PEM   for `changed`
  *   sigalgs=LIST   what clients may sign with, as SSL_CTX_set1_client_sigalgs_list takes it
  *   optional       takes clients without a certificate
+ *   no-question    renegotiates without asking for one
  *   no-ems         without RFC 7627
  *   may-resume     lets a renegotiation resume the session that is there
  *
@@ -39,6 +43,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,12 +53,12 @@ struct connection {
     int handshakes;
     int dripping;
     int spoiling;
-    char received[1 << 20];
+    char received[1 << 24];
     size_t length;
 };
 
 static const char *mode, *other_cert, *other_key;
-static int optional;
+static int optional, no_question;
 static SSL_CTX *context;
 static BIO_METHOD *method;
 
@@ -147,7 +152,8 @@ static int ask(struct connection *connection)
 {
     int before = connection->handshakes;
     char name[100];
-    SSL_set_verify(connection->ssl, SSL_VERIFY_PEER | (optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
+    if (!no_question)
+        SSL_set_verify(connection->ssl, SSL_VERIFY_PEER | (optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
     if (SSL_renegotiate(connection->ssl) != 1 || SSL_do_handshake(connection->ssl) != 1) {
         failed("asking");
         return 0;
@@ -158,6 +164,13 @@ static int ask(struct connection *connection)
             pause();
     if (is("impatient"))
         return 1;
+    if (is("leave"))
+        return 0;
+    if (is("deaf")) {
+        shutdown(connection->fd, SHUT_WR);
+        for (;;)
+            pause();
+    }
     connection->dripping = is("drip");
     /* OpenSSL counts the HelloRequest alone as one. */
     before = connection->handshakes > before ? connection->handshakes : before;
@@ -192,7 +205,7 @@ static int answer(struct connection *connection, const char *path, size_t body)
     }
     snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n",
              is("impatient") ? "401 Unauthorized" : "200 OK", length);
-    half = is("body") ? length / 2 : 0;
+    half = is("body") && strcmp(path, "/unasked") != 0 ? length / 2 : 0;
     if (!send_all(connection, head, strlen(head)) || (half && !send_all(connection, what, half)))
         return 0;
     if (half && !ask(connection))
@@ -200,6 +213,27 @@ static int answer(struct connection *connection, const char *path, size_t body)
     if (!send_all(connection, what + half, length - half))
         return 0;
     printf("answered\n");
+    return 1;
+}
+
+/* Waits until nothing more comes of what comes, and the client has no more room either: with each of these answers, which
+ * say nothing, it may find some. */
+static int wait_until_full(struct connection *connection)
+{
+    static const char nothing[] = "HTTP/1.1 102 Processing\r\n\r\n";
+    struct timespec pause = {0, 10 * 1000 * 1000};
+    int before = -1, now = 0, still = 0;
+    for (; still < 20; still = now == before && now > 0 ? still + 1 : 0) {
+        before = now;
+        nanosleep(&pause, NULL);
+        if (ioctl(connection->fd, FIONREAD, &now))
+            die("it does not hear how much waits");
+    }
+    for (int i = 0; i < 50; i++) {
+        if (!send_all(connection, nothing, sizeof nothing - 1))
+            return 0;
+        nanosleep(&pause, NULL);
+    }
     return 1;
 }
 
@@ -219,7 +253,9 @@ static int serve(struct connection *connection)
     if (head + body >= sizeof connection->received)
         die("the request is too long for this server");
     connection->spoiling = is("corrupt");
-    if (is("head") && !ask(connection))
+    if ((is("full") || is("deaf")) && !wait_until_full(connection))
+        return 0;
+    if ((is("head") || is("full") || is("deaf")) && !ask(connection))
         return 0;
     while (connection->length < head + body)
         if (!receive(connection))
@@ -234,6 +270,8 @@ static int serve(struct connection *connection)
     if (is("after") || is("impatient") || is("changed") || is("stall") || is("drip"))
         if (strcmp(name, "-") == 0 && !ask(connection))
             return 0;
+    if (is("leave") && strcmp(path, "/unasked") != 0)
+        return ask(connection);
     while (is("loop"))
         if (!ask(connection))
             return 0;
@@ -275,7 +313,7 @@ int main(int argc, char **argv)
     struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     const char *cert = NULL, *key = NULL, *ca = NULL;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), little = 8192;
     if (argc < 2)
         die("usage: renegotiating_server MODE cert=PEM key=PEM ca=PEM [OPTION...]");
     mode = argv[1];
@@ -303,6 +341,8 @@ int main(int argc, char **argv)
                 die("sigalgs is not a list of signature algorithms");
         } else if (strcmp(argv[i], "optional") == 0)
             optional = 1;
+        else if (strcmp(argv[i], "no-question") == 0)
+            no_question = 1;
         else if (strcmp(argv[i], "may-resume") == 0)
             SSL_CTX_clear_options(context, SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
         else if (strcmp(argv[i], "no-ems") == 0)
@@ -324,6 +364,8 @@ int main(int argc, char **argv)
 
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (is("full") || is("deaf"))
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16) ||
         getsockname(listener, (struct sockaddr *)&address, &length))
         die("it cannot listen");

@@ -398,18 +398,85 @@ fn streams_around_a_renegotiation() {
     server.did(&["accepted localhost", "request /x 0 -", "asked", &format!("renegotiated {CN}"), "answered"]);
 }
 
-/// Is it shown twice on a connection, and not a third time: neither for requests one after another, nor where the server
-/// wants nothing else?
+/// Does a body arrive whole where the server takes nothing more of it before it asks?
+#[test]
+fn a_question_in_the_middle_of_a_record() {
+    let world = World::new();
+    let body: Vec<u8> = (0..15_000_000u32).map(|n| (n % 251) as u8).collect();
+    let (server, certificate) = (world.openssl("full"), world.certificate());
+    let request = bound(Request::post(&server.url, &body), "mtls_pop a");
+    let response = world.client(&certificate).send(&request, &call()).unwrap();
+    assert_eq!(**response.body, *format!("certificate={CN} body={}", body.len()).as_bytes());
+    server.did(&["accepted localhost", "asked", &format!("renegotiated {CN}")]);
+}
+
+/// Is a server waited for in peace that takes nothing more of a body, asks, and hangs up by half?
+#[test]
+fn a_question_of_who_does_not_listen() {
+    let world = World::new();
+    let (server, certificate, body) = (world.openssl("deaf"), world.certificate(), vec![b'x'; 15_000_000]);
+    let limit = Duration::from_secs(4);
+    let request = bound(Request::post(&server.url, &body).attempt_timeout(limit), "mtls_pop a");
+    let (client, before) = (world.client(&certificate), busy());
+    let error = client.send(&request, &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    let busy = busy() - before;
+
+    assert!(busy < limit / 10, "{busy:?} of processor time");
+    server.did(&["accepted localhost", "asked"]);
+}
+
+/// How much processor time this thread has taken.
+fn busy() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// Is a request that a server has read, as its question shows, not sent again where it hangs up then?
+#[test]
+fn a_question_and_no_answer() {
+    let world = World::new();
+    let (server, certificate) = (world.openssl("leave"), world.certificate());
+    let client = world.client(&certificate);
+    get_bound(&client, &server.url.join("/unasked").unwrap(), "mtls_pop a").unwrap();
+    let error = get_bound(&client, &server.url, "mtls_pop a").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+    server.did(&["accepted localhost", "request /unasked 0 -", "answered", "request /x 0 -", "asked"]);
+    get_bound(&client, &server.url.join("/unasked").unwrap(), "mtls_pop a").unwrap();
+    server.did(&["accepted localhost", "request /unasked 0 -"]);
+}
+
+/// Is a renegotiation that asks for nothing gone through, and does the connection stay one on which nothing was shown?
+#[test]
+fn a_renegotiation_without_a_question() {
+    let world = World::new();
+    let (server, certificate) = (world.openssl("after no-question"), world.certificate());
+    let client = world.client(&certificate);
+    for token in ["mtls_pop a", "mtls_pop b"] {
+        let response = get_bound(&client, &server.url, token).unwrap();
+        assert_eq!(response.status, 200);
+        assert!(!response.tls.unwrap().certificate_requested);
+    }
+    // Four of each request, two connections, and the end of the first, which may come at any time.
+    let events: Vec<_> = (0..2 * 5 + 1).map(|_| server.server.event()).collect();
+    assert_eq!(events.iter().filter(|event| *event == "accepted localhost").count(), 2, "{events:?}");
+}
+
+/// Is it shown twice on a connection, and not a third time: is there another connection for the next request, and an end
+/// where the server wants nothing else?
 #[test]
 fn at_most_twice() {
     let world = World::new();
     let (server, certificate) = (world.openssl("body"), world.certificate());
     let client = world.client(&certificate);
-    for _ in 0..2 {
+    for _ in 0..4 {
         get_bound(&client, &server.url, "mtls_pop a").unwrap();
     }
-    let error = get_bound(&client, &server.url, "mtls_pop a").unwrap_err();
-    assert!(error.message().contains("2 times on this connection"), "{error}");
+    // Four of each request, two connections, and the end of the first, which may come at any time.
+    let events: Vec<_> = (0..4 * 4 + 3).map(|_| server.server.event()).collect();
+    for event in ["accepted localhost", "request /x 0 -"] {
+        assert_eq!(events.iter().filter(|other| *other == event).count(), 2, "{events:?}");
+    }
     let (server, certificate) = (world.openssl("loop"), world.certificate());
     let error = get_bound(&world.client(&certificate), &server.url, "mtls_pop a").unwrap_err();
     assert_eq!(error.transport(), Some(TransportFailure::ServerTls), "{error}");
@@ -438,6 +505,27 @@ fn not_where_another_token_was() {
         "answered",
     ]);
     server.did(&["request /x 0 the client of the test", "asked", "failed reading: the connection ended"]);
+    // Nor where it was the other's before, and is now again the first one's.
+    let client = world.client(&certificate);
+    for (path, token) in [("/x", "mtls_pop a"), ("/unasked", "mtls_pop b")] {
+        get_bound(&client, &server.url.join(path).unwrap(), token).unwrap();
+    }
+    let error = get_bound(&client, &server.url, "mtls_pop a").unwrap_err();
+    assert!(error.message().contains("has carried another token"), "{error}");
+}
+
+/// Does a request that may be asked late go over no connection of rustls', on which it could not be answered, though
+/// that has served one that needs the certificate, too?
+#[test]
+fn not_over_what_cannot_renegotiate() {
+    let world = World::new();
+    let (apache, certificate) = (world.apache("TLSv1.2"), world.certificate());
+    let (client, open) = (world.client(&certificate), url(&apache, "/open"));
+    let request = Request::get(&open).needs_certificate(true).renegotiation(Renegotiation::NotAllowed);
+    client.send(&request, &call()).unwrap();
+    let response = get_bound(&client, &url(&apache, "/private/secret"), "mtls_pop a").unwrap();
+    assert_eq!(response.status, 200);
+    assert_eq!(connections(&apache.log(2)), 2);
 }
 
 /// Does nobody get it who shows another certificate than at first, of the same name or another?

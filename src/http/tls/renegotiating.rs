@@ -40,6 +40,8 @@ struct Renegotiating {
     mixed: bool,
     /// How far a write came that could not go on.
     half: Option<usize>,
+    /// The server wants to renegotiate, which has to wait for the end of that write.
+    asks: bool,
 }
 
 /// The socket, and for how long it waits.
@@ -83,7 +85,7 @@ impl Renegotiator {
         let client = Client { verifier, name, key, asked: false };
         let wire = Wire { socket, waits: true, listens: false };
         let session = Session::connect(&self.context, host, wire, client).map_err(told)?;
-        Ok(Box::new(Renegotiating { session, token, mixed: false, half: None }))
+        Ok(Box::new(Renegotiating { session, token, mixed: false, half: None, asks: false }))
     }
 }
 
@@ -101,6 +103,7 @@ impl Renegotiating {
         if let Some(exchange) = &exchange {
             exchange.note_received();
         }
+        self.asks = false;
         let token = exchange.as_ref().and_then(|exchange| exchange.renegotiates_for());
         if let Some(why) = self.objection(token) {
             return Err(tls(rustls::Error::General(format!("it wants to renegotiate, {why}"))));
@@ -163,8 +166,9 @@ impl TlsStream for Renegotiating {
     fn read_arrived(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.without_waiting(|session| session.read(buffer)) {
-                // The server says it again.
+                // Not within a record. libssl says it again, and reads nothing that comes until then.
                 Err(Failure::RenegotiationRequested) if self.half.is_some() => {
+                    self.asks = true;
                     return Err(ErrorKind::WouldBlock.into());
                 }
                 Err(Failure::RenegotiationRequested) => self.renegotiate()?,
@@ -188,7 +192,7 @@ impl TlsStream for Renegotiating {
 
     /// Where it stops, what went out of `bytes` stays out: the same bytes come again.
     fn write_while_silent(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.session.stream_mut().listens = true;
+        self.session.stream_mut().listens = !self.asks;
         let written = self.write_all(bytes);
         self.session.stream_mut().listens = false;
         written
@@ -205,11 +209,13 @@ impl TlsStream for Renegotiating {
         self.session.last_words().map_or(error, told)
     }
 
-    /// A server that has not seen the certificate yet may ask for it, and then for one token alone.
+    /// A server that has not seen the certificate yet may ask for it, and then for one token alone. One that has asked as
+    /// often as it may asks with each request.
     fn suits(&self, exchange: &Exchange) -> bool {
-        exchange
-            .renegotiates_for()
-            .is_some_and(|token| self.session.party().asked || token == self.token && !self.mixed)
+        self.session.renegotiations() < MOST
+            && exchange
+                .renegotiates_for()
+                .is_some_and(|token| self.session.party().asked || token == self.token && !self.mixed)
     }
 
     fn socket(&mut self) -> &mut Socket {
