@@ -141,7 +141,7 @@ fn sources(version: &str, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     Ok(directory)
 }
 
-/// A header that renames all that libssl defines, but for what `crypto` renames already. The inline functions of public
+/// A header that comes before all others. It renames all that libssl defines, but for what `crypto` renames already. The inline functions of public
 /// headers become those of one file: as the program's, those of another libssl would take their place.
 fn renamed(ssl: &str, crypto: &str) -> String {
     let names = exports(ssl).into_iter().filter(|name| !crypto.contains(&format!("#define {name} ")));
@@ -149,6 +149,8 @@ fn renamed(ssl: &str, crypto: &str) -> String {
     let headers = HEADERS.map(|header| format!("#include <openssl/{header}>\n"));
     let inline = |how| format!("#undef OPENSSL_INLINE\n#define OPENSSL_INLINE {how}\n");
     [
+        // What they end with is in libstdc++. GCC 15 has them wherever it does not optimize, and distributions always.
+        "#undef _GLIBCXX_ASSERTIONS\n#define _GLIBCXX_NO_ASSERTIONS\n".to_owned(),
         renames.collect(),
         "#include <openssl/base.h>\n".to_owned(),
         inline("static inline OPENSSL_UNUSED"),

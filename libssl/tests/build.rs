@@ -39,6 +39,26 @@ fn symbols_have_a_prefix() {
     assert!(cpp.is_empty(), "these are in libstdc++: {cpp:?}");
 }
 
+/// Does it stay so where the compiler is told to have the C++ library check how it is used, as distributions do?
+#[test]
+fn assertions_of_the_library_stay_out() {
+    let place = place("assertions");
+    let source = "#include <memory>\nint use(std::unique_ptr<int> &p) { return *p; }\n";
+    std::fs::write(place.join("use.cc"), source).unwrap();
+    let compile = |rest: &[&str]| {
+        let mut compiler = Command::new("g++");
+        compiler.args(["-D_GLIBCXX_ASSERTIONS", "-fno-exceptions", "-c", "use.cc", "-I"]);
+        compiler.arg(env!("MTLSPOP_LIBSSL_INCLUDE")).args(rest).current_dir(&place);
+        assert!(compiler.status().unwrap().success());
+        let output = Command::new("nm").args(["-u", "use.o"]).current_dir(&place).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(compile(&[]).contains("_ZSt"), "it checks nothing");
+    let names = Path::new(env!("OUT_DIR")).join("names.h");
+    let asked = compile(&["-include", names.to_str().unwrap()]);
+    assert!(!asked.contains("_ZSt"), "{asked}");
+}
+
 /// Is the package named that has the compiler, where there is none?
 #[test]
 fn missing_compiler_is_named() {
