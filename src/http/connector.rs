@@ -214,25 +214,10 @@ impl Transport for Connection {
         if mem::take(&mut self.ahead) && !self.buffers.input().is_empty() {
             return Ok(true);
         }
-        self.stream.socket().set_deadline(deadline(timeout));
-        let input = self.buffers.input_append_buf();
-        let read = match &mut self.stream {
-            Stream::Plain(socket) => socket.read(input),
-            Stream::Tls(tls) if timeout.reason == Timeout::Await100 => {
-                await_word(&mut *tls.stream, input, deadline(timeout))
-            }
-            Stream::Tls(tls) => tls.stream.read(input),
-        };
-        let amount = read.map_err(|error| self.stream.ended(error, timeout))?;
-        self.buffers.input_appended(amount);
-        // ureq leaves what says no in place of 100 where it is, and asks for it again.
-        self.ahead = timeout.reason == ureq::Timeout::Await100;
-        if amount > 0
-            && let Some(exchange) = Exchange::current()
-        {
-            exchange.note_received();
+        if timeout.reason == Timeout::Await100 {
+            return self.await_word(timeout);
         }
-        Ok(amount > 0)
+        Ok(self.receive(timeout, deadline(timeout))? > 0)
     }
 
     /// Whether an idle connection can be used again.
@@ -251,6 +236,46 @@ impl Transport for Connection {
 }
 
 impl Connection {
+    /// Waits for something to read; where it is the server's word about the body, until `until`.
+    fn receive(&mut self, timeout: NextTimeout, until: Instant) -> Result<usize, ureq::Error> {
+        self.stream.socket().set_deadline(until);
+        let input = self.buffers.input_append_buf();
+        let read = match &mut self.stream {
+            Stream::Plain(socket) => socket.read(input),
+            Stream::Tls(tls) if timeout.reason == Timeout::Await100 => {
+                await_word(&mut *tls.stream, input, until)
+            }
+            Stream::Tls(tls) => tls.stream.read(input),
+        };
+        let amount = read.map_err(|error| self.stream.ended(error, timeout))?;
+        self.buffers.input_appended(amount);
+        if amount > 0
+            && let Some(exchange) = Exchange::current()
+        {
+            exchange.note_received();
+        }
+        Ok(amount)
+    }
+
+    /// Waits for what the server says to whether it wants the body, and lets ureq see a no. With anything else the body
+    /// is sent, as after silence; an answer that says yes stays where it is until then.
+    fn await_word(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let until = deadline(timeout);
+        loop {
+            if self.receive(timeout, until)? == 0 {
+                return Err(self.stream.ended(io::ErrorKind::UnexpectedEof.into(), timeout));
+            }
+            let said = early::word(&mut self.buffers);
+            // ureq leaves it where it is, and asks for it again.
+            self.ahead = !self.buffers.input().is_empty();
+            match said {
+                Said::Nothing if !self.buffers.input_append_buf().is_empty() => {}
+                Said::No => return Ok(true),
+                _ => return Err(ureq::Error::Timeout(Timeout::Await100)),
+            }
+        }
+    }
+
     fn write_all(&mut self, amount: usize) -> io::Result<()> {
         let output = &self.buffers.output()[..amount];
         match &mut self.stream {

@@ -7,6 +7,9 @@ use ureq::unversioned::transport::{Buffers, LazyBuffers};
 
 use super::tls::TlsStream;
 
+/// Where its number is.
+const STATUS: usize = "HTTP/1.1 ".len();
+
 /// What a server has said so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -39,18 +42,44 @@ pub(super) fn look(stream: &mut dyn TlsStream, buffers: &mut LazyBuffers) -> io:
     }
 }
 
+/// What the server says to whether it wants the body, as far as that is here; what is more than an interim answer is
+/// left there. ureq knows no interim answer that has headers, and takes each of those for the answer.
+pub(super) fn word(buffers: &mut LazyBuffers) -> Said {
+    loop {
+        let input = buffers.input();
+        if input.get(STATUS) != Some(&b'1') {
+            return said(input);
+        }
+        let Some(end) = end_of_head(input) else { return Said::Nothing };
+        let number = &input[STATUS..STATUS + 3];
+        if number == b"101" {
+            // Nobody has asked for that.
+            return Said::No;
+        }
+        let goes_on = number == b"100";
+        buffers.input_consume(end);
+        if goes_on {
+            return Said::Yes;
+        }
+    }
+}
+
+fn end_of_head(input: &[u8]) -> Option<usize> {
+    input.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4)
+}
+
 /// The verdict of the first answer that is no interim one (RFC 9110, section 15.2). What is not HTTP is refused when it
 /// is read.
 fn said(mut input: &[u8]) -> Said {
     loop {
-        match input.get("HTTP/1.1 ".len()) {
+        match input.get(STATUS) {
             None => return Said::Nothing,
             Some(b'1') => {}
             Some(b'2') => return Said::Yes,
             Some(_) => return Said::No,
         }
-        let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Said::Nothing };
-        input = &input[end + 4..];
+        let Some(end) = end_of_head(input) else { return Said::Nothing };
+        input = &input[end..];
     }
 }
 

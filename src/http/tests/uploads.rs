@@ -203,6 +203,42 @@ fn servers_that_do_not_know_expect() {
     }
 }
 
+/// Is an interim answer known that has headers (RFC 9110, section 15.2)? And does a server get the body that begins
+/// its answer instead of asking for that, as in the middle?
+#[test]
+fn words_in_place_of_100() {
+    let rows = [
+        "HTTP/1.1 100 Continue\r\nServer: x\r\n\r\n",
+        "HTTP/1.1 103 Early\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 103 Early\r\nLink: </x>\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+    ];
+    for (over, word) in BOTH.into_iter().flat_map(|over| rows.map(|word| (over, word))) {
+        let ca = Ca::new("ca");
+        let server = Server::scripted(&ca, move |talk, _, _| {
+            for _ in 0..2 {
+                talk.head()?;
+                // As it may come.
+                let (one, other) = word.split_at(word.len() / 2);
+                talk.say(one)?;
+                talk.say(other)?;
+                assert_eq!(talk.chunks()?.len(), 100_000);
+                talk.say(if word.contains(" 200 ") { "ok" } else { OK })?;
+            }
+            Ok(())
+        });
+        let (pool, url, certificate) = (pool(&ca), server.url("/"), ca.client());
+        let client = over.client(&pool, &certificate).unwrap();
+        for _ in 0..2 {
+            let body = Source::new(100_000).body(None);
+            let request = over.request(put(&url, &body)).attempt_timeout(Duration::from_secs(10));
+            let response = client.send(&request, &call()).unwrap();
+            assert_eq!((response.status, response.body.as_slice()), (200, b"ok".as_slice()), "{word}");
+        }
+        assert_eq!(server.connections(), 1);
+    }
+}
+
 /// Is a body that is not as long as was said an error, before the server can take it for complete?
 #[test]
 fn of_another_length() {
