@@ -132,7 +132,23 @@ impl Server {
         ca: &Ca,
         script: impl Fn(&mut dyn Talk, usize, &TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let (config, script) = (server_config(ca, None, rustls::ALL_VERSIONS), Arc::new(script));
+        Self::scripted_with(server_config(ca, None, rustls::ALL_VERSIONS), script)
+    }
+
+    /// The same in one version of TLS.
+    pub(super) fn scripted_in(
+        ca: &Ca,
+        version: &'static rustls::SupportedProtocolVersion,
+        script: impl Fn(&mut dyn Talk, usize, &TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::scripted_with(server_config(ca, None, &[version]), script)
+    }
+
+    fn scripted_with(
+        config: Arc<ServerConfig>,
+        script: impl Fn(&mut dyn Talk, usize, &TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let script = Arc::new(script);
         Self::listening("https", move |stream, number, _| {
             // Or what is said last may be thrown away by hanging up.
             stream.set_nodelay(true)?;

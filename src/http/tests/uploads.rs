@@ -505,6 +505,45 @@ fn refused_in_the_middle() {
     }
 }
 
+/// Is the rest of such an answer read while the server takes nothing more; and is it not taken for a server that asks
+/// for a certificate late?
+#[test]
+fn refused_by_a_long_answer() {
+    for version in [&TLS13, &TLS12] {
+        let ca = Ca::new("ca");
+        let server = Server::scripted_in(&ca, version, |talk, _, socket| {
+            talk.head()?;
+            talk.say(CONTINUE)?;
+            talk.body(100_000)?;
+            // The client can write no more.
+            thread::sleep(Duration::from_millis(500));
+            talk.say(&format!("HTTP/1.1 413 No\r\nContent-Length: {MEGABYTE}\r\n\r\n"))?;
+            for _ in 0..MEGABYTE / 4096 {
+                talk.say(&"x".repeat(4096))?;
+            }
+            // Until the client hangs up: all that it sent is still there to be read.
+            while socket.peek(&mut [0])? > 0 && !is_hung_up(socket) {
+                thread::sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        });
+        let (pool, url) = (pool(&ca), server.url("/"));
+        let body = StreamBody::new(Endless(Arc::default()), None);
+        let request = put(&url, &body).attempt_timeout(Duration::from_secs(10)).max_response_bytes(MEGABYTE);
+        let response = pool.plain().unwrap().send(&request, &call()).unwrap();
+        assert_eq!((response.status, response.body.len()), (413, MEGABYTE));
+        assert!(!response.tls.unwrap().asked_late);
+    }
+}
+
+/// Whether the other side has closed, whatever is left to be read.
+fn is_hung_up(socket: &std::net::TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut files = [PollFd::new(socket, PollFlags::RDHUP)];
+    poll(&mut files, Some(&Timespec::default())).unwrap();
+    !files[0].revents().is_empty()
+}
+
 /// Does a server get the whole body that begins to answer before it has read it?
 #[test]
 fn answered_in_the_middle() {

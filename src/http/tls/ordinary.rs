@@ -76,16 +76,20 @@ impl TlsStream for Ordinary {
     /// As rustls' stream reads, but see `process`.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let StreamOwned { conn, sock } = &mut self.stream;
-        flush(conn, sock)?;
         while conn.wants_read() {
+            // What the server says counts more than what it does not take: some answer in the middle of a request,
+            // and read no more of it.
+            match sock.while_silent(|sock| flush(conn, sock)) {
+                Err(error) if is_over(&error) => return Err(error),
+                _ => {}
+            }
+            let waiting = waiting(conn);
             let ended = conn.read_tls(sock)? == 0;
-            let state = process(conn, self.details.version);
-            // An alert goes out as well as may be: what it is about counts more.
-            let written = conn.write_tls(sock);
-            if let Err(error) = state {
+            if let Err(error) = process(conn, self.details.version, waiting) {
+                // An alert goes out as well as may be: what it is about counts more.
+                let _ = sock.while_silent(|sock| conn.write_tls(sock));
                 return after_what_came(conn, buffer, error);
             }
-            written?;
             if ended {
                 break;
             }
@@ -104,8 +108,9 @@ impl TlsStream for Ordinary {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
+            let waiting = waiting(conn);
             conn.read_tls(&mut sock.peek())?;
-            if let Err(error) = process(conn, self.details.version) {
+            if let Err(error) = process(conn, self.details.version, waiting) {
                 return after_what_came(conn, buffer, error);
             }
         }
@@ -149,13 +154,15 @@ impl TlsStream for Ordinary {
 }
 
 /// Notices where a server of TLS 1.2 wants to renegotiate, which is how some ask for a certificate after the request.
-/// rustls declines, and says nothing of it.
-fn process(connection: &mut ClientConnection, version: TlsVersion) -> io::Result<()> {
+/// rustls declines, and says nothing of it; but more is to be written then than was `waiting` before.
+fn process(connection: &mut ClientConnection, version: TlsVersion, waiting: usize) -> io::Result<()> {
     let state = connection.process_new_packets();
     let replies = match &state {
-        Ok(state) => state.tls_bytes_to_write() > 0,
+        Ok(state) => state.tls_bytes_to_write() > waiting,
         // Nobody is told of an alert of his own.
-        Err(error) => matches!(error, rustls::Error::AlertReceived(_)) && connection.wants_write(),
+        Err(error) => {
+            matches!(error, rustls::Error::AlertReceived(_)) && waiting == 0 && connection.wants_write()
+        }
     };
     if replies
         && version == TlsVersion::Tls12
@@ -164,6 +171,14 @@ fn process(connection: &mut ClientConnection, version: TlsVersion) -> io::Result
         exchange.note_asked_late();
     }
     state.map(drop).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// How much is to be written, of a body that the server does not take.
+fn waiting(connection: &mut ClientConnection) -> usize {
+    match connection.wants_write() {
+        true => connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write()),
+        false => 0,
+    }
 }
 
 /// What came before an error, which comes again.
@@ -186,16 +201,19 @@ fn flush(connection: &mut ClientConnection, socket: &mut Socket) -> io::Result<(
 }
 
 fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> io::Result<bool> {
-    while !arrived.is_nothing() {
-        if connection.read_tls(&mut arrived)? == 0 {
-            return Ok(false);
-        }
+    loop {
+        // Also of what came with the answer before.
         let state = connection.process_new_packets().map_err(io::Error::other)?;
         if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
             return Ok(false);
         }
+        if arrived.is_nothing() {
+            return Ok(true);
+        }
+        if connection.read_tls(&mut arrived)? == 0 {
+            return Ok(false);
+        }
     }
-    Ok(true)
 }
 
 fn last_words(connection: &mut ClientConnection, socket: &mut Socket, error: io::Error) -> io::Error {
