@@ -1405,13 +1405,19 @@ public:
         auto read = [&stream](bytes_span place) {
             using size = decltype(stream.gcount());
             stream.read(reinterpret_cast<char *>(place.data()), static_cast<size>(place.size()));
-            if (stream.bad()) throw error(status::callback, "body_stream_failed", "the stream cannot be read");
+            // One that was never open has failed without an end.
+            if (stream.bad() || (stream.fail() && !stream.eof())) {
+                throw error(status::callback, "body_stream_failed", "the stream cannot be read");
+            }
             return static_cast<std::size_t>(stream.gcount());
         };
         const auto start = stream.tellg();
         if (start == typename Stream::pos_type(-1)) return with_body_reader(content_type, -1, std::move(read));
-        const std::int64_t length = stream.seekg(0, Stream::end).tellg() - start;
+        const auto end = stream.seekg(0, Stream::end).tellg();
+        stream.clear();
         stream.seekg(start);
+        if (end == typename Stream::pos_type(-1)) return with_body_reader(content_type, -1, std::move(read));
+        const std::int64_t length = end - start;
         return with_body_reader(content_type, length, std::move(read), [&stream, start] {
             stream.clear();
             stream.seekg(start);

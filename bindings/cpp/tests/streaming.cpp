@@ -143,6 +143,10 @@ static void failures(const mtlspop::app &app, const mtlspop::token &token)
     broken.setstate(std::ios::badbit);
     CHECK_THROWS(mtlspop::error, app.send(token, request))
     ([](const mtlspop::error &thrown) { CHECK(thrown.code() == "body_stream_failed"); });
+    // A file that is not there is no empty one.
+    std::ifstream missing("/nowhere/to/be/found", std::ios::binary);
+    CHECK_THROWS(mtlspop::error, app.send(token, put().with_body_stream("", missing)))
+    ([](const mtlspop::error &thrown) { CHECK(thrown.code() == "body_stream_failed"); });
 }
 
 static void downloads(const mtlspop::app &app, const mtlspop::token &token)
