@@ -12,7 +12,7 @@ namespace Mtlspop
     /// <summary>
     /// Reads an HttpContent, which is written by a task. It gets no further than what was read.
     /// </summary>
-    internal sealed class ContentReader : IDisposable
+    internal sealed class ContentReader
     {
         private readonly HttpContent _content;
         private Exchange _exchange;
@@ -40,14 +40,26 @@ namespace Mtlspop
 
         internal void Rewind()
         {
-            Dispose();
-        }
-
-        /// <summary>Stops the task, should it still write.</summary>
-        public void Dispose()
-        {
             _exchange?.Stop();
             _exchange = null;
+        }
+
+        /// <summary>
+        /// Stops the task, should it still write, and waits until it uses the content no more, or for the token: who
+        /// sends the content again, or disposes of it, is to be alone with it.
+        /// </summary>
+        internal async Task StopAsync(CancellationToken cancellationToken)
+        {
+            if (_exchange == null)
+            {
+                return;
+            }
+            Task copy = _exchange.Stop();
+            var stopped = new TaskCompletionSource<bool>();
+            using (cancellationToken.Register(() => stopped.TrySetResult(true)))
+            {
+                await Task.WhenAny(copy, stopped.Task).ConfigureAwait(false);
+            }
         }
 
         /// <summary>Where the task writes; each write waits until it was read.</summary>
@@ -107,11 +119,13 @@ namespace Mtlspop
                 return count;
             }
 
-            internal void Stop()
+            /// <summary>The task.</summary>
+            internal Task Stop()
             {
                 _stop.Cancel();
                 // What it throws now is of no interest to anybody.
                 _copy.ContinueWith(task => task.Exception, TaskContinuationOptions.OnlyOnFaulted);
+                return _copy;
             }
 
             public override void Write(byte[] buffer, int offset, int count)

@@ -77,7 +77,8 @@ namespace Mtlspop
                 AuthenticationResult result = _acquire == null
                     ? Find(request.Headers.Authorization)
                     : await _acquire(cancellationToken).ConfigureAwait(false);
-                using (var body = request.Content == null ? null : new ContentReader(request.Content))
+                var body = request.Content == null ? null : new ContentReader(request.Content);
+                try
                 {
                     return await result.App
                         .SendAsync(
@@ -87,6 +88,13 @@ namespace Mtlspop
                             body != null,
                             cancellationToken)
                         .ConfigureAwait(false);
+                }
+                finally
+                {
+                    if (body != null)
+                    {
+                        await body.StopAsync(cancellationToken).ConfigureAwait(false);
+                    }
                 }
             }
             catch (MsalException exception)

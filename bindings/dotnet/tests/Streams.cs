@@ -56,6 +56,17 @@ internal static class Streams
                 () => client.PostAsync(Host + "/upload", new Pattern(1000, 1001)));
             True(wrong.Message.Contains("1001"), wrong.Message);
             await Upload(client, new Pattern(1000, 1000), 1000);
+
+            // Who catches it may use the content at once: nobody else does so any more.
+            var slow = new Slow(4096);
+            await Throws<HttpRequestException>(() => client.PostAsync(Host + "/upload", slow));
+            True(slow.Ended, "the content was still in use after the call");
+            // Unless it does not stop with its call.
+            using (var source = new CancellationTokenSource(500))
+            {
+                var stuck = new Slow(1) { Forever = true };
+                await Throws<Exception>(() => client.PostAsync(Host + "/upload", stuck, source.Token));
+            }
         }
     }
 
@@ -196,6 +207,40 @@ internal static class Streams
         {
             length = _announced ?? 0;
             return _announced != null;
+        }
+    }
+
+    /// <summary>One byte more than it says; and it takes its time to end, or does not.</summary>
+    private sealed class Slow : HttpContent
+    {
+        private readonly int _length;
+
+        internal Slow(int length)
+        {
+            _length = length;
+        }
+
+        internal bool Ended { get; private set; }
+
+        internal bool Forever { get; set; }
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext context)
+        {
+            try
+            {
+                await stream.WriteAsync(new byte[_length + 1], 0, _length + 1);
+            }
+            finally
+            {
+                await Task.Delay(Forever ? Timeout.Infinite : 300);
+                Ended = true;
+            }
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = _length;
+            return true;
         }
     }
 
