@@ -28,8 +28,8 @@ pub struct mtlspop_body_op {
 /// the end. Asked to rewind, it begins again with the first byte.
 ///
 /// Called on the thread that sends the request, inside that call, with no lock held; a timeout or
-/// mtlspop_cancel_raise() ends the call when the callback returns. It must not send this request. No exception may
-/// leave it.
+/// mtlspop_cancel_raise() ends the call when the callback returns. It must not send, change or free this request. No
+/// exception may leave it.
 ///
 /// Returns 0 for success; anything else fails the call with MTLSPOP_E_CALLBACK and the text of
 /// mtlspop_body_op_set_error(), and closes the connection.
