@@ -772,7 +772,7 @@ struct client_signed_assertion {
 
     /** The same of borrowed text: {token.access_token(), token.binding_certificate()}. */
     template <class T, std::enable_if_t<std::is_same_v<T, std::string_view>, int> = 0>
-    client_signed_assertion(T jwt, std::optional<certificate> bound_to)
+    client_signed_assertion(T jwt, std::optional<certificate> bound_to = std::nullopt)
         : client_signed_assertion(std::string(jwt), std::move(bound_to))
     {
     }

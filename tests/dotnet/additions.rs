@@ -25,6 +25,12 @@ fn parameters() {
     });
 }
 
+/// Does an agent identity get a token by what its blueprint's token says of it?
+#[test]
+fn agent_identity() {
+    test("AgentIdentity", |cloud| assert_eq!(cloud.counter("token"), 2));
+}
+
 /// Is the token endpoint of an OpenID provider discovered?
 #[test]
 fn oidc() {

@@ -189,6 +189,23 @@ static void azure_proxy()
     CHECK(contains(token.endpoint(), env("AZURE_KUBERNETES_TOKEN_PROXY")));
 }
 
+// Does an agent identity get tokens by what its blueprint's token says of it?
+static void agent_identity()
+{
+    auto options = client_options("AGENT_BLUEPRINT_CLIENT_ID");
+    options.with_certificate(sni_certificate(), true);
+    const mtlspop::app blueprint(options);
+    options = client_options("AGENT_IDENTITY_CLIENT_ID");
+    options.with_client_assertion([&](const mtlspop::assertion_op &op) -> mtlspop::client_signed_assertion {
+        const auto audience = mtlspop::federated_credential_audience(op.authority()).value();
+        mtlspop::token_request exchange(std::string(audience) + "/.default");
+        return blueprint.acquire_token(exchange.with_fmi_path(op.client_id())).access_token();
+    });
+    const mtlspop::app agent(options);
+    const auto token = agent.acquire_token(graph_request(false));
+    CHECK(agent.send(token, mtlspop::http_request("GET", graph)).status() == 200);
+}
+
 static void host()
 {
     auto options = mtlspop::app_options::managed_identity();
@@ -252,5 +269,6 @@ int main(int, char **arguments)
         renegotiation();
         certificates();
         azure_proxy();
+        agent_identity();
     });
 }

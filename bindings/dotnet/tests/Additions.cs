@@ -34,6 +34,24 @@ internal static class Additions
         }
     }
 
+    private static async Task AgentIdentity()
+    {
+        using (var blueprint = Client("AGENT_BLUEPRINT_CLIENT_ID").WithCertificate(Certificate("SNI_PFX"), sendX5C: true).Build())
+        using (var agent = Client("AGENT_IDENTITY_CLIENT_ID").WithClientAssertion(async request =>
+        {
+            var cloud = KnownCloudMetadata.Default.GetByAuthorityHost(new Uri(request.Authority).Host);
+            string audience = cloud[CloudMetadataKeyNames.FederatedCredentialAudience];
+            var result = await blueprint.AcquireTokenForClient(new[] { audience + "/.default" })
+                .WithFmiPath(request.ClientID)
+                .ExecuteAsync(request.CancellationToken);
+            return result.AccessToken;
+        }).Build())
+        using (var result = await agent.AcquireTokenForClient(Scopes).ExecuteAsync())
+        {
+            Equal("Bearer", result.TokenType, "token type");
+        }
+    }
+
     private static async Task Oidc()
     {
         using (var app = ConfidentialClientApplicationBuilder.Create(Env("AZURE_CLIENT_ID"))
