@@ -7,6 +7,7 @@
  *   head       once it has the head of the request, while the body is on its way
  *   full       the same, once so much of the body waits to be read that the client cannot send more of it
  *   deaf       the same, and then it says that it sends no more, and reads nothing
+ *   refuse     not at all: at that moment it answers with 413, and reads nothing more
  *   body       in the middle of the answer, unless the path is /unasked
  *   leave      after the request, unless the path is /unasked, and then it hangs up
  *   first      in the first handshake, and never again
@@ -253,8 +254,14 @@ static int serve(struct connection *connection)
     if (head + body >= sizeof connection->received)
         die("the request is too long for this server");
     connection->spoiling = is("corrupt");
-    if ((is("full") || is("deaf")) && !wait_until_full(connection))
+    if ((is("full") || is("deaf") || is("refuse")) && !wait_until_full(connection))
         return 0;
+    if (is("refuse")) {
+        static const char refusal[] = "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n";
+        send_all(connection, refusal, sizeof refusal - 1);
+        for (;;)
+            pause();
+    }
     if ((is("head") || is("full") || is("deaf")) && !ask(connection))
         return 0;
     while (connection->length < head + body)
@@ -364,7 +371,7 @@ int main(int argc, char **argv)
 
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (is("full") || is("deaf"))
+    if (is("full") || is("deaf") || is("refuse"))
         setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16) ||
         getsockname(listener, (struct sockaddr *)&address, &length))

@@ -426,6 +426,35 @@ fn a_question_of_who_does_not_listen() {
     server.did(&["accepted localhost", "asked"]);
 }
 
+/// Is an answer heard that comes while nothing more of the body can be sent, whoever speaks TLS?
+#[test]
+fn an_answer_while_the_body_is_stuck() {
+    let (world, body) = (World::new(), vec![b'x'; 15_000_000]);
+    for over in BOTH {
+        let (server, certificate) = (world.openssl("refuse"), world.certificate());
+        let client = over.client(&world.pool, &certificate).unwrap();
+        let request =
+            over.request(Request::post(&server.url, &body)).attempt_timeout(Duration::from_secs(20));
+        assert_eq!(client.send(&request, &call()).unwrap().status, 413, "{over:?}");
+    }
+}
+
+/// Is it said where a certificate cannot be shown in TLS 1.2 as libssl has it, rather than that the server hung up?
+#[test]
+fn a_certificate_that_cannot_be_shown() {
+    let world = World::new();
+    let mut params = CertificateParams::default();
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyAgreement];
+    let key = Arc::new(TestKey::new(&KeyPair::generate().unwrap()));
+    let der = params.signed_by(&Public(&*key), &world.clients.issuer).unwrap().der().to_vec();
+    let certificate = Certificate::new(vec![der], key).unwrap();
+    let server = world.openssl("after");
+    let error = get_bound(&world.client(&certificate), &server.url, "mtls_pop a").unwrap_err();
+    assert_eq!(error.code(), "tls_error", "{error}");
+    let words = "our certificate cannot be shown in TLS 1.2 (key usage bit incorrect)";
+    assert!(error.message().contains(words), "{error}");
+}
+
 /// How much processor time this thread has taken.
 fn busy() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();

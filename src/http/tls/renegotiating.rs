@@ -69,7 +69,12 @@ impl Renegotiator {
     ) -> io::Result<Self> {
         let chain: Vec<&[u8]> = presented.cert.iter().map(AsRef::as_ref).collect();
         let schemes: Vec<_> = key.schemes().iter().map(|scheme| u16::from(to_rustls(*scheme))).collect();
-        let context = Context::new(Some(ClientCertificate { chain: &chain, schemes: &schemes }))?;
+        // It may have no objection but to the certificate.
+        let context =
+            Context::new(Some(ClientCertificate { chain: &chain, schemes: &schemes })).map_err(|error| {
+                let why = in_words(&error.to_string());
+                tls(rustls::Error::General(format!("our certificate cannot be shown in TLS 1.2 ({why})")))
+            })?;
         Ok(Self { context, verifier, key })
     }
 
@@ -322,10 +327,14 @@ fn named(reason: &str) -> rustls::Error {
                 .to_owned(),
         ),
         other => {
-            let words = other.to_ascii_lowercase().replace('_', " ");
-            rustls::Error::General(format!("it broke the rules of TLS ({words})"))
+            rustls::Error::General(format!("it broke the rules of TLS ({})", in_words(other)))
         }
     }
+}
+
+/// A name of libssl's for what is wrong.
+fn in_words(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', " ")
 }
 
 fn tls(error: rustls::Error) -> io::Error {
