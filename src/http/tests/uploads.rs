@@ -509,7 +509,7 @@ fn refused_in_the_middle() {
 /// for a certificate late?
 #[test]
 fn refused_by_a_long_answer() {
-    for version in [&TLS13, &TLS12] {
+    for (over, version) in [(Over::Rustls, &TLS13), (Over::Rustls, &TLS12), (Over::Libssl, &TLS12)] {
         let ca = Ca::new("ca");
         let server = Server::scripted_in(&ca, version, |talk, _, socket| {
             talk.head()?;
@@ -527,10 +527,11 @@ fn refused_by_a_long_answer() {
             }
             Ok(())
         });
-        let (pool, url) = (pool(&ca), server.url("/"));
+        let (pool, url, certificate) = (pool(&ca), server.url("/"), ca.client());
         let body = StreamBody::new(Endless(Arc::default()), None);
         let request = put(&url, &body).attempt_timeout(Duration::from_secs(10)).max_response_bytes(MEGABYTE);
-        let response = pool.plain().unwrap().send(&request, &call()).unwrap();
+        let client = over.client(&pool, &certificate).unwrap();
+        let response = client.send(&over.request(request), &call()).unwrap();
         assert_eq!((response.status, response.body.len()), (413, MEGABYTE));
         assert!(!response.tls.unwrap().asked_late);
     }
