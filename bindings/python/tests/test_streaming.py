@@ -1,5 +1,6 @@
 """Do bodies of any kind and size go to an API and come from it, without all of them in memory?"""
 
+import gc
 import gzip
 import hashlib
 import io
@@ -176,6 +177,31 @@ class Sent(Streaming):
             self.assertIs(caught.exception, error)
             self.assertIs(error.__cause__, cause)
         self.assertEqual(self.upload(b"x")[1], 1)
+
+    def test_errors_leave_nothing(self):
+        """Is a body that has raised let go with its exception, also one that is not for `except Exception`?"""
+        gone = []
+
+        class Body:
+            def __init__(self, error):
+                self.error = error
+
+            def __iter__(self):
+                yield b"x"
+                raise self.error
+
+            def __del__(self):
+                gone.append(True)
+
+        for error in (OSError, KeyboardInterrupt):
+            # assertRaises() would clear the frames that the traceback knows.
+            try:
+                self.upload(Body(error))
+                self.fail("it raised nothing")
+            except error:
+                pass
+        gc.collect()
+        self.assertEqual(len(gone), 2)
 
     def test_wrong_bodies(self):
         """Is what gives no bytes a TypeError that says so?"""

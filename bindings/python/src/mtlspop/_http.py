@@ -229,14 +229,21 @@ def _call(source: Optional[Source], *arguments: Any, out: Any) -> Any:
     """What a body raises comes out as it was, for it is no callback to its caller."""
     if source is None:
         return call(*arguments, out=out)
+    failed = None
     try:
         return call(*arguments, out=out)
     except CallbackError as error:
-        if source.failed is None or error.__cause__ is not source.failed:
+        failed = source.failed
+        if failed is None or error.__cause__ is not failed:
             raise
     finally:
+        # Its traceback knows the request, which knows the body: neither would ever be freed.
+        source.failed = None
         source.end()
-    raise source.failed
+    try:
+        raise failed
+    finally:
+        del failed
 
 
 def _set_body(request: c.HttpRequest, kind: Optional[bytes], body: Any, length: Any) -> Optional[Source]:
