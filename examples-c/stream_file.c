@@ -40,7 +40,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: put or get, FILE and URL are needed (see --help)\n", argv[0]);
         goto done;
     }
-    if ((file = open(argv[2], put ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0) {
+    if (put && (file = open(argv[2], O_RDONLY)) < 0) {
         perror(argv[2]);
         goto done;
     }
@@ -59,7 +59,13 @@ int main(int argc, char **argv)
     if (mtlspop_app_send_streaming(app, token, call, &stream, &error))
         goto done;
     response = mtlspop_http_stream_response(stream);
-    if (save(stream, put ? STDERR_FILENO : file, &error) == 0)
+    /* What is there stays until there is something in its place: an error is for stderr. */
+    if (!put && mtlspop_http_response_status(response) == 200
+        && (file = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0) {
+        perror(argv[2]);
+        goto done;
+    }
+    if (save(stream, put || file < 0 ? STDERR_FILENO : file, &error) == 0)
         result = example_result("stream_file", token, binding, response);
 
 done:
