@@ -38,11 +38,14 @@ static void arc(void)
 /* Does the variable stop bound tokens while the program runs, with the reason told, and let them go on? */
 static void imds_v2_switch(void)
 {
-    mtlspop_app *app = managed_identity_app();
+    mtlspop_app_options *options = mtlspop_app_options_new_managed_identity();
     mtlspop_token_request *request = graph_request(1), *bearer = graph_request(0);
     mtlspop_capabilities *found = NULL;
     mtlspop_error *error = NULL;
+    mtlspop_app *app;
 
+    mtlspop_app_options_set_probe_timeout_ms(options, 60000); /* under valgrind, on a busy machine */
+    app = app_of(options);
     CHECK(setenv("MSAL_MI_DISABLE_IMDS_V2", "True", 1) == 0);
     refused(app, request, MTLSPOP_E_NOT_SUPPORTED, "imds_v2_disabled", "MSAL_MI_DISABLE_IMDS_V2");
     CHECK_OK(mtlspop_app_managed_identity_capabilities(app, 60000, NULL, &found, &error), error);

@@ -91,6 +91,7 @@ inline mtlspop::app_options client_options(const char *client_id = "AZURE_CLIENT
 {
     auto options = mtlspop::app_options::confidential_client(env(client_id));
     options.with_authority("https://login.microsoftonline.com/" + env("AZURE_TENANT_ID"));
+    options.with_connect_timeout(std::chrono::seconds(60)); // with a sanitizer, on a busy machine
     return options;
 }
 

@@ -20,7 +20,7 @@ static void arc()
 // Does the variable stop bound tokens while the program runs, with the reason told, and let them go on?
 static void imds_v2_switch()
 {
-    const mtlspop::app app(mtlspop::app_options::managed_identity());
+    const mtlspop::app app(mtlspop::app_options::managed_identity().with_probe_timeout(60s));
     CHECK(setenv("MSAL_MI_DISABLE_IMDS_V2", "1", 1) == 0);
     CHECK_THROWS(mtlspop::error, app.acquire_token(graph_request(true)))
     ([](const mtlspop::error &thrown) { CHECK(thrown.code() == "imds_v2_disabled"); });

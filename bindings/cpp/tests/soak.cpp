@@ -51,8 +51,10 @@ static void threads(const mtlspop::app &app)
     std::vector<std::thread> all;
     for (int i = 0; i < 32; ++i) {
         all.emplace_back([&] {
-            const auto token = app.acquire_token(request);
-            CHECK(app.send(token, mtlspop::http_request("GET", graph)).status() == 200);
+            const auto token = app.try_acquire_token(request);
+            const auto response = token ? app.try_send(*token, mtlspop::http_request("GET", graph)) : token.error();
+            if (!response) std::printf("%s\n", response.error().what());
+            CHECK(response && response->status() == 200);
         });
     }
     for (auto &thread : all) thread.join();
