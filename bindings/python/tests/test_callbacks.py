@@ -299,6 +299,21 @@ class Exceptions(Case):
             client(on_background_refresh=print, background_refresh=False)
         self.assertIn("switch that on", str(caught.exception))
 
+    def test_freed_last(self):
+        """Is what the library calls to let go still there when the interpreter has emptied the modules?"""
+        code = (
+            "from mtlspop import _body, _callbacks, _prototypes as c\n"
+            "from mtlspop._library import lib\n"
+            "request = lib.mtlspop_http_request_new(b'GET', b'https://localhost/')\n"
+            "_body.give(request, None, iter([b'x']), None)\n"
+            "del _callbacks._destroy, _callbacks._registered\n"
+            "others = [c.Destroy(lambda _: print('called another')) for _ in range(100)]\n"
+            "del request\n"
+            "print('freed')\n"
+        )
+        output = python(code)
+        self.assertEqual((output.returncode, output.stdout, output.stderr), (0, "freed\n", ""))
+
     def test_listeners(self):
         """Do calls go on where logging or metrics raise, and is that reported?"""
         code = (

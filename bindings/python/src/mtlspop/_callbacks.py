@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from ctypes import ArgumentError
+from ctypes import ArgumentError, py_object, pythonapi
 from itertools import count
 
 from . import _prototypes as c
@@ -50,8 +50,12 @@ def give(setter: Any, *before: Any, kind: Any, target: Any, after: Tuple[Any, ..
 
 
 @c.Destroy
-def _destroy(userdata: int) -> None:
-    _registered.pop(userdata, None)
+def _destroy(userdata: int, pop: Any = _registered.pop) -> None:
+    pop(userdata, None)
+
+
+# Handles that live as long as the interpreter are freed after its modules, and the library still calls this.
+pythonapi.Py_IncRef(py_object(_destroy))
 
 
 class ClientSignedAssertion:
