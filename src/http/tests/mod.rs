@@ -6,12 +6,14 @@ mod apache;
 mod asked;
 mod connections;
 mod downloads;
+mod early_answers;
 mod limits;
 mod messages;
 mod openssl;
 mod pins;
 mod proxies;
 mod refusals;
+mod renegotiated_bodies;
 #[path = "../../../tests/support/renegotiating_server.rs"]
 mod renegotiating_server;
 mod renegotiation;

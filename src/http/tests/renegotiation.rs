@@ -11,27 +11,27 @@ use super::*;
 use crate::key::SoftwareKey;
 use crate::secret::Secret;
 
-const CN: &str = "the client of the test";
+pub(super) const CN: &str = "the client of the test";
 
-struct World {
+pub(super) struct World {
     ca: Ca,
     clients: Ca,
-    pool: Pool,
+    pub(super) pool: Pool,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let ca = Ca::new("ca");
         Self { pool: pool(&ca), clients: Ca::new("clients"), ca }
     }
 
-    fn apache(&self, protocols: &str) -> Apache {
+    pub(super) fn apache(&self, protocols: &str) -> Apache {
         let (der, key) = self.ca.issue(|_| {});
         Apache::start(&(pem(&der) + &key.serialize_pem()), &self.clients.pem, protocols)
     }
 
     /// OpenSSL, in one of the modes of renegotiating_server.c.
-    fn openssl(&self, arguments: &str) -> Openssl {
+    pub(super) fn openssl(&self, arguments: &str) -> Openssl {
         let folder = tempfile::tempdir().unwrap();
         for (name, host) in [("own", "localhost"), ("twin", "localhost"), ("other", "other.test")] {
             let (der, key) = self.ca.issue(|params| {
@@ -72,18 +72,18 @@ impl World {
         Gnutls { child, url, _folder: folder }
     }
 
-    fn certificate(&self) -> Certificate {
+    pub(super) fn certificate(&self) -> Certificate {
         self.clients.named(CN, Arc::new(TestKey::new(&KeyPair::generate().unwrap())))
     }
 
-    fn client(&self, certificate: &Certificate) -> Arc<Client> {
+    pub(super) fn client(&self, certificate: &Certificate) -> Arc<Client> {
         self.pool.for_certificate(certificate).unwrap()
     }
 }
 
-struct Openssl {
+pub(super) struct Openssl {
     server: RenegotiatingServer,
-    url: Url,
+    pub(super) url: Url,
     _folder: tempfile::TempDir,
 }
 
@@ -102,7 +102,7 @@ impl Drop for Gnutls {
 
 impl Openssl {
     /// The next ones of its events.
-    fn did(&self, expected: &[&str]) {
+    pub(super) fn did(&self, expected: &[&str]) {
         let events: Vec<_> = expected.iter().map(|_| self.server.event()).collect();
         assert_eq!(events, expected);
     }
@@ -115,7 +115,7 @@ pub(super) fn pem(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
-fn url(apache: &Apache, path: &str) -> Url {
+pub(super) fn url(apache: &Apache, path: &str) -> Url {
     Url::parse(&apache.url(path)).unwrap()
 }
 
@@ -345,100 +345,6 @@ fn openssl_asks_when_it_likes() {
     }
 }
 
-/// As many times `x`.
-struct Filler(usize);
-
-impl BodyReader for Filler {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let count = self.0.min(buffer.len());
-        buffer[..count].fill(b'x');
-        self.0 -= count;
-        Ok(count)
-    }
-
-    fn can_rewind(&self) -> bool {
-        false
-    }
-
-    fn rewind(&mut self) -> Result<()> {
-        Err(Error::internal("not in this test"))
-    }
-}
-
-/// Does a body that is streamed arrive whole where the server asks while it is on its way, and in chunks; and is an answer
-/// read in parts across a question?
-#[test]
-fn streams_around_a_renegotiation() {
-    let world = World::new();
-    let length = 900_000;
-    let (server, certificate) = (world.openssl("head"), world.certificate());
-    let body = StreamBody::new(Filler(length), Some(length as u64));
-    let request = bound(Request::new(Method::PUT, &server.url).stream(&body), "mtls_pop a");
-    let response = world.client(&certificate).send(&request, &call()).unwrap();
-    assert_eq!(**response.body, *format!("certificate={CN} body={length}").as_bytes());
-
-    let (apache, certificate) = (world.apache("TLSv1.2"), world.certificate());
-    let (echo, body) = (url(&apache, "/private/echo"), StreamBody::new(Filler(100_000), None));
-    let request = bound(Request::post(&echo, b"").stream(&body), "mtls_pop a");
-    let response = world.client(&certificate).send(&request, &call()).unwrap();
-    assert_eq!((response.status, response.body.len()), (200, 100_000));
-
-    let (server, certificate) = (world.openssl("body"), world.certificate());
-    let request = bound(Request::get(&server.url), "mtls_pop a");
-    let (head, mut body) = world.client(&certificate).open(&request, &call()).unwrap();
-    assert_eq!(head.status, 200);
-    let (mut buffer, mut length) = ([0; 1000], 0);
-    loop {
-        match body.read(&mut buffer, Duration::from_secs(20)).unwrap() {
-            0 => break,
-            count => length += count,
-        }
-    }
-    assert_eq!(length, 40_000);
-    server.did(&["accepted localhost", "request /x 0 -", "asked", &format!("renegotiated {CN}"), "answered"]);
-}
-
-/// Does a body arrive whole where the server takes nothing more of it before it asks?
-#[test]
-fn a_question_in_the_middle_of_a_record() {
-    let world = World::new();
-    let body: Vec<u8> = (0..15_000_000u32).map(|n| (n % 251) as u8).collect();
-    let (server, certificate) = (world.openssl("full"), world.certificate());
-    let request = bound(Request::post(&server.url, &body), "mtls_pop a");
-    let response = world.client(&certificate).send(&request, &call()).unwrap();
-    assert_eq!(**response.body, *format!("certificate={CN} body={}", body.len()).as_bytes());
-    server.did(&["accepted localhost", "asked", &format!("renegotiated {CN}")]);
-}
-
-/// Is a server waited for in peace that takes nothing more of a body, asks, and hangs up by half?
-#[test]
-fn a_question_of_who_does_not_listen() {
-    let world = World::new();
-    let (server, certificate, body) = (world.openssl("deaf"), world.certificate(), vec![b'x'; 15_000_000]);
-    let limit = Duration::from_secs(4);
-    let request = bound(Request::post(&server.url, &body).attempt_timeout(limit), "mtls_pop a");
-    let (client, before) = (world.client(&certificate), busy());
-    let error = client.send(&request, &call()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    let busy = busy() - before;
-
-    assert!(busy < limit / 10, "{busy:?} of processor time");
-    server.did(&["accepted localhost", "asked"]);
-}
-
-/// Is an answer heard that comes while nothing more of the body can be sent, whoever speaks TLS?
-#[test]
-fn an_answer_while_the_body_is_stuck() {
-    let (world, body) = (World::new(), vec![b'x'; 15_000_000]);
-    for over in BOTH {
-        let (server, certificate) = (world.openssl("refuse"), world.certificate());
-        let client = over.client(&world.pool, &certificate).unwrap();
-        let request =
-            over.request(Request::post(&server.url, &body)).attempt_timeout(Duration::from_secs(20));
-        assert_eq!(client.send(&request, &call()).unwrap().status, 413, "{over:?}");
-    }
-}
-
 /// Is it said where a certificate cannot be shown in TLS 1.2 as libssl has it, rather than that the server hung up?
 #[test]
 fn a_certificate_that_cannot_be_shown() {
@@ -453,12 +359,6 @@ fn a_certificate_that_cannot_be_shown() {
     assert_eq!(error.code(), "tls_error", "{error}");
     let words = "our certificate cannot be shown in TLS 1.2 (key usage bit incorrect)";
     assert!(error.message().contains(words), "{error}");
-}
-
-/// How much processor time this thread has taken.
-fn busy() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// Is a request that a server has read, as its question shows, not sent again where it hangs up then?
