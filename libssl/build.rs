@@ -38,13 +38,37 @@ const OTHER_NAMES: [&str; 19] = [
 const HEADERS: [&str; 5] = ["bytestring.h", "err.h", "pool.h", "x509.h", "ssl.h"];
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
+    let flags = without_exceptions();
+    let outcome = if flags.is_empty() { build().map(|()| true) } else { once_more(flags) };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("mtlspop-libssl: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Settings of CXXFLAGS without what they must not have. Exceptions, which Fedora's packages switch on, ask for the C++
+/// library; and `cc` puts these flags behind ours, where they count.
+fn without_exceptions() -> Vec<(String, String)> {
+    let fits = |flag: &&str| !matches!(*flag, "-fexceptions" | "-frtti");
+    let flags = variables().filter(|(name, _)| name.contains("CXXFLAGS"));
+    let unfit = flags.filter(|(_, flags)| !flags.split_whitespace().all(|flag| fits(&flag)));
+    unfit
+        .map(|(name, flags)| (name, flags.split_whitespace().filter(fits).collect::<Vec<_>>().join(" ")))
+        .collect()
+}
+
+/// Runs this script with other settings, as it cannot change its own. What it says goes to Cargo all the same.
+fn once_more(settings: Vec<(String, String)>) -> Result<bool, Box<dyn Error>> {
+    Ok(Command::new(env::current_exe()?).envs(settings).status()?.success())
+}
+
+/// The environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn build() -> Result<(), Box<dyn Error>> {
@@ -94,7 +118,7 @@ fn build() -> Result<(), Box<dyn Error>> {
 /// The version of the aws-lc-sys that is linked, and where it put its headers. Both are in what Cargo tells of it, since its
 /// `links` key has the version in its name.
 fn aws_lc() -> Result<(String, PathBuf), Box<dyn Error>> {
-    let found = env::vars().find_map(|(name, value)| {
+    let found = variables().find_map(|(name, value)| {
         let version = name.strip_prefix("DEP_AWS_LC_")?.strip_suffix("_INCLUDE")?;
         Some((version.replace('_', "."), PathBuf::from(value)))
     });

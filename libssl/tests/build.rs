@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -57,6 +57,18 @@ fn assertions_of_the_library_stay_out() {
     let names = Path::new(env!("OUT_DIR")).join("names.h");
     let asked = compile(&["-include", names.to_str().unwrap()]);
     assert!(!asked.contains("_ZSt"), "{asked}");
+}
+
+/// Are exceptions left out that the environment switches on, as Fedora's packages do, and its other flags not?
+#[test]
+fn exceptions_stay_out() {
+    let place = place("exceptions");
+    let compiler = place.join("compiler");
+    std::fs::write(&compiler, "#!/bin/sh\necho \"$@\" >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = fails(build(&place).env("CXX", compiler).env("CXXFLAGS", "-O1 -fexceptions -DA_FLAG -frtti"));
+    assert!(said.contains("-fno-exceptions") && said.contains("-DA_FLAG"), "{said}");
+    assert!(!said.contains("-fexceptions") && !said.contains("-frtti"), "{said}");
 }
 
 /// Is the package named that has the compiler, where there is none?
