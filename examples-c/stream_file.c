@@ -36,14 +36,10 @@ int main(int argc, char **argv)
 
     if (example_help(argc, argv, "put|get FILE URL\nSends the file to the API at URL, or writes what that gives."))
         return EXIT_SUCCESS;
-    if (argc != 4 || (!put && strcmp(argv[1], "get") != 0)) {
-        fprintf(stderr, "%s: put or get, FILE and URL are needed (see --help)\n", argv[0]);
-        goto done;
-    }
-    if (put && (file = open(argv[2], O_RDONLY)) < 0) {
-        perror(argv[2]);
-        goto done;
-    }
+    if (argc != 4 || (!put && strcmp(argv[1], "get") != 0))
+        return fprintf(stderr, "%s: put or get, FILE and URL are needed (see --help)\n", argv[0]), EXIT_FAILURE;
+    if (put && (file = open(argv[2], O_RDONLY)) < 0)
+        return perror(argv[2]), EXIT_FAILURE;
     options = mtlspop_app_options_new_managed_identity();
     request = mtlspop_token_request_new("https://graph.microsoft.com");
     mtlspop_token_request_set_mtls_proof_of_possession(request, 1);
@@ -61,11 +57,9 @@ int main(int argc, char **argv)
     response = mtlspop_http_stream_response(stream);
     /* What is there stays until there is something in its place: an error is for stderr. */
     if (!put && mtlspop_http_response_status(response) == 200
-        && (file = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0) {
+        && (file = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600)) < 0)
         perror(argv[2]);
-        goto done;
-    }
-    if (save(stream, put || file < 0 ? STDERR_FILENO : file, &error) == 0)
+    else if (save(stream, put || file < 0 ? STDERR_FILENO : file, &error) == 0)
         result = example_result("stream_file", token, binding, response);
 
 done:
