@@ -54,9 +54,9 @@ namespace Mtlspop
             CancellationToken cancellationToken)
         {
             // A body is a callback like another: its task needs a thread of the pool.
-            return Call.RunAsync(_hasCallbacks || hasBody, cancellationToken, _ =>
+            return Call.RunAsync(_hasCallbacks || hasBody, cancellationToken, () =>
             {
-                // One of its own, as it lives as long as the body.
+                // Lives as long as the body of the response.
                 var flag = new CancelFlag(cancellationToken);
                 ResponseStream body = null;
                 try

@@ -40,24 +40,32 @@ namespace Mtlspop
         /// Runs body on another thread. One of its own where callbacks may wait for tasks: if calls filled
         /// the pool, those tasks would wait for the calls.
         /// </summary>
-        internal static Task<T> RunAsync<T>(bool hasCallbacks, CancellationToken token, Func<IntPtr, T> body)
+        internal static Task<T> RunAsync<T>(bool hasCallbacks, CancellationToken token, Func<T> body)
         {
             var options = TaskCreationOptions.DenyChildAttach
                 | (hasCallbacks ? TaskCreationOptions.LongRunning : TaskCreationOptions.None);
             return Task.Factory.StartNew(() => Run(token, body), token, options, TaskScheduler.Default);
         }
 
-        /// <summary>Runs body on this thread with a flag for the library that token raises.</summary>
-        private static T Run<T>(CancellationToken token, Func<IntPtr, T> body)
+        /// <summary>The same with a flag for the library that token raises, for as long as body runs.</summary>
+        internal static Task<T> RunAsync<T>(bool hasCallbacks, CancellationToken token, Func<IntPtr, T> body)
         {
-            Call outer = s_current;
-            s_current = new Call(token);
-            try
+            return RunAsync(hasCallbacks, token, () =>
             {
                 using (var flag = new CancelFlag(token))
                 {
                     return body(flag.Pointer);
                 }
+            });
+        }
+
+        private static T Run<T>(CancellationToken token, Func<T> body)
+        {
+            Call outer = s_current;
+            s_current = new Call(token);
+            try
+            {
+                return body();
             }
             finally
             {

@@ -63,7 +63,7 @@ namespace Mtlspop
         }
 
         /// <summary>Where the task writes; each write waits until it was read.</summary>
-        private sealed class Exchange : Stream
+        private sealed class Exchange : OneWayStream
         {
             private readonly SemaphoreSlim _given = new SemaphoreSlim(0);
             private readonly SemaphoreSlim _taken = new SemaphoreSlim(0);
@@ -155,38 +155,7 @@ namespace Mtlspop
                 return true;
             }
 
-            public override bool CanRead => false;
-
-            public override bool CanSeek => false;
-
             public override bool CanWrite => true;
-
-            public override long Length => throw new NotSupportedException();
-
-            public override long Position
-            {
-                get => throw new NotSupportedException();
-                set => throw new NotSupportedException();
-            }
-
-            public override void Flush()
-            {
-            }
-
-            public override int Read(byte[] buffer, int offset, int count)
-            {
-                throw new NotSupportedException();
-            }
-
-            public override long Seek(long offset, SeekOrigin origin)
-            {
-                throw new NotSupportedException();
-            }
-
-            public override void SetLength(long value)
-            {
-                throw new NotSupportedException();
-            }
         }
     }
 }

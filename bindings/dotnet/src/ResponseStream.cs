@@ -12,7 +12,7 @@ namespace Mtlspop
     /// Reads as the body comes. Disposed of before its end it closes its connection. The token of the request
     /// stops reads, too.
     /// </summary>
-    internal sealed class ResponseStream : Stream
+    internal sealed class ResponseStream : OneWayStream
     {
         private readonly HttpStreamHandle _handle;
         private readonly CancelFlag _flag;
@@ -95,36 +95,5 @@ namespace Mtlspop
         }
 
         public override bool CanRead => !_handle.IsClosed;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin)
-        {
-            throw new NotSupportedException();
-        }
-
-        public override void SetLength(long value)
-        {
-            throw new NotSupportedException();
-        }
-
-        public override void Write(byte[] buffer, int offset, int count)
-        {
-            throw new NotSupportedException();
-        }
     }
 }
