@@ -220,7 +220,7 @@ impl TlsStream for Renegotiating {
         self.session.renegotiations() < MOST
             && exchange
                 .renegotiates_for()
-                .is_some_and(|token| self.session.party().asked || token == self.token && !self.mixed)
+                .is_some_and(|token| self.session.party().asked || token == self.token)
     }
 
     fn socket(&mut self) -> &mut Socket {
