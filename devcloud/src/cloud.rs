@@ -2,60 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsAcceptor;
 
-use crate::cluster::TOKEN_PROXY_PATH;
-use crate::directory::{
-    AGENT_CLIENT_ID, APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, BLUEPRINT_CLIENT_ID, TENANT_ID,
-    TOKEN_PROXY_NAME, USER_ASSIGNED_CLIENT_ID, USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID,
-};
+use crate::endpoints::Endpoints;
 use crate::exchange::Connection;
 use crate::fault::Fault;
 use crate::files::Files;
 use crate::hosts::Service;
 use crate::oidc::Assertion;
+use crate::options::Options;
 use crate::pki::{sha1_thumbprint, thumbprint};
 use crate::record::ReceivedRequest;
-use crate::source::{ArcAgent, Source};
+use crate::rsa_key::RsaKey;
+use crate::server_certificates::ServerCertificates;
+use crate::source::Source;
 use crate::tls::{self, Tls};
 use crate::vault::TokenBinding;
 use crate::world::World;
-use crate::{attest, cluster, control, proxy, serve};
-
-/// How to start a cloud.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Where to write certificates and keys; without it a temporary directory, removed with the cloud.
-    pub state_dir: Option<PathBuf>,
-    /// `user:password` that the proxy asks for.
-    pub proxy_auth: Option<String>,
-    /// `issuecredential` refuses a request without an attestation token.
-    pub require_attestation: bool,
-    /// `issuecredential` takes only an attestation token for a key in a TPM, and refuses a request without.
-    pub require_tpm_attestation: bool,
-    /// The attestation service takes TPM evidence only with a certificate of [`Cloud::certify_attestation_key`].
-    ///
-    /// Without this, a program that makes an "attestation key" in software, and the whole evidence with it, is
-    /// believed: nothing else shows that a TPM holds that key.
-    pub require_aik_certificate: bool,
-    /// The environment is that of a host with this service, instead of IMDS, for its managed identities.
-    pub source: Option<Source>,
-    /// Which agent of Azure Arc it is.
-    pub arc_agent: ArcAgent,
-    /// Which tokens the vaults take.
-    pub token_binding: TokenBinding,
-    /// One line on stderr for each request.
-    pub log_to_stderr: bool,
-}
+use crate::{cluster, control, proxy, serve};
 
 /// A running cloud. It stops when dropped.
 pub struct Cloud {
@@ -64,19 +37,6 @@ pub struct Cloud {
     // Dropped in Drop, before the directory: nothing serves files that are gone.
     runtime: Option<Runtime>,
     _temporary: Option<TempDir>,
-}
-
-/// Where a cloud listens and keeps its files.
-#[derive(Debug, Clone)]
-pub(crate) struct Endpoints {
-    imds: SocketAddr,
-    token_proxy: SocketAddr,
-    proxy: SocketAddr,
-    control: SocketAddr,
-    files: Files,
-    sources: Vec<(Source, Vec<(String, String)>)>,
-    source: Option<Source>,
-    proxy_auth: Option<String>,
 }
 
 impl Cloud {
@@ -90,8 +50,8 @@ impl Cloud {
             }
         };
         let files = Files { directory };
-        let world = Arc::new(World::new(options, files.arc_tokens())?);
-        files.write(&world)?;
+        let world = Arc::new(World::new(&options, files.arc_tokens())?);
+        files.write(&world.pki, &world.oidc, &world.cluster.ca_pem())?;
 
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("devcloud").enable_all().build()?;
@@ -106,7 +66,7 @@ impl Cloud {
             sources.push((source, source.env(&origin, &world.sources, &sha1_thumbprint(fabric))));
             let (shared, service) = (world.clone(), source.service());
             if source == Source::ServiceFabric {
-                let acceptor = tls::fabric(&world)?;
+                let acceptor = tls::fabric(&world.pki.fabric, &world.provider, &world.clock)?;
                 runtime.spawn(accept(listener, move |stream| {
                     tls_client(shared.clone(), acceptor.clone(), service, stream)
                 }));
@@ -121,13 +81,15 @@ impl Cloud {
             control: control.local_addr()?,
             files,
             sources,
-            source: world.options.source,
-            proxy_auth: world.options.proxy_auth.clone(),
+            source: options.source,
+            proxy_auth: options.proxy_auth,
         };
-        let tls = Arc::new(Tls::new(&world)?);
+        let certificates = Arc::new(ServerCertificates::new(world.pki.clone(), world.started)?);
+        let tls = Arc::new(Tls::new(&world.provider, &world.clock, certificates, world.door.clone())?);
         let shared = world.clone();
         runtime.spawn(accept(imds, move |stream| http_client(shared.clone(), Service::Imds, stream)));
-        let (shared, acceptor) = (world.clone(), cluster::acceptor(&world)?);
+        let (shared, acceptor) =
+            (world.clone(), cluster::acceptor(&world.cluster, &world.provider, &world.clock)?);
         runtime.spawn(accept(token_proxy, move |stream| {
             tls_client(shared.clone(), acceptor.clone(), Service::TokenProxy, stream)
         }));
@@ -192,7 +154,7 @@ impl Cloud {
 
     /// Every request received so far, oldest first (the last 10,000).
     pub fn requests(&self) -> Vec<ReceivedRequest> {
-        self.world.requests()
+        self.world.log.requests()
     }
 
     /// The requests of one service.
@@ -202,7 +164,7 @@ impl Cloud {
 
     /// The counters by name; one that has counted nothing is absent.
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        self.world.counters()
+        self.world.log.counters()
     }
 
     /// How often an operation was asked for, whether it was refused or not.
@@ -222,7 +184,7 @@ impl Cloud {
 
     /// Adds a fault. An operation that does not exist is an error.
     pub fn fault(&self, fault: Fault) -> Result<(), String> {
-        self.world.fault(fault)
+        self.world.faults.add(fault)
     }
 
     /// Forgets the faults that have not struck yet.
@@ -237,7 +199,7 @@ impl Cloud {
 
     /// Changes which tokens the vaults take.
     pub fn set_token_binding(&self, policy: TokenBinding) {
-        self.world.set_token_binding(policy);
+        self.world.resources.policy.set(policy);
     }
 
     /// The cloud's time, in seconds since the epoch.
@@ -247,12 +209,12 @@ impl Cloud {
 
     /// A federated assertion of `oidc.devcloud.test`.
     pub fn mint_assertion(&self, assertion: &Assertion) -> Result<String, String> {
-        self.world.mint_assertion(assertion)
+        self.world.oidc.mint(assertion)
     }
 
     /// An attestation token for a key (RSAPublicKey, DER: PKCS#1), as if the key had been attested.
     pub fn mint_attestation(&self, rsa_public_key: &[u8]) -> Result<String, String> {
-        self.world.mint_attestation(&attest::jwk(rsa_public_key)?)
+        self.world.attest.token(&RsaKey::from_der(rsa_public_key)?.jwk(), None)
     }
 
     /// The certificate (DER) of a TPM's attestation key (RSAPublicKey, DER: PKCS#1), as Azure writes it into the
@@ -286,80 +248,6 @@ impl Drop for Cloud {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-impl Endpoints {
-    pub(crate) fn ready(&self) -> Value {
-        let env: BTreeMap<_, _> = self.env().into_iter().collect();
-        json!({
-            "event": "ready",
-            "pid": std::process::id(),
-            "imds": format!("http://{}", self.imds),
-            "proxy": self.proxy_url(),
-            "control": format!("http://{}", self.control),
-            "state_dir": self.files.directory,
-            "ca": self.files.ca(),
-            "env": env,
-        })
-    }
-
-    fn proxy_url(&self) -> String {
-        match &self.proxy_auth {
-            Some(credentials) => {
-                let encode =
-                    |text| form_urlencoded::byte_serialize(text).collect::<String>().replace('+', "%20");
-                let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-                format!("http://{}:{}@{}", encode(user.as_bytes()), encode(password.as_bytes()), self.proxy)
-            }
-            None => format!("http://{}", self.proxy),
-        }
-    }
-
-    fn env(&self) -> Vec<(String, String)> {
-        let file = |path: PathBuf| path.display().to_string();
-        [
-            ("HTTPS_PROXY", self.proxy_url()),
-            ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
-            ("SSL_CERT_FILE", file(self.files.ca())),
-            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("http://{}", self.imds)),
-            ("DEVCLOUD_CONTROL", format!("http://{}", self.control)),
-            ("DEVCLOUD_STATE_DIR", file(self.files.directory.clone())),
-            ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
-            ("AZURE_CLIENT_ID", APP_A_CLIENT_ID.to_owned()),
-            ("AZURE_CLIENT_SECRET", APP_A_SECRET.to_owned()),
-            ("AZURE_CLIENT_CERTIFICATE_PATH", file(self.files.sni())),
-            ("AZURE_REGION", "east us".to_owned()),
-            ("FIC_CLIENT_ID", APP_B_CLIENT_ID.to_owned()),
-            ("FIC_CERTIFICATE_PATH", file(self.files.fic_binding())),
-            ("FIC_ASSERTION_PATH", file(self.files.fic_assertion())),
-            ("AZURE_FEDERATED_TOKEN_FILE", file(self.files.fic_assertion_unbound())),
-            ("AZURE_KUBERNETES_TOKEN_PROXY", format!("https://{}{TOKEN_PROXY_PATH}", self.token_proxy)),
-            ("AZURE_KUBERNETES_CA_FILE", file(self.files.cluster_ca())),
-            ("AZURE_KUBERNETES_SNI_NAME", TOKEN_PROXY_NAME.to_owned()),
-            ("AGENT_BLUEPRINT_CLIENT_ID", BLUEPRINT_CLIENT_ID.to_owned()),
-            ("AGENT_IDENTITY_CLIENT_ID", AGENT_CLIENT_ID.to_owned()),
-            ("USER_ASSIGNED_CLIENT_ID", USER_ASSIGNED_CLIENT_ID.to_owned()),
-            ("USER_ASSIGNED_OBJECT_ID", USER_ASSIGNED_OBJECT_ID.to_owned()),
-            ("USER_ASSIGNED_RESOURCE_ID", USER_ASSIGNED_RESOURCE_ID.to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into_iter()
-        .chain(self.arc_endpoint())
-        .chain(self.source.map(|source| self.source_env(source)).unwrap_or_default())
-        .collect()
-    }
-
-    /// For a single program that is to be on a host with Azure Arc: what it needs as `IDENTITY_ENDPOINT`.
-    fn arc_endpoint(&self) -> Option<(String, String)> {
-        let mut env = self.source_env(Source::AzureArc).into_iter();
-        let (_, endpoint) = env.find(|(name, _)| name == "IDENTITY_ENDPOINT")?;
-        Some(("DEVCLOUD_ARC_ENDPOINT".to_owned(), endpoint))
-    }
-
-    fn source_env(&self, source: Source) -> Vec<(String, String)> {
-        let of_source = self.sources.iter().filter(|(own, _)| *own == source);
-        of_source.flat_map(|(_, env)| env.iter().cloned()).collect()
     }
 }
 

@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rcgen::KeyPair;
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::sign;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
+use crate::clock::Clock;
 use crate::directory::TOKEN_PROXY_NAME;
-use crate::exchange::{Answer, Request};
+use crate::exchange::Request;
 use crate::pki::ClusterIdentity;
-use crate::sts;
-use crate::world::World;
 
 /// What stands before the paths of the token service.
 pub(crate) const TOKEN_PROXY_PATH: &str = "/identity-binding";
@@ -68,22 +68,23 @@ impl Current {
 }
 
 /// The TLS end of the token proxy. It shows its one certificate to everybody, by whatever name they ask.
-pub(crate) fn acceptor(world: &World) -> Result<TlsAcceptor, Box<dyn Error + Send + Sync>> {
-    let config = ServerConfig::builder_with_details(world.provider.clone(), Arc::new(world.clock.clone()))
+pub(crate) fn acceptor(
+    cluster: &Arc<Cluster>,
+    provider: &Arc<CryptoProvider>,
+    clock: &Clock,
+) -> Result<TlsAcceptor, Box<dyn Error + Send + Sync>> {
+    let config = ServerConfig::builder_with_details(provider.clone(), Arc::new(clock.clone()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Certificates(world.cluster.clone())));
+        .with_cert_resolver(Arc::new(Certificates(cluster.clone())));
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Hands the request on to Entra, as its own: it does nothing but that.
-pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
-    match request.path.strip_prefix(TOKEN_PROXY_PATH) {
-        Some(path) if request.method == "POST" && path.ends_with("/oauth2/v2.0/token") => {
-            sts::answer(world, &Request { host: ENTRA, path, ..*request })
-        }
-        _ => Answer::not_found(request),
-    }
+/// The request that the token proxy hands on to Entra, as its own: it does nothing but that.
+pub(crate) fn forwarded<'a>(request: &Request<'a>) -> Option<Request<'a>> {
+    let path = request.path.strip_prefix(TOKEN_PROXY_PATH)?;
+    let is_token = request.method == "POST" && path.ends_with("/oauth2/v2.0/token");
+    is_token.then_some(Request { host: ENTRA, path, ..*request })
 }
 
 struct Certificates(Arc<Cluster>);

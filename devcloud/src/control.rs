@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::cloud::Endpoints;
+use crate::endpoints::Endpoints;
 use crate::exchange::Answer;
 use crate::fault::Fault;
 use crate::oidc::Assertion;
@@ -59,15 +59,15 @@ fn answer(
     let done = || Answer::json(200, &json!({}));
     Ok(match (method, path) {
         ("GET", "/ready") => Answer::json(200, &endpoints.ready()),
-        ("GET", "/requests") => Answer::json(200, &value(&world.requests())?),
-        ("GET", "/counters") => Answer::json(200, &value(&world.counters())?),
+        ("GET", "/requests") => Answer::json(200, &value(&world.log.requests())?),
+        ("GET", "/counters") => Answer::json(200, &value(&world.log.counters())?),
         ("POST", "/reset") => {
             world.reset();
             done()
         }
         ("GET", "/faults") => Answer::json(200, &value(&world.faults.list())?),
         ("POST", "/faults") => {
-            world.fault(parse::<Fault>(body)?)?;
+            world.faults.add(parse::<Fault>(body)?)?;
             done()
         }
         ("DELETE", "/faults") => {
@@ -78,13 +78,13 @@ fn answer(
             world.clock.advance(parse::<Advance>(body)?.advance_seconds);
             Answer::json(200, &json!({ "now": world.clock.now() }))
         }
-        ("GET", "/token-binding") => Answer::json(200, &value(&world.token_binding())?),
+        ("GET", "/token-binding") => Answer::json(200, &value(&world.resources.policy.get())?),
         ("POST", "/token-binding") => {
-            world.set_token_binding(parse::<TokenBinding>(body)?);
+            world.resources.policy.set(parse::<TokenBinding>(body)?);
             done()
         }
         ("POST", "/assertions") => {
-            let assertion = world.mint_assertion(&parse::<Assertion>(body)?)?;
+            let assertion = world.oidc.mint(&parse::<Assertion>(body)?)?;
             Answer::json(200, &json!({ "assertion": assertion }))
         }
         _ => {

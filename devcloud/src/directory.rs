@@ -25,6 +25,8 @@ pub const LOCATION: &str = "eastus";
 pub const MTLS_ENDPOINT: &str = "https://eastus.mtlsauth.microsoft.com";
 /// Where a key may be attested.
 pub const ATTESTATION_ENDPOINT: &str = "https://sharedeus.eus.attest.azure.net";
+/// The `x-ms-attestation-type` of a report on TPM evidence.
+pub(crate) const TPM_ATTESTATION: &str = "tpm";
 
 /// Client id of the system-assigned managed identity.
 pub const SYSTEM_ASSIGNED_CLIENT_ID: &str = "11111111-2222-4333-8444-555555555501";

@@ -6,9 +6,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::directory::IDENTITY_BINDING_AUDIENCE;
-use crate::oidc::Assertion;
-use crate::pki::{Identity, thumbprint};
-use crate::world::World;
+use crate::oidc::{Assertion, Oidc};
+use crate::pki::{Identity, Pki, thumbprint};
 
 /// The assertions on disk are for people, who take their time.
 const ASSERTION_LIFETIME: i64 = 24 * 3600;
@@ -95,15 +94,14 @@ impl Files {
         self.path("arc-tokens")
     }
 
-    pub(crate) fn write(&self, world: &World) -> io::Result<()> {
+    pub(crate) fn write(&self, pki: &Pki, oidc: &Oidc, cluster_ca: &str) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         fs::set_permissions(&self.directory, Permissions::from_mode(0o700))?;
-        let pki = &world.pki;
         let bundle =
             |identity: &Identity| format!("{}{}", pki.sni_chain_pem(identity), identity.key.serialize_pem());
         let assertion = |bound_to: Option<String>| {
             let assertion = Assertion { bound_to, expires_in: ASSERTION_LIFETIME, ..Assertion::default() };
-            world.mint_assertion(&assertion).map_err(io::Error::other)
+            oidc.mint(&assertion).map_err(io::Error::other)
         };
         write(&self.ca(), &pki.server_ca.pem())?;
         write(&self.sni(), &bundle(&pki.sni))?;
@@ -117,10 +115,10 @@ impl Files {
         write(&self.client_cas(), &pki.client_cas_pem())?;
         write(&self.fic_assertion(), &assertion(Some(thumbprint(&pki.fic_binding.certificate)))?)?;
         write(&self.fic_assertion_unbound(), &assertion(None)?)?;
-        write(&self.cluster_ca(), &world.cluster.ca_pem())?;
+        write(&self.cluster_ca(), cluster_ca)?;
         let audience = IDENTITY_BINDING_AUDIENCE.to_owned();
         let of_pod = Assertion { audience, expires_in: ASSERTION_LIFETIME, ..Assertion::default() };
-        write(&self.identity_binding(), &world.mint_assertion(&of_pod).map_err(io::Error::other)?)
+        write(&self.identity_binding(), &oidc.mint(&of_pod).map_err(io::Error::other)?)
     }
 }
 

@@ -144,6 +144,11 @@ pub(crate) fn is_valid_instance(host: &str) -> bool {
     Service::of_host(host) == Some(Service::Login) && !host.ends_with(UNKNOWN_DOMAIN)
 }
 
+/// A host without its port.
+pub(crate) fn host_name(host: &str) -> String {
+    host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase()
+}
+
 pub(crate) fn one_label_below(host: &str, name: &str) -> bool {
     host.strip_suffix(name).and_then(|rest| rest.strip_suffix('.')).is_some_and(is_label)
 }

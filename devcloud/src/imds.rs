@@ -1,17 +1,20 @@
 //! The instance metadata service: tokens (v1), certificates (v2) and facts about the machine.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
+use crate::clock::Clock;
 use crate::csr::{self, Expected};
 use crate::directory::{
     self, ATTESTATION_ENDPOINT, LOCATION, MANAGED_IDENTITIES, MTLS_ENDPOINT, ManagedIdentity, TENANT_ID,
-    VM_ID,
+    TPM_ATTESTATION, VM_ID,
 };
 use crate::exchange::{Answer, Pairs, Request, base64, new_id};
-use crate::pki::{IMDS_CERTIFICATE_LIFETIME, thumbprint};
-use crate::sts::issue::{Grant, access_token};
-use crate::world::World;
-use crate::{attest, sts};
+use crate::issuer::{Grant, Issuer};
+use crate::jwt::{SigningKey, Token};
+use crate::pki::{IMDS_CERTIFICATE_LIFETIME, Pki, thumbprint};
+use crate::rsa_key::RsaKey;
 
 /// Clients tell IMDS from an impostor by this.
 pub(crate) const SERVER: &str = "IMDS/150.870.65.1854";
@@ -20,12 +23,26 @@ const COMPUTE_VERSIONS: [&str; 2] = ["2023-07-01", "2021-02-01"];
 /// Tokens of IMDS last a day.
 const TOKEN_LIFETIME: i64 = 24 * 3600;
 
-pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
-    judge(world, request).unwrap_or_else(|refusal| refusal).header("server", SERVER)
+/// The instance metadata service, and what it judges by.
+pub(crate) struct Imds {
+    pub(crate) clock: Clock,
+    pub(crate) pki: Arc<Pki>,
+    pub(crate) issuer: Arc<Issuer>,
+    /// The attestation service's.
+    pub(crate) attestation_key: Arc<SigningKey>,
+    pub(crate) require_attestation: bool,
+    /// Of a key in a TPM.
+    pub(crate) require_tpm_attestation: bool,
+}
+
+impl Imds {
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Answer {
+        judge(self, request).unwrap_or_else(|refusal| refusal).header("server", SERVER)
+    }
 }
 
 /// Both ways out are answers; `Err` is the one that says no.
-fn judge(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn judge(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     let handler = match (request.method, request.path) {
         ("GET", "/metadata/identity/oauth2/token") => token,
         ("GET", "/metadata/identity/getplatformmetadata") => platform_metadata,
@@ -39,10 +56,10 @@ fn judge(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
     if request.header("x-forwarded-for").is_some() {
         return Err(refusal("invalid_request", "A request that was forwarded is not accepted"));
     }
-    handler(world, request)
+    handler(imds, request)
 }
 
-fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn token(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     let query = request.query();
     if query.get("api-version") != Some("2018-02-01") {
         return Err(refusal(
@@ -59,7 +76,7 @@ fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
             format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
         return Err(refusal("invalid_resource", &description));
     }
-    let now = world.clock.now();
+    let now = imds.clock.now();
     let grant = Grant {
         tenant: directory::Tenant::home(),
         client: directory::Client::ManagedIdentity(identity),
@@ -69,7 +86,7 @@ fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
         form: None,
         lifetime: TOKEN_LIFETIME,
     };
-    let token = access_token(world, &grant, request.fault).map_err(|error| Answer::text(500, error))?;
+    let token = imds.issuer.access_token(&grant, request.fault).map_err(|error| Answer::text(500, error))?;
     Ok(Answer::json(
         200,
         &json!({
@@ -85,7 +102,7 @@ fn token(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
     ))
 }
 
-fn platform_metadata(_: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn platform_metadata(_: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     let identity = v2_identity(request)?;
     Ok(Answer::json(
         200,
@@ -98,30 +115,30 @@ fn platform_metadata(_: &World, request: &Request<'_>) -> Result<Answer, Answer>
     ))
 }
 
-fn issue_credential(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn issue_credential(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     let invalid = |description: String| refusal("invalid_request", &description);
     let identity = v2_identity(request)?;
     let body = request.json().map_err(invalid)?;
     let csr = body["csr"].as_str().ok_or_else(|| invalid("csr is missing or no string".to_owned()))?;
     let expected = Expected { client_id: identity.client_id, tenant_id: TENANT_ID, vm_id: VM_ID };
     let public_key = csr::judge(csr, expected).map_err(invalid)?;
-    let required = world.options.require_attestation || world.options.require_tpm_attestation;
+    let required = imds.require_attestation || imds.require_tpm_attestation;
     match &body["attestation_token"] {
         Value::Null if required => {
             return Err(invalid("Attestation token is missing or empty".to_owned()));
         }
         Value::Null => {}
-        Value::String(token) => attest::verify(world, token, &public_key).map_err(invalid)?,
+        Value::String(token) => judge_attestation(imds, token, &public_key).map_err(invalid)?,
         _ => return Err(invalid("attestation_token is no string".to_owned())),
     }
     let lifetime =
         request.fault.and_then(|fault| fault.certificate_seconds).unwrap_or(IMDS_CERTIFICATE_LIFETIME);
-    let certificate = world
+    let certificate = imds
         .pki
-        .issue_imds(identity.client_id, TENANT_ID, &public_key, world.clock.now(), lifetime)
+        .issue_imds(identity.client_id, TENANT_ID, &public_key, imds.clock.now(), lifetime)
         .map_err(|error| Answer::text(500, error.to_string()))?;
     if body["attestation_token"].is_string() {
-        world.note_attested(thumbprint(&certificate));
+        imds.issuer.note_attested(thumbprint(&certificate));
     }
     Ok(Answer::json(
         200,
@@ -135,7 +152,29 @@ fn issue_credential(world: &World, request: &Request<'_>) -> Result<Answer, Answ
     ))
 }
 
-fn compute(_: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+/// Whether the token is the attestation service's, valid now, and about this key (RSAPublicKey, DER). The error says
+/// why not.
+fn judge_attestation(imds: &Imds, token: &str, public_key: &[u8]) -> Result<(), String> {
+    let token = Token::parse(token).map_err(|error| format!("Attestation token is invalid: {error}"))?;
+    if !imds.attestation_key.signed(&token) {
+        return Err("Attestation token is invalid: it is not signed by the attestation endpoint".to_owned());
+    }
+    let now = imds.clock.now();
+    if token.number("exp").is_none_or(|exp| now >= exp) {
+        return Err("Attestation token is invalid: it has expired".to_owned());
+    }
+    if imds.require_tpm_attestation && token.text("x-ms-attestation-type") != Some(TPM_ATTESTATION) {
+        return Err("Attestation token is invalid: it is not about a key in a TPM".to_owned());
+    }
+    let attested = &token.claims["x-ms-runtime"]["keys"][0];
+    let key = RsaKey::from_der(public_key)?.jwk();
+    if attested["n"] != key["n"] || attested["e"] != key["e"] {
+        return Err("Attestation token is invalid: it is about another key than that of the CSR".to_owned());
+    }
+    Ok(())
+}
+
+fn compute(_: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     if !request.query().get("api-version").is_some_and(|version| COMPUTE_VERSIONS.contains(&version)) {
         let body = json!({
             "error": "Bad request. api-version is invalid or was not specified in the request. For more information refer to aka.ms/azureimds",
@@ -198,10 +237,15 @@ fn identity(query: &Pairs, resource_id_name: &str) -> Result<&'static ManagedIde
 
 fn refusal(error: &str, description: &str) -> Answer {
     let mut body = json!({ "error": error, "error_description": description });
-    if let Some(code) = sts::refusal::code_in(description) {
+    if let Some(code) = code_in(description) {
         body["error_codes"] = json!(format!("[{code}]"));
         body["trace_id"] = json!(new_id());
         body["correlation_id"] = json!(new_id());
     }
     Answer::json(400, &body)
+}
+
+/// The number in a description that starts with `AADSTSnnnn:`.
+fn code_in(description: &str) -> Option<u32> {
+    description.strip_prefix("AADSTS")?.split(':').next()?.parse().ok()
 }

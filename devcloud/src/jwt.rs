@@ -9,13 +9,6 @@ use serde_json::{Value, json};
 
 use crate::pki::thumbprint;
 
-/// The keys that the cloud itself signs tokens with.
-pub(crate) struct Keys {
-    pub(crate) sts: SigningKey,
-    pub(crate) oidc: SigningKey,
-    pub(crate) attest: SigningKey,
-}
-
 /// An RSA key that signs RS256 tokens under one key id.
 pub(crate) struct SigningKey {
     kid: String,

@@ -9,8 +9,9 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! Where things are: `serve` is the one way through; `imds`, `source`, `sts`, `resource`, `attest` and
-//! `oidc` judge requests; `cluster` has a token proxy of its own; `proxy` and `tls` bring them in; `control` and `cloud` are for tests.
+//! Where things are, from the top: `cloud` and `control` are for tests; `proxy` and `tls` bring requests in, and `serve`
+//! is the one way through. `world` holds the services and gives each what it needs: `imds`, `source`, `sts`, `resource`,
+//! `attest` and `oidc` judge requests and know nothing of each other, `cluster` hands them on. Below is what they share.
 
 mod attest;
 mod clock;
@@ -20,19 +21,24 @@ mod control;
 mod csr;
 mod der;
 pub mod directory;
+mod endpoints;
 mod exchange;
 mod fault;
 mod files;
 mod hosts;
 mod imds;
+mod issuer;
 mod jwt;
 mod oidc;
+mod options;
 mod pki;
 mod proxy;
 mod record;
 mod renegotiation;
 mod resource;
+mod rsa_key;
 mod serve;
+mod server_certificates;
 mod source;
 mod stream;
 mod sts;
@@ -41,11 +47,13 @@ mod trust;
 mod vault;
 mod world;
 
-pub use cloud::{Cloud, Options};
+pub use cloud::Cloud;
 pub use fault::{Close, Fault, OPERATIONS};
 pub use files::Files;
 pub use hosts::Service;
+pub use issuer::TokenBindingStrength;
 pub use oidc::Assertion;
+pub use options::Options;
 pub use record::ReceivedRequest;
 pub use source::{ArcAgent, Source};
-pub use vault::{TokenBinding, TokenBindingMode, TokenBindingStrength};
+pub use vault::{TokenBinding, TokenBindingMode};

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::exchange::{Answer, Connection, base64};
-use crate::hosts::{ClientCertificate, Service};
+use crate::hosts::{ClientCertificate, Service, host_name};
 use crate::record::ReceivedRequest;
 use crate::serve::{self, AnswerBody};
 use crate::tls::Tls;
@@ -41,7 +41,7 @@ fn respond(
     let headers = serve::header_map(request.headers());
     let method = request.method().to_string();
     let target = request.uri().authority().map(|authority| authority.to_string()).unwrap_or_default();
-    let host = serve::host_name(&target);
+    let host = host_name(&target);
     let judged = judge(&world, &method, &target, &host, headers.get("proxy-authorization"));
     let answer = judged.as_ref().err().cloned().unwrap_or_else(|| Answer::text(200, ""));
     let seq = world.log.add(ReceivedRequest {
@@ -85,7 +85,7 @@ fn judge(
             Answer::text(405, "devcloud's proxy does CONNECT and nothing else.\n").header("allow", "CONNECT")
         );
     }
-    if let Some(credentials) = &world.options.proxy_auth {
+    if let Some(credentials) = &world.proxy_auth {
         let wanted = format!("Basic {}", base64(credentials.as_bytes()));
         if authorization.is_none_or(|given| *given != wanted) {
             return Err(Answer::text(407, "devcloud's proxy was started with --proxy-auth.\n")

@@ -29,8 +29,8 @@ use rustls::{CertificateError, Error as Refused};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 
-use crate::tls::{ServerCertificates, judge_client_certificates};
-use crate::world::World;
+use crate::server_certificates::ServerCertificates;
+use crate::trust::Door;
 
 type Inner = SslStream<TokioIo<Upgraded>>;
 
@@ -50,7 +50,7 @@ pub(crate) struct Stream(Arc<Mutex<Inner>>);
 
 impl Acceptor {
     pub(crate) fn new(
-        world: &Arc<World>,
+        door: Arc<Door>,
         certificates: Arc<ServerCertificates>,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut context = SslContext::builder(SslMethod::tls_server())?;
@@ -63,14 +63,14 @@ impl Acceptor {
             select_next_proto(HTTP_1_1, offered).ok_or(AlpnError::NOACK)
         });
         let mut names = Stack::new()?;
-        for name in world.trust.any.verifier.root_hint_subjects() {
+        for name in door.trust.any.verifier.root_hint_subjects() {
             names.push(X509Name::from_der(name.as_ref())?)?;
         }
         context.set_client_ca_list(names);
-        context.set_ex_data(SslContext::new_ex_index()?, world.clone());
-        let world = Arc::as_ptr(world).cast_mut().cast();
-        // SAFETY: the context exists, and holds the world as long as it may call back.
-        unsafe { SSL_CTX_set_cert_verify_callback(context.as_ptr(), Some(judge), world) };
+        let judging = Arc::as_ptr(&door).cast_mut().cast();
+        context.set_ex_data(SslContext::new_ex_index()?, door);
+        // SAFETY: the context exists, and holds the door as long as it may call back.
+        unsafe { SSL_CTX_set_cert_verify_callback(context.as_ptr(), Some(judge), judging) };
         Ok(Acceptor { context: context.build(), certificates })
     }
 
@@ -192,16 +192,16 @@ fn is_renegotiated(ssl: &SslRef) -> bool {
 }
 
 /// OpenSSL asks whether to believe the client's certificates; the cloud's own rules answer.
-extern "C" fn judge(context: *mut ffi::X509_STORE_CTX, world: *mut c_void) -> c_int {
-    // SAFETY: the world that `Acceptor::new` has put beside the callback; and a handshake that waits for us holds
+extern "C" fn judge(context: *mut ffi::X509_STORE_CTX, door: *mut c_void) -> c_int {
+    // SAFETY: the door that `Acceptor::new` has put beside the callback; and a handshake that waits for us holds
     // the context, and in it the chain that came.
-    let (world, chain) = unsafe {
+    let (door, chain) = unsafe {
         let chain = X509_STORE_CTX_get0_untrusted(context);
-        (&*world.cast::<World>(), (!chain.is_null()).then(|| StackRef::<X509>::from_ptr(chain)))
+        (&*door.cast::<Door>(), (!chain.is_null()).then(|| StackRef::<X509>::from_ptr(chain)))
     };
     let chain: Vec<CertificateDer<'static>> =
         chain.into_iter().flatten().filter_map(|c| Some(c.to_der().ok()?.into())).collect();
-    let Err(refused) = judge_client_certificates(world, &chain) else { return 1 };
+    let Err(refused) = door.judge(&chain) else { return 1 };
     let reason = match refused {
         Refused::InvalidCertificate(CertificateError::Revoked) => ffi::X509_V_ERR_CERT_REVOKED,
         Refused::InvalidCertificate(CertificateError::UnknownIssuer) => {

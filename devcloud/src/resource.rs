@@ -5,55 +5,66 @@
 //! Any path answers, once the token has been found good: signature, audience, dates, and for a
 //! bound token the scheme and the TLS client certificate.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::directory::{GRAPH_RESOURCE, MANAGED_HSM_RESOURCE, TENANT_ID, VAULT_RESOURCE};
 use crate::exchange::{Answer, Request, base64, new_id};
 use crate::hosts::Service;
-use crate::jwt::Token;
+use crate::jwt::{SigningKey, Token};
 use crate::pki::thumbprint;
 use crate::stream::Stream;
-use crate::vault;
-use crate::world::World;
+use crate::vault::{self, Policy};
 
 /// `/big/{bytes}` gives no more than this.
 const MAX_BIG: usize = 64 << 20;
 const BIG_LIMIT: &str = "/big/{bytes} takes a number of bytes, 67108864 (64 MiB) at most.";
 
-pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
-    let answer = match judge(world, request) {
-        Ok(token) => paths(world, request, &token),
-        Err(reason) => unauthorized(world, request, &reason),
-    };
-    let answer = answer.header("request-id", new_id());
-    match request.header("client-request-id") {
-        Some(id) => answer.header("client-request-id", id),
-        None => answer,
+/// The APIs, and what they judge by.
+pub(crate) struct Resources {
+    pub(crate) clock: Clock,
+    /// The STS's: that of every token.
+    pub(crate) key: Arc<SigningKey>,
+    /// The vaults'.
+    pub(crate) policy: Policy,
+}
+
+impl Resources {
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Answer {
+        let answer = match judge(self, request) {
+            Ok(token) => paths(self, request, &token),
+            Err(reason) => unauthorized(self, request, &reason),
+        };
+        let answer = answer.header("request-id", new_id());
+        match request.header("client-request-id") {
+            Some(id) => answer.header("client-request-id", id),
+            None => answer,
+        }
     }
 }
 
 /// The token of the request, if it is good for it. The error says why not.
-fn judge(world: &World, request: &Request<'_>) -> Result<Token, String> {
+fn judge(apis: &Resources, request: &Request<'_>) -> Result<Token, String> {
     let authorization = request.header("authorization").ok_or("Access token is empty.")?;
     let (scheme, token) = authorization.split_once(' ').ok_or("The Authorization header has no scheme.")?;
     let token =
         Token::parse(token.trim()).map_err(|error| format!("CompactToken parsing failed: {error}."))?;
-    if !world.keys.sts.signed(&token) {
+    if !apis.key.signed(&token) {
         return Err("Access token validation failure. The signature is invalid.".to_owned());
     }
     let audience = audience(request);
     if token.text("aud").map(|aud| aud.trim_end_matches('/')) != Some(audience) {
         return Err(format!("Access token validation failure. Invalid audience: {}.", token.claims["aud"]));
     }
-    let now = world.clock.now();
+    let now = apis.clock.now();
     if token.number("exp").is_none_or(|exp| now >= exp) || token.number("nbf").is_some_and(|nbf| now < nbf) {
         return Err("Lifetime validation failed, the token is expired or not yet valid.".to_owned());
     }
     let vault = request.connection.service == Service::Vault;
-    if vault && let Some(reason) = world.token_binding().refusal(&token) {
+    if vault && let Some(reason) = apis.policy.get().refusal(&token) {
         return Err(reason);
     }
     match (&*scheme.to_ascii_lowercase(), token.bound_to()) {
@@ -102,7 +113,7 @@ pub(crate) fn is_upload(service: Service, path: &str) -> bool {
         && matches!(path, "/upload" | "/claims-challenge/upload" | "/claims-challenge/upload-first")
 }
 
-fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
+fn paths(apis: &Resources, request: &Request<'_>, token: &Token) -> Answer {
     let number = |text: &str| text.parse::<usize>().ok();
     let challenged = !token.claims["acrs"].as_array().is_some_and(|all| all.contains(&json!("c1")));
     match request.segments()[..] {
@@ -143,10 +154,10 @@ fn paths(world: &World, request: &Request<'_>, token: &Token) -> Answer {
             Err(_) => Answer::not_found(request),
         },
         ["claims-challenge"] | ["claims-challenge", "upload"] if challenged => {
-            claims_challenge(world, request)
+            claims_challenge(apis, request)
         }
         ["claims-challenge", "upload-first"] if challenged => {
-            claims_challenge(world, request).streaming(Stream::Take)
+            claims_challenge(apis, request).streaming(Stream::Take)
         }
         _ if is_upload(request.connection.service, request.path) => {
             Answer::text(200, "").streaming(Stream::Take)
@@ -171,7 +182,7 @@ fn description(request: &Request<'_>, token: &Token) -> Answer {
 }
 
 /// Asks for a token that carries the authentication context `c1`.
-fn claims_challenge(world: &World, request: &Request<'_>) -> Answer {
+fn claims_challenge(apis: &Resources, request: &Request<'_>) -> Answer {
     let claims = json!({ "access_token": { "acrs": { "essential": true, "value": "c1" } } });
     let challenge = format!(
         "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
@@ -179,16 +190,16 @@ fn claims_challenge(world: &World, request: &Request<'_>) -> Answer {
         base64(claims.to_string().as_bytes())
     );
     unauthorized(
-        world,
+        apis,
         request,
         "Continuous access evaluation resulted in challenge: the token needs the claim acrs=c1.",
     )
     .header("www-authenticate", challenge)
 }
 
-fn unauthorized(world: &World, request: &Request<'_>, reason: &str) -> Answer {
+fn unauthorized(apis: &Resources, request: &Request<'_>, reason: &str) -> Answer {
     let inner = json!({
-        "date": clock::text(world.clock.now()),
+        "date": clock::text(apis.clock.now()),
         "request-id": new_id(),
         "client-request-id": request.header("client-request-id"),
     });

@@ -15,12 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::exchange::{Answer, Connection, Request};
 use crate::fault::{Close, Fault, merge};
-use crate::hosts::Service;
+use crate::hosts::{Service, host_name};
 use crate::pki::thumbprint;
 use crate::record::{OpenConnection, ReceivedRequest};
 use crate::stream::{Given, Stream};
 use crate::world::World;
-use crate::{attest, cluster, imds, oidc, resource, source, stream, sts, vault};
+use crate::{attest, cluster, imds, resource, stream, vault};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
@@ -58,14 +58,14 @@ async fn respond<'a>(
     let headers = header_map(&head.headers);
     let host = host_name(headers.get("host").map(String::as_str).unwrap_or_default());
     let mut connection = connection.clone();
-    let asks = vault::asks(world, &connection, &headers);
+    let asks = vault::asks(world.resources.policy.get(), &connection, &headers);
     // A client that waits to be told to continue has not sent the body: that comes over the new handshake.
     let late = asks && headers.get("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
     let upload = resource::is_upload(connection.service, head.uri.path());
     let (before, mut after) = if late || upload { (None, Some(body)) } else { (Some(body), None) };
     let body = read(before).await?;
     let fault = if asks { world.faults.take("vault") } else { None };
-    let shown = vault::look(world, &mut connection, asks, fault.as_ref()).await;
+    let shown = vault::look(&mut connection, asks, fault.as_ref(), (&world.faults, &world.log)).await;
     count(world, &connection, open);
     let body = if shown.is_ok() && late { read(after.take()).await? } else { body };
     let mut request = Request {
@@ -108,7 +108,10 @@ async fn respond<'a>(
         return Err(io::Error::other("a fault cut the connection"));
     };
     let answer = match (answer.stream, after) {
-        (Stream::Take, Some(body)) => stream::take(answer, body).await?,
+        (Stream::Take, Some(body)) => {
+            let taken = stream::take(body).await?;
+            if answer.status == 200 { Answer::json(200, &taken) } else { answer }
+        }
         _ => answer,
     };
     world.log.answered(seq, answer.status);
@@ -131,17 +134,20 @@ fn judge(world: &World, request: &Request<'_>) -> Answer {
         return Answer::text(421, message);
     }
     match connection.service {
-        Service::Imds => imds::answer(world, request),
+        Service::Imds => world.imds.answer(request),
         Service::AppService
         | Service::Arc
         | Service::CloudShell
         | Service::MachineLearning
-        | Service::ServiceFabric => source::answer(world, request),
-        Service::Login | Service::Mtlsauth | Service::Authority => sts::answer(world, request),
-        Service::Graph | Service::Vault => resource::answer(world, request),
-        Service::Attest => attest::answer(world, request),
-        Service::Oidc => oidc::answer(world, request),
-        Service::TokenProxy => cluster::answer(world, request),
+        | Service::ServiceFabric => world.sources.answer(request),
+        Service::Login | Service::Mtlsauth | Service::Authority => world.sts.answer(request),
+        Service::Graph | Service::Vault => world.resources.answer(request),
+        Service::Attest => world.attest.answer(request),
+        Service::Oidc => world.oidc.answer(request),
+        Service::TokenProxy => match cluster::forwarded(request) {
+            Some(forwarded) => world.sts.answer(&forwarded),
+            None => Answer::not_found(request),
+        },
         Service::Proxy => Answer::not_found(request),
     }
 }
@@ -238,11 +244,6 @@ pub(crate) fn header_map(headers: &hyper::HeaderMap) -> BTreeMap<String, String>
             .or_insert_with(|| value.into_owned());
     }
     map
-}
-
-/// A host without its port.
-pub(crate) fn host_name(host: &str) -> String {
-    host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase()
 }
 
 /// An answer as hyper sends it; with `cut`, the connection breaks in the middle of the body.

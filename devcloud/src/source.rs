@@ -4,20 +4,20 @@ use std::collections::HashMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::clock::Clock;
 use crate::directory::{self, MANAGED_IDENTITIES, ManagedIdentity, SYSTEM_ASSIGNED_CLIENT_ID};
 use crate::exchange::{Answer, Pairs, Request, new_id};
 use crate::files;
 use crate::hosts::Service;
+use crate::issuer::{Grant, Issuer};
 use crate::pki::hex;
-use crate::sts::issue::{Grant, access_token};
-use crate::world::World;
 
 /// A service of the host, other than IMDS, that hands out Bearer tokens of managed identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,12 +45,14 @@ pub enum ArcAgent {
 }
 
 /// What they remember, and what is this cloud's own.
-#[derive(Debug)]
 pub(crate) struct Sources {
+    clock: Clock,
+    issuer: Arc<Issuer>,
+    arc_agent: ArcAgent,
     /// The first part of every path, so that no two clouds have an endpoint in common.
-    pub(crate) instance: String,
+    instance: String,
     /// What a workload proves with that it is on this host.
-    pub(crate) secret: String,
+    secret: String,
     /// Where Azure Arc's keys are written.
     arc_tokens: PathBuf,
     /// Azure Arc's keys that have not been used yet, and their files.
@@ -109,14 +111,32 @@ impl Source {
 }
 
 impl Sources {
-    pub(crate) fn new(arc_tokens: PathBuf) -> Self {
+    pub(crate) fn new(clock: Clock, issuer: Arc<Issuer>, arc_agent: ArcAgent, arc_tokens: PathBuf) -> Self {
         Sources {
+            clock,
+            issuer,
+            arc_agent,
             instance: new_id(),
             secret: new_id(),
             arc_tokens,
             arc_keys: Mutex::default(),
             fabric: Mutex::default(),
         }
+    }
+
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Answer {
+        let service = request.connection.service;
+        if request.path != self.path(service) {
+            return Answer::not_found(request);
+        }
+        let judge = match service {
+            Service::AppService => app_service,
+            Service::Arc => arc,
+            Service::CloudShell => cloud_shell,
+            Service::MachineLearning => machine_learning,
+            _ => service_fabric,
+        };
+        judge(self, request).unwrap_or_else(|refusal| refusal)
     }
 
     fn path(&self, service: Service) -> String {
@@ -130,38 +150,23 @@ impl Sources {
     }
 }
 
-pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
-    let service = request.connection.service;
-    if request.path != world.sources.path(service) {
-        return Answer::not_found(request);
-    }
-    let judge = match service {
-        Service::AppService => app_service,
-        Service::Arc => arc,
-        Service::CloudShell => cloud_shell,
-        Service::MachineLearning => machine_learning,
-        _ => service_fabric,
-    };
-    judge(world, request).unwrap_or_else(|refusal| refusal)
-}
-
-fn app_service(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn app_service(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     let refuse: Refuse = |status, _, message| {
         let body = json!({ "statusCode": status, "message": message, "correlationId": new_id() });
         Answer::json(status, &body)
     };
     method(request, "GET", refuse)?;
-    secret(world, request, "x-identity-header", refuse)?;
+    secret(sources, request, "x-identity-header", refuse)?;
     let query = request.query();
     only(&query, &["api-version", "resource", "client_id", "mi_res_id", "object_id"], refuse)?;
     version(&query, "2019-08-01", refuse)?;
     let identity = identity(&query, ["client_id", "object_id", "mi_res_id"], refuse)?;
     let resource = resource(&query, refuse)?;
-    let (token, end) = issue(world, request, identity, resource, &[])?;
+    let (token, end) = issue(sources, request, identity, resource, &[])?;
     Ok(issued(identity, resource, &token, json!(end.to_string())))
 }
 
-fn arc(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn arc(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     method(request, "GET", flat)?;
     metadata(request, flat)?;
     let query = request.query();
@@ -169,16 +174,16 @@ fn arc(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
     version(&query, "2020-06-01", flat)?;
     let resource = resource(&query, flat)?;
     let Some(authorization) = request.header("authorization") else {
-        let path = arc_challenge(world).map_err(|error| Answer::text(500, error.to_string()))?;
+        let path = arc_challenge(sources).map_err(|error| Answer::text(500, error.to_string()))?;
         return Err(flat(401, "unauthorized_client", "Missing Basic Authorization header")
             .header("www-authenticate", format!("Basic realm={path}")));
     };
     let key = authorization.strip_prefix("Basic ").unwrap_or_default();
-    let file = lock(&world.sources.arc_keys).remove(key);
+    let file = lock(&sources.arc_keys).remove(key);
     let file = file.ok_or_else(|| flat(401, "unauthorized_client", "Invalid or expired key"))?;
     // It serves once. A test may have moved it.
     let _ = fs::remove_file(file);
-    let names = match world.options.arc_agent {
+    let names = match sources.arc_agent {
         ArcAgent::Current => ["client_id", "object_id", "msi_res_id"],
         ArcAgent::Legacy => ["", "", ""],
     };
@@ -187,7 +192,7 @@ fn arc(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
         _ => flat(status, error, description),
     };
     let identity = identity(&query, names, not_assigned)?;
-    let (token, end) = issue(world, request, identity, resource, &[])?;
+    let (token, end) = issue(sources, request, identity, resource, &[])?;
     let mut body = json!({
         "access_token": token,
         "expires_on": end.to_string(),
@@ -204,18 +209,18 @@ fn arc(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
 
 /// Writes a key that only somebody on this host, and in the right group, can read, and gives the name that the
 /// file has on a host with the agent.
-fn arc_challenge(world: &World) -> std::io::Result<String> {
-    let directory = &world.sources.arc_tokens;
+fn arc_challenge(sources: &Sources) -> std::io::Result<String> {
+    let directory = &sources.arc_tokens;
     fs::create_dir_all(directory)?;
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     let (name, key) = (format!("{}.key", new_id()), new_id());
     let path = directory.join(&name);
     files::write(&path, &key)?;
-    lock(&world.sources.arc_keys).insert(key, path);
+    lock(&sources.arc_keys).insert(key, path);
     Ok(format!("{ARC_TOKENS}/{name}"))
 }
 
-fn cloud_shell(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn cloud_shell(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     method(request, "POST", nested)?;
     metadata(request, nested)?;
     only(&request.query(), &[], nested)?;
@@ -226,14 +231,14 @@ fn cloud_shell(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
     only(&form, &["resource"], nested)?;
     let resource = resource(&form, |_, _, message| nested(400, "AudienceNotSupported", message))?;
     let identity = &MANAGED_IDENTITIES[0];
-    let (token, end) = issue(world, request, identity, resource, &[])?;
+    let (token, end) = issue(sources, request, identity, resource, &[])?;
     Ok(issued(identity, resource, &token, json!(end.to_string())))
 }
 
-fn machine_learning(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn machine_learning(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     method(request, "GET", nested)?;
     metadata(request, nested)?;
-    secret(world, request, "secret", nested)?;
+    secret(sources, request, "secret", nested)?;
     let query = request.query();
     only(&query, &["api-version", "resource", "clientid"], nested)?;
     version(&query, "2017-09-01", nested)?;
@@ -242,17 +247,17 @@ fn machine_learning(world: &World, request: &Request<'_>) -> Result<Answer, Answ
     }
     let identity = identity(&query, ["clientid", "", ""], nested)?;
     let resource = resource(&query, nested)?;
-    let (token, end) = issue(world, request, identity, resource, &[])?;
+    let (token, end) = issue(sources, request, identity, resource, &[])?;
     Ok(issued(identity, resource, &token, json!(american(end))))
 }
 
-fn service_fabric(world: &World, request: &Request<'_>) -> Result<Answer, Answer> {
+fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     let refuse: Refuse = |status, code, message| {
         let body = json!({ "error": { "correlationId": new_id(), "code": code, "message": message } });
         Answer::json(status, &body)
     };
     method(request, "GET", refuse)?;
-    secret(world, request, "secret", refuse)?;
+    secret(sources, request, "secret", refuse)?;
     let query = request.query();
     only(&query, &["api-version", "resource", "principalId", "xms_cc", "token_sha256_to_refresh"], refuse)?;
     version(&query, "2020-05-01", refuse)?;
@@ -270,17 +275,17 @@ fn service_fabric(world: &World, request: &Request<'_>) -> Result<Answer, Answer
     let capabilities: Vec<&str> =
         query.get("xms_cc").map(|list| list.split(',').collect()).unwrap_or_default();
     let asked = format!("{} {resource} {}", identity.client_id, capabilities.join(","));
-    let known = lock(&world.sources.fabric).get(&asked).cloned();
+    let known = lock(&sources.fabric).get(&asked).cloned();
     let bent = request.fault.is_some_and(|fault| !fault.claims.is_empty());
     let usable = known.filter(|(token, end)| {
         let hash = hex(digest(&SHA256, token.as_bytes()).as_ref());
-        *end > world.clock.now() && Some(hash.as_str()) != rejected && !bent
+        *end > sources.clock.now() && Some(hash.as_str()) != rejected && !bent
     });
     let (token, end) = match usable {
         Some(known) => known,
         None => {
-            let issued = issue(world, request, identity, resource, &capabilities)?;
-            lock(&world.sources.fabric).insert(asked, issued.clone());
+            let issued = issue(sources, request, identity, resource, &capabilities)?;
+            lock(&sources.fabric).insert(asked, issued.clone());
             issued
         }
     };
@@ -301,9 +306,9 @@ fn metadata(request: &Request<'_>, refuse: Refuse) -> Result<(), Answer> {
     }
 }
 
-fn secret(world: &World, request: &Request<'_>, header: &str, refuse: Refuse) -> Result<(), Answer> {
+fn secret(sources: &Sources, request: &Request<'_>, header: &str, refuse: Refuse) -> Result<(), Answer> {
     match request.header(header) {
-        Some(secret) if secret == world.sources.secret => Ok(()),
+        Some(secret) if secret == sources.secret => Ok(()),
         Some(_) => Err(refuse(401, "SecretHeaderInvalid", &format!("The header {header} has a wrong value"))),
         None => Err(refuse(401, "SecretHeaderNotFound", &format!("The header {header} is missing"))),
     }
@@ -356,7 +361,7 @@ fn identity(query: &Pairs, names: [&str; 3], refuse: Refuse) -> Result<&'static 
 
 /// A token, and when it ends.
 fn issue(
-    world: &World,
+    sources: &Sources,
     request: &Request<'_>,
     identity: &'static ManagedIdentity,
     resource: &str,
@@ -372,8 +377,9 @@ fn issue(
         form: None,
         lifetime: TOKEN_LIFETIME,
     };
-    let token = access_token(world, &grant, request.fault).map_err(|error| Answer::text(500, error))?;
-    Ok((token, world.clock.now() + TOKEN_LIFETIME))
+    let token =
+        sources.issuer.access_token(&grant, request.fault).map_err(|error| Answer::text(500, error))?;
+    Ok((token, sources.clock.now() + TOKEN_LIFETIME))
 }
 
 fn issued(identity: &ManagedIdentity, resource: &str, token: &str, expires_on: Value) -> Answer {

@@ -6,9 +6,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::digest;
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
-use serde_json::json;
-
-use crate::exchange::Answer;
+use serde_json::{Value, json};
 
 /// What an answer does with a body that streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,8 +51,8 @@ impl Given {
     }
 }
 
-/// Reads the whole body; a good answer tells its length and SHA-256.
-pub(crate) async fn take(answer: Answer, mut body: Incoming) -> io::Result<Answer> {
+/// Reads the whole body, and tells its length and SHA-256.
+pub(crate) async fn take(mut body: Incoming) -> io::Result<Value> {
     let (mut hash, mut length) = (digest::Context::new(&digest::SHA256), 0);
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
@@ -62,9 +60,6 @@ pub(crate) async fn take(answer: Answer, mut body: Incoming) -> io::Result<Answe
             length += data.len();
         }
     }
-    if answer.status != 200 {
-        return Ok(answer);
-    }
     let hash: String = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Answer::json(200, &json!({ "length": length, "sha256": hash })))
+    Ok(json!({ "length": length, "sha256": hash }))
 }

@@ -1,11 +1,11 @@
 //! The security token service: one flow from the POST to the token, judged the way Entra judges.
 
+mod asked;
 mod assertion;
 mod binding;
 mod discovery;
 mod federation;
-pub(crate) mod issue;
-pub(crate) mod refusal;
+mod refusal;
 mod site;
 
 use base64::Engine as _;
@@ -15,9 +15,12 @@ use serde_json::{Value, json};
 use crate::directory::{self, Client, Tenant};
 use crate::exchange::{Answer, Pairs, Request, new_id};
 use crate::hosts::Service;
-use crate::world::World;
+use crate::issuer::Grant;
+use crate::jwt::Token;
+
+pub(crate) use asked::Sts;
+use asked::{TokenRequest, tenant};
 use binding::Binding;
-use issue::{Grant, access_token};
 use refusal::{Refusal, malformed};
 use site::Site;
 
@@ -26,39 +29,25 @@ const EXPIRES_IN: i64 = 3599;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT_POP: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-pop";
 
-pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
-    let answer = match (request.method, Site::of(request)) {
-        ("POST", Some(site)) => match token(world, request, site) {
-            Ok(body) => Answer::json(200, &body),
-            Err(refusal) => refusal.answer(request, world.clock.now()),
-        },
-        ("GET", _) => discovery::answer(world, request),
-        _ => Answer::not_found(request),
-    };
-    let answer = answer.header("cache-control", "no-store, no-cache").header("x-ms-request-id", new_id());
-    match request.header("client-request-id") {
-        Some(id) => answer.header("client-request-id", id),
-        None => answer,
+impl Sts {
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Answer {
+        let answer = match (request.method, Site::of(request)) {
+            ("POST", Some(site)) => match token(self, request, site) {
+                Ok(body) => Answer::json(200, &body),
+                Err(refusal) => refusal.answer(request, self.clock.now()),
+            },
+            ("GET", _) => discovery::answer(self, request),
+            _ => Answer::not_found(request),
+        };
+        let answer = answer.header("cache-control", "no-store, no-cache").header("x-ms-request-id", new_id());
+        match request.header("client-request-id") {
+            Some(id) => answer.header("client-request-id", id),
+            None => answer,
+        }
     }
 }
 
-/// What the form asks for, once its shape has been found good.
-pub(crate) struct TokenRequest<'a> {
-    pub(crate) form: &'a Pairs,
-    pub(crate) client: Client,
-    /// Asked for with `token_type=mtls_pop`.
-    pub(crate) bound: bool,
-    /// The URL it was sent to, which is the audience of a client's own assertion.
-    pub(crate) endpoint: &'a str,
-    /// The host of it.
-    pub(crate) host: &'a str,
-    /// By the token proxy of the cluster, for a pod.
-    pub(crate) in_cluster: bool,
-    /// Its assertions must be signed with RS256.
-    pub(crate) rs256: bool,
-}
-
-fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refusal> {
+fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refusal> {
     let form = form(request)?;
     let tenant = site.tenant.map_or(Ok(Tenant::home()), tenant)?;
     match form.get("grant_type") {
@@ -98,7 +87,7 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         in_cluster: request.connection.service == Service::TokenProxy,
         rs256: site.rs256,
     };
-    let bound_to = authenticate(world, request, &asked)?;
+    let bound_to = authenticate(sts, request, &asked)?;
 
     let grant = Grant {
         tenant,
@@ -109,7 +98,9 @@ fn token(world: &World, request: &Request<'_>, site: Site<'_>) -> Result<Value, 
         form: Some(&form),
         lifetime: EXPIRES_IN,
     };
-    let token = access_token(world, &grant, request.fault)
+    let token = sts
+        .issuer
+        .access_token(&grant, request.fault)
         .map_err(|text| Refusal::new("server_error", 90033, text))?;
     let mut answer = json!({
         "token_type": if bound { "mtls_pop" } else { "Bearer" },
@@ -132,7 +123,7 @@ fn client_info(client: Client, tenant: &Tenant) -> String {
 
 /// Lets the client in, or does not. Returns the certificate that the token is to be bound to.
 fn authenticate(
-    world: &World,
+    sts: &Sts,
     request: &Request<'_>,
     asked: &TokenRequest<'_>,
 ) -> Result<Option<String>, Refusal> {
@@ -146,8 +137,8 @@ fn authenticate(
         return Err(malformed("Present a client_secret or a client_assertion, not both."));
     }
     let binding = match request.connection.service {
-        Service::Mtlsauth => Some(Binding::of(world, request)?),
-        Service::Authority if request.client_certificate().is_some() => Some(Binding::of(world, request)?),
+        Service::Mtlsauth => Some(Binding::of(sts, request)?),
+        Service::Authority if request.client_certificate().is_some() => Some(Binding::of(sts, request)?),
         _ if asked.bound => {
             return Err(malformed(
                 "An mtls_pop token is issued over mutual TLS only; Entra does that at its mtlsauth endpoint.",
@@ -168,10 +159,8 @@ fn authenticate(
                      client_assertion of type jwt-bearer is not accepted beside it.",
                 ));
             }
-            (Some(JWT_BEARER), _) => judge_bearer_assertion(world, asked, assertion, binding.as_ref())?,
-            (Some(JWT_POP), Some(binding)) => {
-                federation::judge(world, asked, assertion, Some(binding), true)?
-            }
+            (Some(JWT_BEARER), _) => judge_bearer_assertion(sts, asked, assertion, binding.as_ref())?,
+            (Some(JWT_POP), Some(binding)) => federation::judge(sts, asked, assertion, Some(binding), true)?,
             (Some(JWT_POP), None) => {
                 return Err(malformed(
                     "A client_assertion of type jwt-pop is accepted over mutual TLS only.",
@@ -182,7 +171,7 @@ fn authenticate(
             }
         },
         (Some(binding), None, None) => {
-            binding.judge_trust(world, asked.client)?;
+            binding.judge_trust(sts, asked.client)?;
             let enabled = match asked.client {
                 // It may have a Bearer token, if it says so.
                 Client::ManagedIdentity(_) => asked.form.get("token_type").is_some(),
@@ -203,17 +192,17 @@ fn authenticate(
 
 /// An assertion of type jwt-bearer is the client's own, signed with its certificate, or a federated one.
 fn judge_bearer_assertion(
-    world: &World,
+    sts: &Sts,
     asked: &TokenRequest<'_>,
     assertion: &str,
     binding: Option<&Binding<'_>>,
 ) -> Result<(), Refusal> {
-    let token = crate::jwt::Token::parse(assertion).map_err(refusal::malformed_assertion)?;
+    let token = Token::parse(assertion).map_err(refusal::malformed_assertion)?;
     let own = token.text("iss").is_some_and(|issuer| issuer.eq_ignore_ascii_case(asked.client.client_id()));
     if own {
-        assertion::judge(world, asked, &token, binding)
+        assertion::judge(sts, asked, &token, binding)
     } else {
-        federation::judge(world, asked, assertion, binding, false)
+        federation::judge(sts, asked, assertion, binding, false)
     }
 }
 
@@ -247,23 +236,6 @@ fn form(request: &Request<'_>) -> Result<Pairs, Refusal> {
         Some(name) => Err(malformed(format!("The parameter '{name}' is repeated."))),
         None => Ok(form),
     }
-}
-
-/// The tenant that a path names.
-fn tenant(name: &str) -> Result<&'static Tenant, Refusal> {
-    if let Some(tenant) = Tenant::find(name) {
-        return Ok(tenant);
-    }
-    if ["common", "organizations", "consumers"].contains(&name) {
-        let text = "No tenant-identifying information found in either the request or implied by any provided credentials.";
-        return Err(Refusal::new("invalid_request", 50059, text));
-    }
-    let text = format!(
-        "Tenant '{name}' not found. Check to make sure you have the correct tenant ID and are signing into the \
-         correct cloud. Check with your subscription administrator, this may happen if there are no active \
-         subscriptions for the tenant."
-    );
-    Err(Refusal::new("invalid_request", 90002, text))
 }
 
 fn resource(scope: Option<&str>) -> Result<&'static str, Refusal> {

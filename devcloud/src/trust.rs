@@ -4,16 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use crate::clock::Clock;
+use crate::fault::Faults;
 use crate::pki::Pki;
 
 /// The sets of authorities that are asked.
@@ -30,6 +31,23 @@ pub(crate) struct Trust {
 #[derive(Clone)]
 pub(crate) struct Authorities {
     pub(crate) verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// What TLS asks whether to go on with a client: all of this, for it has no more words than yes and no.
+pub(crate) struct Door {
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) clock: Clock,
+    pub(crate) faults: Arc<Faults>,
+}
+
+impl Door {
+    /// Whether the cloud takes a client's certificates, leaf first.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        if self.faults.take("tls_client_certificate").is_some() {
+            return Err(CertificateError::Revoked.into());
+        }
+        self.trust.any.verify(chain, &self.clock)
+    }
 }
 
 impl Trust {

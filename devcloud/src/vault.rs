@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::Connection;
-use crate::fault::{Close, Fault};
+use crate::fault::{Close, Fault, Faults};
+use crate::issuer::{STRENGTH, TokenBindingStrength};
 use crate::jwt::Token;
+use crate::record::Log;
 use crate::renegotiation::Stream;
-use crate::sts::issue::STRENGTH;
-use crate::world::World;
 
 /// Without the certificate that a token is bound to; the words are those of the real one.
 pub(crate) const NO_CERTIFICATE: &str =
@@ -42,18 +43,22 @@ pub enum TokenBindingMode {
     Enforced,
 }
 
-/// How strongly a token is bound, the weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ValueEnum)]
-pub enum TokenBindingStrength {
-    /// Nobody looks.
-    #[default]
-    NoValidation,
-    /// To a key that nobody has vouched for.
-    Unattested,
-    /// To a key that is attested on a trusted-launch machine, as this one is.
-    AttestedTrustedLaunch,
-    /// To a key that is attested on a confidential machine.
-    AttestedConfidential,
+/// The policy that is in force.
+#[derive(Debug, Default)]
+pub(crate) struct Policy(Mutex<TokenBinding>);
+
+impl Policy {
+    pub(crate) fn new(policy: TokenBinding) -> Self {
+        Policy(Mutex::new(policy))
+    }
+
+    pub(crate) fn get(&self) -> TokenBinding {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, policy: TokenBinding) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
 }
 
 impl TokenBinding {
@@ -88,10 +93,14 @@ pub(crate) fn is_announced(headers: &BTreeMap<String, String>) -> bool {
 }
 
 /// Whether a request with these header fields cannot be judged before the client is asked for its certificate.
-pub(crate) fn asks(world: &World, connection: &Connection, headers: &BTreeMap<String, String>) -> bool {
+pub(crate) fn asks(
+    policy: TokenBinding,
+    connection: &Connection,
+    headers: &BTreeMap<String, String>,
+) -> bool {
     let scheme = headers.get("authorization").and_then(|value| value.split(' ').next());
     connection.renegotiation.as_ref().is_some_and(|tls| tls.client_certificates().is_empty())
-        && world.token_binding().mode != TokenBindingMode::Disabled
+        && policy.mode != TokenBindingMode::Disabled
         && is_announced(headers)
         && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("mtls_pop"))
 }
@@ -99,14 +108,14 @@ pub(crate) fn asks(world: &World, connection: &Connection, headers: &BTreeMap<St
 /// Completes what is known of the connection. Where it `asks`, the client is asked for its certificate first, or what
 /// the fault says is done.
 pub(crate) async fn look(
-    world: &World,
     connection: &mut Connection,
     asks: bool,
     fault: Option<&Fault>,
+    (faults, log): (&Faults, &Log),
 ) -> io::Result<()> {
     let Some(tls) = connection.renegotiation.clone() else { return Ok(()) };
-    let asked = match asks && world.faults.take("tls_certificate_request").is_none() {
-        true => ask(world, &tls, fault).await,
+    let asked = match asks && faults.take("tls_certificate_request").is_none() {
+        true => ask(&tls, fault, log).await,
         false => Ok(()),
     };
     connection.client_certificates = tls.client_certificates();
@@ -116,13 +125,13 @@ pub(crate) async fn look(
     asked
 }
 
-async fn ask(world: &World, tls: &Stream, fault: Option<&Fault>) -> io::Result<()> {
+async fn ask(tls: &Stream, fault: Option<&Fault>, log: &Log) -> io::Result<()> {
     if fault.is_some_and(|fault| fault.close == Some(Close::InRenegotiation)) {
         tls.request_hello().await?;
         return Err(io::Error::other("a fault cut the connection in the renegotiation"));
     }
     for _ in 0..fault.and_then(|fault| fault.renegotiations).unwrap_or(1) {
-        world.log.count("renegotiations");
+        log.count("renegotiations");
         tls.renegotiate().await?;
     }
     Ok(())

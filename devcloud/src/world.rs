@@ -1,79 +1,105 @@
-//! The state that all services share, and what tests may do to it.
+//! All services, each with what it needs, and what the way to them shares: log, faults, clock.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use rcgen::KeyPair;
 use rustls::crypto::CryptoProvider;
-use serde_json::Value;
 
-use crate::attest::{self, Challenges};
+use crate::attest::Attest;
 use crate::clock::Clock;
-use crate::cloud::Options;
 use crate::cluster::Cluster;
-use crate::fault::{Fault, Faults};
-use crate::jwt::{Keys, SigningKey};
-use crate::oidc::{self, Assertion};
+use crate::fault::Faults;
+use crate::imds::Imds;
+use crate::issuer::Issuer;
+use crate::jwt::SigningKey;
+use crate::oidc::Oidc;
+use crate::options::Options;
 use crate::pki::{self, Pki};
-use crate::record::{Log, Open, ReceivedRequest};
+use crate::record::{Log, Open};
+use crate::resource::Resources;
 use crate::source::Sources;
-use crate::trust::Trust;
-use crate::vault::TokenBinding;
+use crate::sts::Sts;
+use crate::trust::{Door, Trust};
+use crate::vault::Policy;
 
 pub(crate) struct World {
-    pub(crate) options: Options,
     pub(crate) clock: Clock,
     /// The machine's time at the start.
     pub(crate) started: i64,
     pub(crate) provider: Arc<CryptoProvider>,
-    pub(crate) pki: Pki,
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) trust: Trust,
-    pub(crate) keys: Keys,
+    pub(crate) pki: Arc<Pki>,
+    pub(crate) door: Arc<Door>,
     pub(crate) log: Log,
-    pub(crate) faults: Faults,
-    pub(crate) sources: Sources,
-    pub(crate) challenges: Challenges,
-    connections: AtomicU64,
+    pub(crate) faults: Arc<Faults>,
     pub(crate) open: Open,
-    token_binding: Mutex<TokenBinding>,
-    /// `x5t#S256` of the certificates that IMDS issued for attested keys.
-    attested: Mutex<BTreeSet<String>>,
+    pub(crate) imds: Imds,
+    pub(crate) sources: Sources,
+    pub(crate) sts: Sts,
+    pub(crate) resources: Resources,
+    pub(crate) attest: Attest,
+    pub(crate) oidc: Oidc,
+    pub(crate) cluster: Arc<Cluster>,
+    /// `user:password` that the proxy asks for.
+    pub(crate) proxy_auth: Option<String>,
+    log_to_stderr: bool,
+    connections: AtomicU64,
 }
 
 impl World {
-    pub(crate) fn new(options: Options, arc_tokens: PathBuf) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub(crate) fn new(options: &Options, arc_tokens: PathBuf) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let clock = Clock::default();
         let started = clock.now();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let [sni, rotated, fic, sts, oidc, attest] = rsa_keys()?;
-        let pki = Pki::new(started, [sni, rotated, fic])?;
+        let signing_key = |key| Ok::<_, Box<dyn Error + Send + Sync>>(Arc::new(SigningKey::new(key)?));
+        let (sts_key, oidc_key, attest_key) =
+            (signing_key(&sts)?, signing_key(&oidc)?, signing_key(&attest)?);
+        let pki = Arc::new(Pki::new(started, [sni, rotated, fic])?);
+        let trust = Arc::new(Trust::new(&pki, &provider)?);
+        let issuer = Arc::new(Issuer::new(clock.clone(), sts_key.clone()));
+        let faults = Arc::<Faults>::default();
         Ok(World {
-            token_binding: Mutex::new(options.token_binding),
-            attested: Mutex::default(),
-            options,
+            imds: Imds {
+                clock: clock.clone(),
+                pki: pki.clone(),
+                issuer: issuer.clone(),
+                attestation_key: attest_key.clone(),
+                require_attestation: options.require_attestation,
+                require_tpm_attestation: options.require_tpm_attestation,
+            },
+            sources: Sources::new(clock.clone(), issuer.clone(), options.arc_agent, arc_tokens),
+            sts: Sts {
+                clock: clock.clone(),
+                trust: trust.clone(),
+                issuer,
+                key: sts_key.clone(),
+                federated_key: oidc_key.clone(),
+                registered: pki.sni.certificate.clone(),
+            },
+            resources: Resources {
+                clock: clock.clone(),
+                key: sts_key,
+                policy: Policy::new(options.token_binding),
+            },
+            attest: Attest::new(clock.clone(), attest_key, pki.clone(), options.require_aik_certificate)?,
+            oidc: Oidc { clock: clock.clone(), key: oidc_key },
+            cluster: Arc::new(Cluster::new(started)?),
+            door: Arc::new(Door { trust, clock: clock.clone(), faults: faults.clone() }),
+            log: Log::default(),
+            faults,
+            open: Open::default(),
+            proxy_auth: options.proxy_auth.clone(),
+            log_to_stderr: options.log_to_stderr,
+            connections: AtomicU64::new(0),
             clock,
             started,
-            trust: Trust::new(&pki, &provider)?,
             provider,
             pki,
-            cluster: Arc::new(Cluster::new(started)?),
-            keys: Keys {
-                sts: SigningKey::new(&sts)?,
-                oidc: SigningKey::new(&oidc)?,
-                attest: SigningKey::new(&attest)?,
-            },
-            log: Log::default(),
-            faults: Faults::default(),
-            sources: Sources::new(arc_tokens),
-            challenges: Challenges::new()?,
-            connections: AtomicU64::new(0),
-            open: Open::default(),
         })
     }
 
@@ -81,55 +107,18 @@ impl World {
         self.connections.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// The policy of the vaults.
-    pub(crate) fn token_binding(&self) -> TokenBinding {
-        *self.token_binding.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_token_binding(&self, policy: TokenBinding) {
-        *self.token_binding.lock().unwrap_or_else(PoisonError::into_inner) = policy;
-    }
-
-    /// Remembers that the key of a certificate has been attested.
-    pub(crate) fn note_attested(&self, x5t_s256: String) {
-        self.attested.lock().unwrap_or_else(PoisonError::into_inner).insert(x5t_s256);
-    }
-
-    pub(crate) fn is_attested(&self, x5t_s256: &str) -> bool {
-        self.attested.lock().unwrap_or_else(PoisonError::into_inner).contains(x5t_s256)
-    }
-
     /// One line on stderr, if the owner wants to hear.
     pub(crate) fn say(&self, line: &str) {
-        if self.options.log_to_stderr {
+        if self.log_to_stderr {
             // Nobody is left to be told when stderr is gone.
             let _ = writeln!(std::io::stderr(), "devcloud: {line}");
         }
     }
 
-    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
-        self.log.requests()
-    }
-
-    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
-        self.log.counters()
-    }
-
+    /// Forgets what was received, and the faults to come.
     pub(crate) fn reset(&self) {
         self.log.clear();
         self.faults.clear();
-    }
-
-    pub(crate) fn fault(&self, fault: Fault) -> Result<(), String> {
-        self.faults.add(fault)
-    }
-
-    pub(crate) fn mint_assertion(&self, assertion: &Assertion) -> Result<String, String> {
-        oidc::mint(self, assertion)
-    }
-
-    pub(crate) fn mint_attestation(&self, jwk: &Value) -> Result<String, String> {
-        attest::token(self, jwk, None)
     }
 }
 

@@ -5,14 +5,13 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256}
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::base64url;
-use super::key::RsaKey;
 use super::message::{Attestation, Bank, TpmCertify};
 use super::structures::{
     Certified, Public, Quoted, RSASSA, SHA1, SHA256, SHA384, SHA512, Selection, Signature,
 };
 use crate::clock;
 use crate::pki::Pki;
+use crate::rsa_key::{RsaKey, base64url};
 
 /// TPMA_OBJECT: made in this TPM, never leaves it, signs.
 const WANTED_ATTRIBUTES: [(&str, u32); 4] =

@@ -5,8 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::base64url;
-use super::key::Jwk;
+use crate::rsa_key::{Jwk, base64url};
 
 /// The longest log that is taken. Firmware reserves 64 KiB for its own.
 const LONGEST_LOG: usize = 1 << 20;

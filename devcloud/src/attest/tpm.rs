@@ -10,12 +10,12 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::evidence::{Resident, judge_certificate, judge_certification, judge_quote};
-use super::key::RsaKey;
 use super::message::{Attestation, Data, Payload};
-use super::{base64url, sign};
+use super::statement::Attest;
+use crate::directory::TPM_ATTESTATION;
 use crate::exchange::Request;
 use crate::jwt::Token;
-use crate::world::World;
+use crate::rsa_key::{RsaKey, base64url};
 
 const API_VERSION: &str = "2022-08-01";
 
@@ -33,7 +33,7 @@ pub(super) fn operation(request: &Request<'_>) -> &'static str {
 }
 
 /// The answer to a message: `{"data"}`, base64url of JSON as in the message itself.
-pub(super) fn answer(world: &World, request: &Request<'_>) -> Result<Value, String> {
+pub(super) fn answer(attest: &Attest, request: &Request<'_>) -> Result<Value, String> {
     match request.query().get("api-version") {
         Some(API_VERSION) => {}
         Some(other) => return Err(format!("api-version must be {API_VERSION}, it is {other}")),
@@ -41,8 +41,8 @@ pub(super) fn answer(world: &World, request: &Request<'_>) -> Result<Value, Stri
     }
     let payload = payload(request)?;
     let said = match (&payload["type"], &payload["request"]) {
-        (Value::String(kind), Value::Null) if kind == "aikcert" => challenge(world)?,
-        (Value::Null, Value::String(jws)) => json!({ "report": report(world, jws)? }),
+        (Value::String(kind), Value::Null) if kind == "aikcert" => challenge(attest)?,
+        (Value::Null, Value::String(jws)) => json!({ "report": report(attest, jws)? }),
         _ => return Err(r#"payload must be {"type":"aikcert"} or {"request":"<JWS>"}"#.to_owned()),
     };
     let data = json!({ "payload": said }).to_string();
@@ -60,14 +60,14 @@ fn payload(request: &Request<'_>) -> Result<Value, String> {
     }
 }
 
-fn challenge(world: &World) -> Result<Value, String> {
-    let made = world.challenges.make(world.clock.now());
+fn challenge(attest: &Attest) -> Result<Value, String> {
+    let made = attest.challenges.make(attest.clock.now());
     let (challenge, context) = made.map_err(|_| "no random numbers for a challenge".to_owned())?;
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     Ok(json!({ "challenge": encode(&challenge), "service_context": encode(&context) }))
 }
 
-fn report(world: &World, jws: &str) -> Result<String, String> {
+fn report(attest: &Attest, jws: &str) -> Result<String, String> {
     let jws = Token::parse(jws).map_err(|error| format!("request is no JWS: {error}"))?;
     judge_header(&jws.header)?;
     let Payload { att_type, att_data } = serde_json::from_value(jws.claims.clone())
@@ -77,8 +77,8 @@ fn report(world: &World, jws: &str) -> Result<String, String> {
     }
     att_data.judge_extent()?;
 
-    let now = world.clock.now();
-    let context = world.challenges.read(&base64url(&att_data.service_context, "service_context")?, now)?;
+    let now = attest.clock.now();
+    let context = attest.challenges.read(&base64url(&att_data.service_context, "service_context")?, now)?;
     if base64url(&att_data.challenge, "challenge")? != context.challenge {
         return Err("challenge is not that of service_context".to_owned());
     }
@@ -88,7 +88,7 @@ fn report(world: &World, jws: &str) -> Result<String, String> {
     }
     let attestation = &att_data.tpm_att_data.current_attestation;
     let attestation_key = RsaKey::from_jwk(&attestation.aik_pub, "aik_pub")?;
-    let certified = judge_attestation_key(world, attestation, &attestation_key, now)?;
+    let certified = judge_attestation_key(attest, attestation, &attestation_key, now)?;
     let Some(certify) = &att_data.request_key.info.tpm_certify else {
         return Err(
             "request_key.info.tpm_certify is missing: nothing else binds a key to its TPM here".to_owned()
@@ -97,8 +97,8 @@ fn report(world: &World, jws: &str) -> Result<String, String> {
     let resident = judge_certification(certify, &key, &attestation_key, &context.challenge)?;
     judge_quote(attestation, &attestation_key, &context.challenge)?;
     // Only good evidence uses a challenge up: nobody else can spoil it.
-    world.challenges.redeem(&context, now)?;
-    sign(world, claims(&att_data, &key, &resident, certified))
+    attest.challenges.redeem(&context, now)?;
+    attest.sign(claims(&att_data, &key, &resident, certified))
 }
 
 /// No `kid`: it is `request_key` that signs.
@@ -119,16 +119,16 @@ fn judge_header(header: &Value) -> Result<(), String> {
 
 /// Whether the TPM CA vouches for the attestation key. Without its certificate that is open, or refused.
 fn judge_attestation_key(
-    world: &World,
+    attest: &Attest,
     attestation: &Attestation,
     key: &RsaKey,
     now: i64,
 ) -> Result<bool, String> {
     match attestation.aik_cert.as_deref().filter(|certificate| !certificate.is_empty()) {
         Some(certificate) => {
-            judge_certificate(&base64url(certificate, "aik_cert")?, key, &world.pki, now).map(|()| true)
+            judge_certificate(&base64url(certificate, "aik_cert")?, key, &attest.pki, now).map(|()| true)
         }
-        None if world.options.require_aik_certificate => {
+        None if attest.require_aik_certificate => {
             Err("aik_cert is missing: this service takes no attestation key without its certificate"
                 .to_owned())
         }
@@ -145,7 +145,7 @@ fn claims(data: &Data, key: &RsaKey, resident: &Resident, certified: bool) -> Va
         // What the relying party uses as its nonce.
         "nonce": data.rp_data,
         "rp_data": data.rp_data,
-        "x-ms-attestation-type": super::TPM,
+        "x-ms-attestation-type": TPM_ATTESTATION,
         "x-ms-devcloud-aik": if certified { "certified" } else { "unknown" },
         "x-ms-runtime": { "keys": [key] },
     })

@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 
-use super::Failure;
+use super::output::{Failure, print};
 
 #[derive(Debug, Args)]
 pub(super) struct AssertionArgs {
@@ -46,7 +46,7 @@ pub(super) fn mint(args: &AssertionArgs) -> Result<ExitCode, Failure> {
         std::env::var("DEVCLOUD_CONTROL").map_err(|_| "DEVCLOUD_CONTROL is not set: is a cloud running?")?;
     let answer = post(&control, "/assertions", &serde_json::to_string(&assertion)?)?;
     let minted = answer["assertion"].as_str().ok_or_else(|| format!("the cloud answered {answer}"))?;
-    super::print(&format!("{minted}\n"))?;
+    print(&format!("{minted}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,7 +8,8 @@ use clap::ValueEnum as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{CloudArgs, Failure, export, print};
+use super::arguments::CloudArgs;
+use super::output::{Failure, export, print};
 
 pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     let (state_dir, temporary) = match args.state_dir {

@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process, setsid};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CloudArgs, Failure, IN_THE_WAY, Ready, export, print};
+use super::arguments::{CloudArgs, Ready};
+use super::output::{Failure, IN_THE_WAY, export, print};
 
 pub(super) fn serve(
     args: CloudArgs,

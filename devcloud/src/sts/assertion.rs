@@ -7,14 +7,13 @@ use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
-use super::TokenRequest;
+use super::asked::{Sts, TokenRequest};
 use super::binding::{Binding, judge_subject_name_and_issuer, parse};
 use super::refusal::{Refusal, malformed, malformed_assertion};
 use crate::clock;
 use crate::directory::{APP_A_CLIENT_ID, Client};
 use crate::jwt::Token;
 use crate::pki::thumbprint;
-use crate::world::World;
 
 /// An assertion may not live longer than this, and clocks may differ by `SKEW`.
 const MAX_LIFETIME: i64 = 600;
@@ -40,7 +39,7 @@ impl Style {
 }
 
 pub(crate) fn judge(
-    world: &World,
+    sts: &Sts,
     asked: &TokenRequest<'_>,
     token: &Token,
     binding: Option<&Binding<'_>>,
@@ -53,7 +52,7 @@ pub(crate) fn judge(
             style.name, token.header["alg"]
         )));
     }
-    let chain = signing_certificates(world, asked.client, token, &style)?;
+    let chain = signing_certificates(sts, asked.client, token, &style)?;
     let leaf = &chain[0];
     let certificate = parse(leaf)?;
     if !token.signed_with(style.algorithm, &certificate.public_key().subject_public_key.data) {
@@ -66,12 +65,12 @@ pub(crate) fn judge(
             "The client assertion is signed with another certificate than that of the TLS connection.",
         ));
     }
-    judge_claims(world, asked, token)
+    judge_claims(sts, asked, token)
 }
 
 /// The certificate that the header names, with the chain it gives: trusted for this client.
 fn signing_certificates(
-    world: &World,
+    sts: &Sts,
     client: Client,
     token: &Token,
     style: &Style,
@@ -89,10 +88,10 @@ fn signing_certificates(
                 style.member
             )));
         }
-        judge_subject_name_and_issuer(world, &chain, client)?;
+        judge_subject_name_and_issuer(sts, &chain, client)?;
         return Ok(chain);
     }
-    let registered = &world.pki.sni.certificate;
+    let registered = &sts.registered;
     if client.client_id() == APP_A_CLIENT_ID && style.thumbprint(registered) == named {
         return Ok(vec![registered.clone()]);
     }
@@ -122,7 +121,7 @@ fn x5c(header: &Value) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Claims of other names are the client's business. An assertion may come again until it expires: MSAL
 /// for Node and Python keep theirs.
-fn judge_claims(world: &World, asked: &TokenRequest<'_>, token: &Token) -> Result<(), Refusal> {
+fn judge_claims(sts: &Sts, asked: &TokenRequest<'_>, token: &Token) -> Result<(), Refusal> {
     if token.text("sub") != token.text("iss") {
         let text = "Client assertion application identifier doesn't match 'client_id' parameter: iss and sub must both be it.";
         return Err(Refusal::new("invalid_client", 700021, text));
@@ -143,7 +142,7 @@ fn judge_claims(world: &World, asked: &TokenRequest<'_>, token: &Token) -> Resul
         })
     };
     let start = if token.claims["nbf"].is_null() { "iat" } else { "nbf" };
-    let (from, to, now) = (date(start)?, date("exp")?, world.clock.now());
+    let (from, to, now) = (date(start)?, date("exp")?, sts.clock.now());
     if now + SKEW < from || now - SKEW > to {
         let text = format!(
             "Client assertion is not within its valid time range. Current time: {}, assertion valid from {}, expiry \

@@ -6,11 +6,11 @@ use x509_parser::oid_registry::{Oid, asn1_rs::oid};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
+use super::asked::Sts;
 use super::refusal::{Refusal, malformed};
 use crate::directory::{Client, TENANT_ID};
 use crate::exchange::Request;
 use crate::pki::thumbprint;
-use crate::world::World;
 
 const DOMAIN_COMPONENT: Oid<'static> = oid!(0.9.2342.19200300.100.1.25);
 
@@ -23,14 +23,14 @@ pub(crate) struct Binding<'a> {
 }
 
 impl<'a> Binding<'a> {
-    pub(crate) fn of(world: &World, request: &Request<'a>) -> Result<Self, Refusal> {
+    pub(crate) fn of(sts: &Sts, request: &Request<'a>) -> Result<Self, Refusal> {
         let chain = &request.connection.client_certificates[..];
         let [leaf, ..] = chain else {
             return Err(malformed("The mtlsauth endpoint needs a client certificate."));
         };
         let binding = Binding { chain, thumbprint: thumbprint(leaf) };
         let certificate = parse(leaf)?;
-        let now = world.clock.now();
+        let now = sts.clock.now();
         let validity = certificate.validity();
         if now < validity.not_before.timestamp() || now > validity.not_after.timestamp() {
             return Err(Refusal::new(
@@ -43,13 +43,13 @@ impl<'a> Binding<'a> {
     }
 
     /// Whether the certificate alone authenticates the client.
-    pub(crate) fn judge_trust(&self, world: &World, client: Client) -> Result<(), Refusal> {
+    pub(crate) fn judge_trust(&self, sts: &Sts, client: Client) -> Result<(), Refusal> {
         match client {
-            Client::App(_) | Client::Agent(_) => judge_subject_name_and_issuer(world, self.chain, client),
+            Client::App(_) | Client::Agent(_) => judge_subject_name_and_issuer(sts, self.chain, client),
             Client::ManagedIdentity(identity) => {
                 let certificate = parse(&self.chain[0])?;
                 let subject = certificate.subject();
-                let issued_by_imds = world.trust.imds.verify(self.chain, &world.clock).is_ok();
+                let issued_by_imds = sts.trust.imds.verify(self.chain, &sts.clock).is_ok();
                 if issued_by_imds
                     && common_name(subject) == Some(identity.client_id)
                     && domain_component(subject) == Some(TENANT_ID)
@@ -68,7 +68,7 @@ impl<'a> Binding<'a> {
 
 /// SN/I: the chain ends at the SN/I issuer, and the leaf has the subject name that the application trusts.
 pub(crate) fn judge_subject_name_and_issuer(
-    world: &World,
+    sts: &Sts,
     chain: &[CertificateDer<'static>],
     client: Client,
 ) -> Result<(), Refusal> {
@@ -85,10 +85,9 @@ pub(crate) fn judge_subject_name_and_issuer(
         return Err(not_registered("Only an application has registered certificates"));
     };
     let trusted = app.subject_name.ok_or_else(|| not_registered("The application trusts no subject name"))?;
-    world
-        .trust
+    sts.trust
         .sni
-        .verify(chain, &world.clock)
+        .verify(chain, &sts.clock)
         .map_err(|error| not_registered(&format!("The issuer is not trusted: {error}")))?;
     let certificate = parse(&chain[0])?;
     if common_name(certificate.subject()) == Some(trusted) {

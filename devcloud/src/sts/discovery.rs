@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
+use super::asked::{Sts, tenant};
 use super::refusal::Refusal;
 use crate::directory::Tenant;
 use crate::exchange::{Answer, Request};
-use crate::hosts::{ADFS_HOST, FOREIGN_PROVIDER_HOST, OPENID_PROVIDER_HOST, Service, is_valid_instance};
-use crate::serve;
-use crate::world::World;
+use crate::hosts::{
+    ADFS_HOST, FOREIGN_PROVIDER_HOST, OPENID_PROVIDER_HOST, Service, host_name, is_valid_instance,
+};
 
 /// Preferred network name, preferred cache name and aliases of each cloud.
 const CLOUDS: [(&str, &str, &[&str]); 7] = [
@@ -37,15 +38,15 @@ const FOREIGN_ISSUER: &str = "https://issuer.test/tenant-x";
 /// The relation of a realm to an ADFS that it trusts.
 const TRUSTED_REALM: &str = "http://schemas.microsoft.com/rel/trusted-realm";
 
-pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
+pub(crate) fn answer(sts: &Sts, request: &Request<'_>) -> Answer {
     let login = request.connection.service == Service::Login;
-    let refused = |refusal: Refusal| refusal.answer(request, world.clock.now());
+    let refused = |refusal: Refusal| refusal.answer(request, sts.clock.now());
     match request.segments()[..] {
         ["common", "discovery", "instance"] if login => instance(request).unwrap_or_else(refused),
         [tenant, "v2.0", ".well-known", "openid-configuration"] if login => {
             openid_configuration(request, tenant).unwrap_or_else(refused)
         }
-        [_, "discovery", "v2.0", "keys"] if login => Answer::json(200, &world.keys.sts.jwks()),
+        [_, "discovery", "v2.0", "keys"] if login => Answer::json(200, &sts.key.jwks()),
         [".well-known", "openid-configuration"] if request.host == OPENID_PROVIDER_HOST => {
             let base = format!("https://{OPENID_PROVIDER_HOST}");
             openid_provider(&base, &base)
@@ -53,10 +54,8 @@ pub(crate) fn answer(world: &World, request: &Request<'_>) -> Answer {
         ["tenant-x", ".well-known", "openid-configuration"] if request.host == FOREIGN_PROVIDER_HOST => {
             openid_provider(&format!("https://{FOREIGN_PROVIDER_HOST}/tenant-x"), FOREIGN_ISSUER)
         }
-        ["keys"] if request.host == OPENID_PROVIDER_HOST => Answer::json(200, &world.keys.sts.jwks()),
-        ["tenant-x", "keys"] if request.host == FOREIGN_PROVIDER_HOST => {
-            Answer::json(200, &world.keys.sts.jwks())
-        }
+        ["keys"] if request.host == OPENID_PROVIDER_HOST => Answer::json(200, &sts.key.jwks()),
+        ["tenant-x", "keys"] if request.host == FOREIGN_PROVIDER_HOST => Answer::json(200, &sts.key.jwks()),
         [".well-known", "webfinger"] if request.host == ADFS_HOST => webfinger(request),
         _ => Answer::not_found(request),
     }
@@ -71,7 +70,7 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
     let endpoint = query.get("authorization_endpoint").unwrap_or_default();
     let (authority, path) =
         endpoint.strip_prefix("https://").and_then(|rest| rest.split_once('/')).unwrap_or_default();
-    let host = serve::host_name(authority);
+    let host = host_name(authority);
     let tenant = path.split('/').next().unwrap_or_default();
     let known = CLOUDS.iter().any(|(_, _, aliases)| aliases.contains(&host.as_str()));
     if !known && !is_valid_instance(&host) {
@@ -95,10 +94,10 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
     ))
 }
 
-fn openid_configuration(request: &Request<'_>, tenant: &str) -> Result<Answer, Refusal> {
-    let tenant = match tenant {
+fn openid_configuration(request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
+    let tenant = match name {
         "common" | "organizations" => Tenant::home(),
-        name => super::tenant(name)?,
+        name => tenant(name)?,
     };
     let base = format!("https://{}/{}", request.host, tenant.id);
     Ok(Answer::json(

@@ -1,6 +1,6 @@
 //! Federated identity credentials: assertions that somebody else signed.
 
-use super::TokenRequest;
+use super::asked::{Sts, TokenRequest};
 use super::binding::Binding;
 use super::refusal::{Refusal, malformed, malformed_assertion};
 use crate::clock;
@@ -9,14 +9,13 @@ use crate::directory::{
     federation_audience,
 };
 use crate::jwt::Token;
-use crate::world::World;
 
 /// Clocks may differ by this.
 const SKEW: i64 = 300;
 
 /// `pop` says that the assertion came as jwt-pop: it must be bound to the certificate of the connection.
 pub(crate) fn judge(
-    world: &World,
+    sts: &Sts,
     asked: &TokenRequest<'_>,
     assertion: &str,
     binding: Option<&Binding<'_>>,
@@ -33,8 +32,8 @@ pub(crate) fn judge(
     };
     let issuer = token.text("iss").unwrap_or_default();
     let key = match issuer {
-        FEDERATED_ISSUER => &world.keys.oidc,
-        STS_ISSUER => &world.keys.sts,
+        FEDERATED_ISSUER => &sts.federated_key,
+        STS_ISSUER => &sts.key,
         _ => return Err(no_record(700211, "issuer", "iss")),
     };
     if !key.signed(&token) {
@@ -70,15 +69,15 @@ pub(crate) fn judge(
         let code = if issuer == STS_ISSUER { 70022204 } else { 700212 };
         return Err(no_record(code, "audience", "aud"));
     }
-    judge_dates(world, &token)?;
+    judge_dates(sts, &token)?;
     judge_binding(&token, binding, pop)
 }
 
-fn judge_dates(world: &World, token: &Token) -> Result<(), Refusal> {
+fn judge_dates(sts: &Sts, token: &Token) -> Result<(), Refusal> {
     let to =
         token.number("exp").ok_or_else(|| malformed_assertion("exp is missing or no number".to_owned()))?;
     let from = token.number("nbf").unwrap_or(i64::MIN);
-    let now = world.clock.now();
+    let now = sts.clock.now();
     if now - SKEW > to || now.saturating_add(SKEW) < from {
         let text = format!(
             "Client assertion is not within its valid time range. Current time: {}, expiry time of assertion {}.",

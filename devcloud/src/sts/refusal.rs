@@ -60,8 +60,3 @@ pub(crate) fn malformed(text: impl Into<String>) -> Refusal {
 pub(crate) fn malformed_assertion(text: String) -> Refusal {
     Refusal::new("invalid_request", 50027, format!("JWT token is invalid or malformed: {text}."))
 }
-
-/// The number in a description that starts with `AADSTSnnnn:`.
-pub(crate) fn code_in(description: &str) -> Option<u32> {
-    description.strip_prefix("AADSTS")?.split(':').next()?.parse().ok()
-}

@@ -1,0 +1,61 @@
+//! The options that commands have in common.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use devcloud::{ArcAgent, Options, Source, TokenBinding, TokenBindingMode, TokenBindingStrength};
+
+#[derive(Debug, Args)]
+pub(super) struct CloudArgs {
+    /// Write certificates, keys and assertions here, instead of into a temporary directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// The proxy asks for these credentials
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub(super) proxy_auth: Option<String>,
+    /// IMDS refuses to issue a certificate without an attestation token
+    #[arg(long)]
+    pub(super) require_attestation: bool,
+    /// IMDS takes only an attestation token for a key in a TPM
+    #[arg(long)]
+    pub(super) require_tpm_attestation: bool,
+    /// Give the environment of a host whose managed identities come from this service, not from IMDS
+    #[arg(long, value_enum)]
+    pub(super) source: Option<Source>,
+    /// What Azure Arc's agent knows of user-assigned identities
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) arc_agent: ArcAgent,
+    /// Which tokens Key Vault takes: Bearer only, both, or bound ones only
+    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    pub(super) token_binding: TokenBindingMode,
+    /// How strongly a token must be bound for Key Vault
+    #[arg(long, value_enum, value_name = "STRENGTH", default_value_t)]
+    pub(super) minimum_token_binding_strength: TokenBindingStrength,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Ready {
+    /// One line: {"event":"ready", ...}
+    Json,
+    /// Lines for a shell: export NAME='value'
+    Env,
+}
+
+impl CloudArgs {
+    pub(super) fn options(self, log_to_stderr: bool) -> Options {
+        Options {
+            state_dir: self.state_dir,
+            proxy_auth: self.proxy_auth,
+            require_attestation: self.require_attestation,
+            require_tpm_attestation: self.require_tpm_attestation,
+            require_aik_certificate: false,
+            source: self.source,
+            arc_agent: self.arc_agent,
+            token_binding: TokenBinding {
+                mode: self.token_binding,
+                minimum_token_binding_strength: self.minimum_token_binding_strength,
+            },
+            log_to_stderr,
+        }
+    }
+}
