@@ -89,7 +89,8 @@ fn run_exits_as_the_command_does() {
 
 #[test]
 fn start_leaves_a_cloud_that_mints_assertions_until_stop() {
-    let printed = text(devcloud().arg("start").output().unwrap());
+    let options = ["--arc-agent", "legacy", "--source", "azure-arc"];
+    let printed = text(devcloud().arg("start").args(options).output().unwrap());
     let env: BTreeMap<_, _> = printed
         .lines()
         .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
@@ -116,6 +117,9 @@ fn start_leaves_a_cloud_that_mints_assertions_until_stop() {
     assert_ne!(before["jti"], after["jti"]);
     assert_eq!((&before["sub"], &before["cnf"]), (&after["sub"], &after["cnf"]));
     assert!(before["cnf"].is_null());
+    let serving = std::fs::read(format!("/proc/{}/cmdline", env["DEVCLOUD_PID"])).unwrap();
+    let serving: Vec<&[u8]> = serving.split(|byte| *byte == 0).collect();
+    assert!(options.iter().all(|option| serving.contains(&option.as_bytes())), "{serving:?}");
     let bound = std::fs::read_to_string(env["FIC_ASSERTION_PATH"]).unwrap();
     assert!(payload(&bound)["cnf"].is_object());
 

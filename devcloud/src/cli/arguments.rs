@@ -12,25 +12,25 @@ pub(super) struct CloudArgs {
     pub(super) state_dir: Option<PathBuf>,
     /// The proxy asks for these credentials
     #[arg(long, value_name = "USER:PASSWORD")]
-    pub(super) proxy_auth: Option<String>,
+    proxy_auth: Option<String>,
     /// IMDS refuses to issue a certificate without an attestation token
     #[arg(long)]
-    pub(super) require_attestation: bool,
+    require_attestation: bool,
     /// IMDS takes only an attestation token for a key in a TPM
     #[arg(long)]
-    pub(super) require_tpm_attestation: bool,
+    require_tpm_attestation: bool,
     /// Give the environment of a host whose managed identities come from this service, not from IMDS
     #[arg(long, value_enum)]
-    pub(super) source: Option<Source>,
+    source: Option<Source>,
     /// What Azure Arc's agent knows of user-assigned identities
     #[arg(long, value_enum, default_value_t)]
-    pub(super) arc_agent: ArcAgent,
+    arc_agent: ArcAgent,
     /// Which tokens Key Vault takes: Bearer only, both, or bound ones only
     #[arg(long, value_enum, value_name = "MODE", default_value_t)]
-    pub(super) token_binding: TokenBindingMode,
+    token_binding: TokenBindingMode,
     /// How strongly a token must be bound for Key Vault
     #[arg(long, value_enum, value_name = "STRENGTH", default_value_t)]
-    pub(super) minimum_token_binding_strength: TokenBindingStrength,
+    minimum_token_binding_strength: TokenBindingStrength,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

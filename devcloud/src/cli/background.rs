@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-use clap::ValueEnum as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -21,27 +20,10 @@ pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     };
     let log = state_dir.join("devcloud.log");
     let mut serve = Command::new(std::env::current_exe()?);
-    serve.args(["serve", "--detached", "--state-dir"]).arg(&state_dir);
+    // `serve` has every option that `start` has.
+    serve.args(["serve", "--detached"]).args(std::env::args_os().skip(2));
     if temporary {
-        serve.arg("--remove-state-dir");
-    }
-    if let Some(credentials) = &args.proxy_auth {
-        serve.arg("--proxy-auth").arg(credentials);
-    }
-    if args.require_attestation {
-        serve.arg("--require-attestation");
-    }
-    if args.require_tpm_attestation {
-        serve.arg("--require-tpm-attestation");
-    }
-    if let Some(source) = args.source.and_then(|source| source.to_possible_value()) {
-        serve.args(["--source", source.get_name()]);
-    }
-    if let Some(mode) = args.token_binding.to_possible_value() {
-        serve.args(["--token-binding", mode.get_name()]);
-    }
-    if let Some(strength) = args.minimum_token_binding_strength.to_possible_value() {
-        serve.args(["--minimum-token-binding-strength", strength.get_name()]);
+        serve.arg("--remove-state-dir").arg("--state-dir").arg(&state_dir);
     }
     let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?).spawn()?;
     let stdout = child.stdout.take().ok_or("the cloud has no stdout")?;
