@@ -200,9 +200,6 @@ int32_t mtlspop_abi_version(void);
 
 /* ==== Error: why a call failed =============================================================== */
 
-/** MTLSPOP_OK (0) for success, otherwise one of the MTLSPOP_E_... numbers. */
-typedef int32_t mtlspop_status;
-
 /** The call succeeded. */
 #define MTLSPOP_OK 0
 /** A parameter, or a combination of settings, is wrong; the message names it. */
@@ -231,6 +228,9 @@ typedef int32_t mtlspop_status;
 #define MTLSPOP_E_CALLBACK 402
 /** A bug in this library; the process lives on. */
 #define MTLSPOP_E_INTERNAL 901
+
+/** MTLSPOP_OK (0) for success, otherwise one of the MTLSPOP_E_... numbers. */
+typedef int32_t mtlspop_status;
 
 /**
  * The status that the failed call returned.
@@ -2057,6 +2057,18 @@ void mtlspop_cancel_free(mtlspop_cancel *cancel);
 
 /* ==== Capabilities: what this host's managed identity can do ================================= */
 
+/** Strength of a binding: there is no key, and no bound token. */
+#define MTLSPOP_STRENGTH_NONE 0
+/**
+ * Strength of a binding: the key is in the memory of the process, or a signer has it, of which no more can be
+ * seen from here.
+ */
+#define MTLSPOP_STRENGTH_SOFTWARE 1
+/** Strength of a binding: the key is in a TPM, which it cannot leave. */
+#define MTLSPOP_STRENGTH_HARDWARE 2
+/** Strength of a binding: the key is in a TPM, and its attestation was accepted. */
+#define MTLSPOP_STRENGTH_ATTESTED 3
+
 /** Source of managed identity: none was found. */
 #define MTLSPOP_SOURCE_NONE 0
 /** Source of managed identity: Azure App Service and Azure Functions. */
@@ -2071,17 +2083,6 @@ void mtlspop_cancel_free(mtlspop_cancel *cancel);
 #define MTLSPOP_SOURCE_MACHINE_LEARNING 5
 /** Source of managed identity: Azure Service Fabric. */
 #define MTLSPOP_SOURCE_SERVICE_FABRIC 6
-/** Strength of a binding: there is no key, and no bound token. */
-#define MTLSPOP_STRENGTH_NONE 0
-/**
- * Strength of a binding: the key is in the memory of the process, or a signer has it, of which no more can be
- * seen from here.
- */
-#define MTLSPOP_STRENGTH_SOFTWARE 1
-/** Strength of a binding: the key is in a TPM, which it cannot leave. */
-#define MTLSPOP_STRENGTH_HARDWARE 2
-/** Strength of a binding: the key is in a TPM, and its attestation was accepted. */
-#define MTLSPOP_STRENGTH_ATTESTED 3
 
 /**
  * Tells which service vouches for this host's managed identity, and how strong the binding of its tokens

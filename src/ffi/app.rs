@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::app_options::mtlspop_app_options;
 use super::draft::Draft;
-use super::error::mtlspop_error;
-use super::guard::{guard, guard_or, mtlspop_status};
+use super::error::{guard, mtlspop_error, mtlspop_status};
+use super::guard::guard_or;
 use super::handle::{Handle, Out, boxed, free, value};
 use super::http::{ResponseValue, mtlspop_http_request, mtlspop_http_response};
 use super::stream::mtlspop_http_stream;

@@ -3,16 +3,16 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
+use super::addition::addition;
 use super::callback::{UserData, mtlspop_destroy};
 use super::draft::{Draft, change};
 use super::error::mtlspop_error;
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
 use super::metric::{mtlspop_metrics_callback, sink};
-use super::text::{bytes, c_string, required};
+use super::text::{bytes, c_string, required, timeout};
 use super::token::{TokenValue, mtlspop_token};
 use super::token_cache::mtlspop_token_cache;
-use super::token_request::{addition, timeout};
 use crate::app::{AppOptions, BackgroundRefreshFn, Token};
 use crate::error::{Error, Result};
 use crate::log::{LogLevel, Logger};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::buffer::{BufferValue, mtlspop_buffer};
 use super::callback::{Asked, Callback, Operation, answer, milliseconds, set_error};
-use super::error::mtlspop_error;
-use super::guard::{guard, guard_or, mtlspop_status};
+use super::error::{guard, mtlspop_error, mtlspop_status};
+use super::guard::guard_or;
 use super::handle::{Handle, Out, value};
 use super::text::{Lent, bytes, lend, no_length, required};
 use crate::attestation::{AttestationProvider, AttestationRequest, no_token};

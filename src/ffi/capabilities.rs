@@ -4,13 +4,12 @@ use std::ffi::c_char;
 
 use super::app::mtlspop_app;
 use super::cancel::mtlspop_cancel;
-use super::error::mtlspop_error;
-use super::guard::{guard, guard_or, mtlspop_status};
+use super::error::{guard, mtlspop_error, mtlspop_status};
+use super::guard::guard_or;
 use super::handle::{Handle, Out, free, value};
-use super::text::Lent;
-use super::token_request::timeout;
-use crate::error::{Error, Result};
-use crate::key::MtlsBindingStrength;
+use super::strength;
+use super::text::{Lent, timeout};
+use crate::error::Result;
 use crate::managed_identity::{ManagedIdentityCapabilities, ManagedIdentitySource};
 
 /// Source of managed identity: none was found.
@@ -27,16 +26,6 @@ pub const MTLSPOP_SOURCE_IMDS: i32 = 4;
 pub const MTLSPOP_SOURCE_MACHINE_LEARNING: i32 = 5;
 /// Source of managed identity: Azure Service Fabric.
 pub const MTLSPOP_SOURCE_SERVICE_FABRIC: i32 = 6;
-
-/// Strength of a binding: there is no key, and no bound token.
-pub const MTLSPOP_STRENGTH_NONE: i32 = 0;
-/// Strength of a binding: the key is in the memory of the process, or a signer has it, of which no more can be
-/// seen from here.
-pub const MTLSPOP_STRENGTH_SOFTWARE: i32 = 1;
-/// Strength of a binding: the key is in a TPM, which it cannot leave.
-pub const MTLSPOP_STRENGTH_HARDWARE: i32 = 2;
-/// Strength of a binding: the key is in a TPM, and its attestation was accepted.
-pub const MTLSPOP_STRENGTH_ATTESTED: i32 = 3;
 
 /// What this host's managed identity can do. Owned by who received it; immutable, so any thread may read it.
 pub struct mtlspop_capabilities {
@@ -126,7 +115,7 @@ pub unsafe extern "C" fn mtlspop_capabilities_source(capabilities: *const mtlspo
 pub unsafe extern "C" fn mtlspop_capabilities_max_supported_binding_strength(
     capabilities: *const mtlspop_capabilities,
 ) -> i32 {
-    guard_or(-1, || Ok(number(unsafe { known(capabilities) }?.max_supported_binding_strength())))
+    guard_or(-1, || Ok(strength::number(unsafe { known(capabilities) }?.max_supported_binding_strength())))
 }
 
 /// Whether the host gives tokens that are bound to a certificate (mtls_pop).
@@ -178,27 +167,6 @@ pub unsafe extern "C" fn mtlspop_capabilities_free(capabilities: *mut mtlspop_ca
         unsafe { free(capabilities) };
         Ok(())
     });
-}
-
-/// The number of a strength.
-pub(super) fn number(strength: MtlsBindingStrength) -> i32 {
-    match strength {
-        MtlsBindingStrength::None => MTLSPOP_STRENGTH_NONE,
-        MtlsBindingStrength::Software => MTLSPOP_STRENGTH_SOFTWARE,
-        MtlsBindingStrength::Hardware => MTLSPOP_STRENGTH_HARDWARE,
-        MtlsBindingStrength::Attested => MTLSPOP_STRENGTH_ATTESTED,
-    }
-}
-
-/// A strength by its number.
-pub(super) fn strength(number: i32) -> Result<MtlsBindingStrength> {
-    match number {
-        MTLSPOP_STRENGTH_NONE => Ok(MtlsBindingStrength::None),
-        MTLSPOP_STRENGTH_SOFTWARE => Ok(MtlsBindingStrength::Software),
-        MTLSPOP_STRENGTH_HARDWARE => Ok(MtlsBindingStrength::Hardware),
-        MTLSPOP_STRENGTH_ATTESTED => Ok(MtlsBindingStrength::Attested),
-        _ => Err(Error::argument(format!("strength is {number}, which is none of MTLSPOP_STRENGTH_..."))),
-    }
 }
 
 /// # Safety

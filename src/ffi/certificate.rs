@@ -4,8 +4,8 @@ use std::ffi::c_char;
 use std::path::Path;
 
 use super::buffer::{BufferValue, mtlspop_buffer};
-use super::error::mtlspop_error;
-use super::guard::{guard, guard_or, mtlspop_status};
+use super::error::{guard, mtlspop_error, mtlspop_status};
+use super::guard::guard_or;
 use super::handle::{Handle, Out, free, value};
 use super::text::{Lent, bytes, lend, no_length, optional, required};
 use crate::binding::{Certificate, Pkcs12Format};

@@ -1,11 +1,15 @@
-//! `mtlspop_error`: why a call failed.
+//! `mtlspop_error`: why a call failed, and the guard of the calls that can.
 
 use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::guard::{guard_or, mtlspop_status};
-use super::handle::{Handle, free, value};
+use super::guard::{from_panic, guard_or};
+use super::handle::{Handle, boxed, free, value};
 use super::text::{Lent, milliseconds};
-use crate::error::Error;
+use crate::error::{Error, Result};
+
+/// MTLSPOP_OK (0) for success, otherwise one of the MTLSPOP_E_... numbers.
+pub type mtlspop_status = i32;
 
 /// The call succeeded.
 pub const MTLSPOP_OK: i32 = 0;
@@ -73,6 +77,28 @@ impl From<Error> for ErrorValue {
             region_error: Lent::default(),
         }
     }
+}
+
+/// Runs `body`; puts its error, or its panic, into `*out_error` unless that is NULL.
+///
+/// # Safety
+/// `out_error` is NULL or points to a place for a pointer.
+pub(super) unsafe fn guard(
+    out_error: *mut *mut mtlspop_error,
+    body: impl FnOnce() -> Result<()>,
+) -> mtlspop_status {
+    if !out_error.is_null() {
+        // SAFETY: as promised by the caller.
+        unsafe { out_error.write(std::ptr::null_mut()) };
+    }
+    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(from_panic(panic.as_ref())));
+    let Err(error) = result else { return 0 };
+    let status = error.kind() as i32;
+    if !out_error.is_null() {
+        // SAFETY: as promised by the caller.
+        unsafe { out_error.write(boxed(error.into())) };
+    }
+    status
 }
 
 /// The status that the failed call returned.

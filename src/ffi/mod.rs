@@ -13,6 +13,7 @@
 // what a caller owes. Repeating that in a `# Safety` section per export would only double it.
 #![allow(clippy::missing_safety_doc)]
 
+mod addition;
 mod app;
 mod app_credential;
 mod app_managed_identity;
@@ -34,6 +35,7 @@ mod http;
 mod metric;
 mod sign;
 mod stream;
+mod strength;
 mod text;
 mod token;
 mod token_cache;

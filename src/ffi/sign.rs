@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::callback::{Asked, Callback, Operation, UserData, answer, mtlspop_destroy, set_error};
 use super::certificate::mtlspop_certificate;
-use super::error::mtlspop_error;
-use super::guard::{guard, guard_or, mtlspop_status};
+use super::error::{guard, mtlspop_error, mtlspop_status};
+use super::guard::guard_or;
 use super::handle::{Handle, Out, value};
 use super::text::{Lent, bytes, lend, no_length};
 use crate::binding::Certificate;

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use super::error::mtlspop_error;
-use super::guard::{guard, guard_or, mtlspop_status};
+use super::error::{guard, mtlspop_error, mtlspop_status};
+use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
 use super::http::mtlspop_http_response;
 use super::text::no_length;

@@ -98,6 +98,15 @@ pub(super) fn tls_version(version: Option<TlsVersion>) -> *const c_char {
     }
 }
 
+/// Milliseconds of a caller; `None` for 0.
+pub(super) fn timeout(milliseconds: i64) -> Result<Option<Duration>> {
+    match u64::try_from(milliseconds) {
+        Ok(0) => Ok(None),
+        Ok(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),
+        Err(_) => Err(Error::argument(format!("milliseconds is {milliseconds}, which is negative"))),
+    }
+}
+
 /// A duration as C gets it.
 pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

@@ -3,10 +3,10 @@
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
-use super::capabilities;
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
+use super::strength;
 use super::text::{Lent, c_string, milliseconds, required, tls_version};
 use crate::app::Token;
 use crate::clock::unix_seconds;
@@ -322,7 +322,7 @@ pub unsafe extern "C" fn mtlspop_token_binding_certificate(
 /// @return one of MTLSPOP_STRENGTH_..., MTLSPOP_STRENGTH_NONE for a Bearer token; -1 for an invalid handle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_token_binding_strength(token: *const mtlspop_token) -> i32 {
-    unsafe { number(token, -1, |token| capabilities::number(token.binding_strength())) }
+    unsafe { number(token, -1, |token| strength::number(token.binding_strength())) }
 }
 
 /// Frees a token and everything borrowed from it, and wipes it. Certificates received from it stay

@@ -1,18 +1,18 @@
 //! `mtlspop_token_request`: what is asked for.
 
 use std::ffi::c_char;
-use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::addition::addition;
 use super::cancel::mtlspop_cancel;
-use super::capabilities::strength;
 use super::draft::{Draft, change};
 use super::guard::guard_or;
 use super::handle::{Handle, boxed, free, value};
-use super::text::{optional, required};
+use super::strength::strength;
+use super::text::{optional, required, timeout};
 use crate::app::{Parameters, TokenRequest};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// A request for a token. Reuse it: a reused request finds a cached token faster. Threads may share
 /// it, but none may change it while another uses it.
@@ -368,29 +368,4 @@ pub unsafe extern "C" fn mtlspop_token_request_free(request: *mut mtlspop_token_
         unsafe { free(request) };
         Ok(())
     });
-}
-
-/// Name and value of what a caller adds to requests, checked by themselves: what is wrong with them is the setter's.
-///
-/// # Safety
-/// As for [`required`].
-pub(super) unsafe fn addition<'a>(
-    name: *const c_char,
-    value: *const c_char,
-    add: impl FnOnce(&mut Parameters, &str, &str),
-) -> Result<(&'a str, &'a str)> {
-    // SAFETY: as promised by the caller.
-    let (name, value) = unsafe { (required(name, "name")?, required(value, "value")?) };
-    let mut parameters = Parameters::default();
-    add(&mut parameters, name, value);
-    parameters.check().map(|()| (name, value))
-}
-
-/// Milliseconds of a caller; `None` for 0.
-pub(super) fn timeout(milliseconds: i64) -> Result<Option<Duration>> {
-    match u64::try_from(milliseconds) {
-        Ok(0) => Ok(None),
-        Ok(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),
-        Err(_) => Err(Error::argument(format!("milliseconds is {milliseconds}, which is negative"))),
-    }
 }

@@ -198,6 +198,13 @@ fn rooms_import_downwards() {
     assert!(upwards.is_empty(), "move the rule to a lower room, or up to who needs both: {upwards:?}");
 }
 
+/// Do imports go one way in src/ffi, too, so that each of its files can be read without those above it?
+#[test]
+fn files_of_ffi_import_downwards() {
+    let circles = source::circles();
+    assert!(circles.is_empty(), "give what these share a file of its own, below them: {circles:?}");
+}
+
 /// Is unsafe code only where the boundary, a private key or libssl needs it? The compiler refuses it elsewhere.
 #[test]
 fn unsafe_code_is_where_it_belongs() {

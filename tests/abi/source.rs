@@ -2,7 +2,7 @@
 //!
 //! It relies on rustfmt: a function starts at the beginning of a line and ends with a `}` there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,35 @@ pub(crate) fn imports_upwards() -> Vec<String> {
         }
     }
     found
+}
+
+/// The files of src/ffi in circles of imports, and those between two circles; each file imports by `super::`.
+pub(crate) fn circles() -> Vec<String> {
+    let directory = root().join("src/ffi");
+    let mut files: BTreeMap<String, BTreeSet<String>> = rust_files(&directory)
+        .iter()
+        .map(|path| {
+            let source = fs::read_to_string(path).unwrap();
+            assert!(!source.contains("super::{"), "{}: one line for each import, please", path.display());
+            let name =
+                |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            (
+                path.file_stem().unwrap().to_str().unwrap().to_owned(),
+                source.split("super::").skip(1).map(name).collect(),
+            )
+        })
+        .collect();
+    assert!(files["app"].contains("token"), "the scan of src/ffi finds imports");
+    // Who imports nobody, or is imported by nobody, is in no circle.
+    loop {
+        let left = files.len();
+        let imported: BTreeSet<String> = files.values().flatten().cloned().collect();
+        let names: BTreeSet<String> = files.keys().cloned().collect();
+        files.retain(|name, imports| imported.contains(name) && !imports.is_disjoint(&names));
+        if files.len() == left {
+            return files.into_keys().collect();
+        }
+    }
 }
 
 /// The rooms from the top down; those of one storey know nothing of each other, but for the lowest.

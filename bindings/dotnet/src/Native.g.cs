@@ -23,10 +23,6 @@ namespace Mtlspop
         internal const int SOURCE_IMDS = 4;
         internal const int SOURCE_MACHINE_LEARNING = 5;
         internal const int SOURCE_SERVICE_FABRIC = 6;
-        internal const int STRENGTH_NONE = 0;
-        internal const int STRENGTH_SOFTWARE = 1;
-        internal const int STRENGTH_HARDWARE = 2;
-        internal const int STRENGTH_ATTESTED = 3;
         internal const int PKCS12_MODERN = 0;
         internal const int PKCS12_LEGACY = 1;
         internal const int OK = 0;
@@ -45,6 +41,10 @@ namespace Mtlspop
         internal const int E_INTERNAL = 901;
         internal const int METRIC_KIND_COUNTER = 0;
         internal const int METRIC_KIND_HISTOGRAM = 1;
+        internal const int STRENGTH_NONE = 0;
+        internal const int STRENGTH_SOFTWARE = 1;
+        internal const int STRENGTH_HARDWARE = 2;
+        internal const int STRENGTH_ATTESTED = 3;
         internal const int TOKEN_SOURCE_IDENTITY_PROVIDER = 0;
         internal const int TOKEN_SOURCE_CACHE = 1;
         internal const int REGION_OUTCOME_NONE = 0;
