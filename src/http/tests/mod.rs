@@ -9,6 +9,7 @@ mod downloads;
 mod early_answers;
 mod limits;
 mod messages;
+mod offered;
 mod openssl;
 mod pins;
 mod proxies;

@@ -270,5 +270,5 @@ fn offered() {
         assert!(name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_"), "{name}");
     }
     let groups: Vec<_> = provider.kx_groups.iter().map(|group| format!("{:?}", group.name())).collect();
-    assert_eq!(groups, ["X25519", "secp256r1", "secp384r1", "X25519MLKEM768"]);
+    assert_eq!(groups, ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]);
 }
