@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Core;
+use super::core::Core;
 use crate::attestation::Attestor;
 use crate::binding::{Binding, BindingCache, Lifetime, lifetime};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::caches::Caches;
+use super::core::{Core, Identity};
 use super::managed_identity::{Attestation, ManagedIdentity};
-use super::{App, Caches, Core, Identity, TokenRequest};
+use super::{App, TokenRequest};
 use crate::error::{Error, Result};
 use crate::key::MtlsBindingStrength;
 use crate::managed_identity::{ManagedIdentityCapabilities, Source};

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::TokenRequest;
+use super::caches::Caches;
+use super::core::Core;
 use super::parameters::Parameters;
-use super::{Caches, Core, TokenRequest};
 use crate::authority::{Authority, Endpoint, Region, Resolver};
 use crate::binding::Certificate;
 use crate::credential::{Ask, Credential, Proof, SignedAssertions};

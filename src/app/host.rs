@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use once_cell::sync::Lazy;
 
-use super::{Caches, Core};
+use super::caches::Caches;
+use super::core::Core;
 use crate::authority::{Instances, RegionMemory};
 use crate::error::{Error, Result};
 use crate::http::{Shared, Throttle};

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::TokenRequest;
 use super::binding_certificate::{BindingCertificates, worth_replacing};
+use super::caches::Caches;
+use super::core::Core;
 use super::parameters::Parameters;
-use super::{Caches, Core, TokenRequest};
 use crate::attestation::{AttestationProvider, Attestor, Provider};
 use crate::authority::RegionDetails;
 use crate::binding::{Binding, BindingCache, REPLACEMENT_PAUSE};

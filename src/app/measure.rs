@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Core;
+use super::TokenRequest;
+use super::core::{Core, Identity};
 use super::result::{CacheLevel, Metadata, Token, TokenSource};
 use crate::clock::unix_seconds;
 use crate::env::Env;
@@ -53,6 +54,15 @@ pub(super) fn extended(env: &dyn Env) -> bool {
 }
 
 impl Core {
+    /// Who asks for what with `request`.
+    pub(super) fn subject<'a>(&'a self, request: &'a TokenRequest) -> Subject<'a> {
+        let (api, caller) = match &self.identity {
+            Identity::ManagedIdentity(identity) => (identity.api(), identity.caller(request)),
+            Identity::ConfidentialClient(client) => (Api::AcquireTokenForClient, client.caller(request)),
+        };
+        Subject { api, token_type: request.token_type(), caller }
+    }
+
     /// Reports an acquisition that began at `started`.
     pub(super) fn measure(
         &self,

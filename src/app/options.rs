@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Identity;
 use super::confidential_client::{ConfidentialClient, Settings};
+use super::core::Identity;
 use super::host::HOST;
 use super::managed_identity::{Attestation, ManagedIdentity};
 use super::measure::extended;

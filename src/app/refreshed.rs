@@ -3,7 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Core, Token};
+use super::Token;
+use super::core::Core;
 use crate::error::Result;
 use crate::runtime::Call;
 

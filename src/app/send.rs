@@ -1,11 +1,11 @@
 //! Calling an API, and answering once where it wants another token: with other claims, or just a fresh one.
 
-use super::{App, Identity, Token, TokenRequest};
+use super::core::Identity;
+use super::{App, Token, TokenRequest};
 use crate::error::{Error, Result};
 use crate::key::KEY_LOST;
 use crate::resource::{self, HttpRequest, HttpResponse, HttpStream};
 use crate::runtime::Call;
-use crate::token::KeyBuilder;
 
 impl App {
     /// Sends `request` to an API with `token`: over mTLS with the certificate it is bound to, where
@@ -102,8 +102,7 @@ impl App {
             return Ok(stream);
         }
         let core = &self.core;
-        let key =
-            token_request.cache_key(core.number, || core.cache_key(token_request).map(KeyBuilder::build))?;
+        let key = core.key(token_request)?;
         let (caches, pair) = (core.caches.get(), (request.origin()?, key));
         if caches.rejected.is_paused(&pair, core.clock.monotonic()) {
             call.log.info("resource", || {

@@ -118,6 +118,11 @@ impl Call {
         }
     }
 
+    /// `error` with what the call has taken.
+    pub(crate) fn timed(&self, error: Error) -> Error {
+        error.with_durations(self.elapsed(), self.spent.in_http(), self.spent.in_cache())
+    }
+
     /// An error where the call was cancelled or its time is over.
     pub(crate) fn check(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
