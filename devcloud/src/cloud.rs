@@ -164,7 +164,7 @@ impl Cloud {
 
     /// The counters by name; one that has counted nothing is absent.
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        self.world.log.counters()
+        self.world.counters()
     }
 
     /// How often an operation was asked for, whether it was refused or not.
@@ -252,6 +252,7 @@ impl Drop for Cloud {
 }
 
 async fn http_client(world: Arc<World>, service: Service, stream: TcpStream) {
+    let Some(socket) = serve::socket(&world, &stream) else { return };
     let connection = Connection {
         id: world.next_connection(),
         service,
@@ -259,12 +260,14 @@ async fn http_client(world: Arc<World>, service: Service, stream: TcpStream) {
         client_certificates: Vec::new(),
         tls_version: None,
         handshake: None,
+        socket,
         renegotiation: None,
     };
     serve::connection(world, connection, stream).await;
 }
 
 async fn tls_client(world: Arc<World>, acceptor: TlsAcceptor, service: Service, stream: TcpStream) {
+    let Some(socket) = serve::socket(&world, &stream) else { return };
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -280,6 +283,7 @@ async fn tls_client(world: Arc<World>, acceptor: TlsAcceptor, service: Service, 
         client_certificates: Vec::new(),
         tls_version: session.protocol_version().map(|version| format!("{version:?}")),
         handshake: session.handshake_kind().map(|kind| format!("{kind:?}")),
+        socket,
         renegotiation: None,
     };
     serve::connection(world, connection, stream).await;

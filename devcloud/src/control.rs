@@ -60,7 +60,7 @@ fn answer(
     Ok(match (method, path) {
         ("GET", "/ready") => Answer::json(200, &endpoints.ready()),
         ("GET", "/requests") => Answer::json(200, &value(&world.log.requests())?),
-        ("GET", "/counters") => Answer::json(200, &value(&world.log.counters())?),
+        ("GET", "/counters") => Answer::json(200, &value(&world.counters())?),
         ("POST", "/reset") => {
             world.reset();
             done()

@@ -1,6 +1,8 @@
 //! One request and one answer, as every service sees them: read in full, nothing asynchronous.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) client_certificates: Vec<CertificateDer<'static>>,
     pub(crate) tls_version: Option<String>,
     pub(crate) handshake: Option<String>,
+    /// The socket beneath, to have it reset.
+    pub(crate) socket: Arc<OwnedFd>,
     /// How to ask for a certificate that was not asked for in the handshake.
     pub(crate) renegotiation: Option<renegotiation::Stream>,
 }
@@ -53,6 +57,8 @@ pub(crate) struct Answer {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) delay: Duration,
+    /// How long sending the body takes.
+    pub(crate) over: Duration,
     pub(crate) stream: Stream,
 }
 
@@ -114,7 +120,8 @@ impl Answer {
     }
 
     pub(crate) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO, stream: Stream::None }
+        let (headers, stream) = (Vec::new(), Stream::None);
+        Answer { status, headers, body: body.into(), delay: Duration::ZERO, over: Duration::ZERO, stream }
     }
 
     /// The same with a body that streams, one way or the other.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 23] = [
+pub const OPERATIONS: [&str; 24] = [
     "imds_token",
     "metadata",
     "issuecredential",
@@ -31,9 +33,10 @@ pub const OPERATIONS: [&str; 23] = [
     "connect",
     "tls_client_certificate",
     "tls_certificate_request",
+    "tls_server_certificate",
 ];
 
-/// One misbehaviour, for the next `times` requests of an operation.
+/// One misbehaviour, for the next `times` requests of an operation, a share of them, or all for a while.
 ///
 /// With `status` or `body` the operation is not judged at all: that is the answer. Otherwise the
 /// request is judged as always and the other members bend what comes out.
@@ -42,8 +45,16 @@ pub const OPERATIONS: [&str; 23] = [
 pub struct Fault {
     /// The operation it is for: one of [`OPERATIONS`].
     pub operation: String,
-    /// How many requests it is for.
+    /// How many requests it is for, unless `probability` or `for_ms` says which.
     pub times: u32,
+    /// Strike this share of the requests, from 0 to 1, until the fault is cleared.
+    pub probability: Option<f64>,
+    /// Where the dice of `probability` begin: the same seed strikes the same requests, as they are numbered.
+    pub seed: u64,
+    /// Strike for so long from now on: every request, or with `probability` a share.
+    pub for_ms: Option<u64>,
+    /// What [`Cloud::counter`](crate::Cloud::counter) counts as `fault:{name}` each time it strikes.
+    pub name: Option<String>,
     /// Answer this status without judging the request.
     pub status: Option<u16>,
     /// Answer this body (with status 200 unless `status` says otherwise) without judging the request.
@@ -52,6 +63,10 @@ pub struct Fault {
     pub headers: BTreeMap<String, String>,
     /// Wait so long before answering.
     pub delay_ms: u64,
+    /// Take so long to send the body, in ten pieces.
+    pub body_ms: u64,
+    /// Send so many blanks after the body.
+    pub blanks: u64,
     /// Cut the connection.
     pub close: Option<Close>,
     /// Merge these members into a JSON answer; `null` removes one.
@@ -62,6 +77,8 @@ pub struct Fault {
     pub renegotiations: Option<u32>,
     /// Lifetime of the certificate that `issuecredential` issues.
     pub certificate_seconds: Option<i64>,
+    /// `issuecredential` issues the certificate for another key than the one it was asked for.
+    pub other_key: bool,
 }
 
 /// When a connection is cut.
@@ -74,6 +91,8 @@ pub enum Close {
     InRenegotiation,
     /// The request is judged; its head and half of its body are sent.
     MidResponse,
+    /// The request is read, and not judged; TCP resets the connection.
+    Reset,
 }
 
 impl Default for Fault {
@@ -81,15 +100,22 @@ impl Default for Fault {
         Fault {
             operation: String::new(),
             times: 1,
+            probability: None,
+            seed: 0,
+            for_ms: None,
+            name: None,
             status: None,
             body: None,
             headers: BTreeMap::new(),
             delay_ms: 0,
+            body_ms: 0,
+            blanks: 0,
             close: None,
             set: Map::new(),
             claims: Map::new(),
             renegotiations: None,
             certificate_seconds: None,
+            other_key: false,
         }
     }
 }
@@ -128,7 +154,39 @@ impl Fault {
 /// The faults to come, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    queue: Mutex<Vec<Fault>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Vec<Waiting>,
+    /// How many were added, ever.
+    added: u64,
+    /// How often those with a name have struck.
+    struck: BTreeMap<String, u64>,
+}
+
+/// A fault that has not done its work yet.
+#[derive(Debug)]
+struct Waiting {
+    fault: Fault,
+    until: Option<Instant>,
+    dice: Rng,
+}
+
+impl Waiting {
+    /// Whether it is for the next request.
+    fn strikes(&mut self) -> bool {
+        self.fault.probability.is_none_or(|probability| self.dice.f64() < probability)
+    }
+
+    /// Whether it is used up by that.
+    fn is_last(&mut self) -> bool {
+        if self.fault.probability.is_none() && self.until.is_none() {
+            self.fault.times -= 1;
+        }
+        self.fault.times == 0
+    }
 }
 
 impl Faults {
@@ -144,30 +202,65 @@ impl Faults {
         if fault.status.is_some_and(|status| !(200..600).contains(&status)) {
             return Err("status must be between 200 and 599".to_owned());
         }
+        if fault.probability.is_some_and(|probability| !(0.0..=1.0).contains(&probability)) {
+            return Err("probability must be between 0 and 1".to_owned());
+        }
         if fault.times > 0 {
-            self.lock().push(fault);
+            self.lock().add(fault, Instant::now());
         }
         Ok(())
     }
 
     /// The fault that strikes this request of `operation`, if any.
     pub(crate) fn take(&self, operation: &str) -> Option<Fault> {
-        let mut queue = self.lock();
-        let at = queue.iter().position(|fault| fault.operation == operation)?;
-        queue[at].times -= 1;
-        Some(if queue[at].times == 0 { queue.remove(at) } else { queue[at].clone() })
+        self.lock().take(operation, Instant::now())
     }
 
     pub(crate) fn list(&self) -> Vec<Fault> {
-        self.lock().clone()
+        self.lock().queue.iter().map(|waiting| waiting.fault.clone()).collect()
     }
 
+    /// How often those with a name have struck, as the counters are called.
+    pub(crate) fn struck(&self) -> BTreeMap<String, u64> {
+        self.lock().struck.clone()
+    }
+
+    /// Forgets those to come.
     pub(crate) fn clear(&self) {
-        self.lock().clear();
+        self.lock().queue.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets everything.
+    pub(crate) fn reset(&self) {
+        *self.lock() = State::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, fault: Fault, now: Instant) {
+        // Two faults of one seed do not throw the same dice.
+        let dice = Rng::with_seed(fault.seed.wrapping_add(self.added));
+        let until = fault.for_ms.map(|milliseconds| now + Duration::from_millis(milliseconds));
+        self.queue.push(Waiting { fault, until, dice });
+        self.added += 1;
+    }
+
+    fn take(&mut self, operation: &str, now: Instant) -> Option<Fault> {
+        self.queue.retain(|waiting| waiting.until.is_none_or(|until| now < until));
+        let of_it = |waiting: &mut Waiting| waiting.fault.operation == operation && waiting.strikes();
+        let at = self.queue.iter_mut().position(of_it)?;
+        let fault = self.queue[at].fault.clone();
+        if let Some(name) = &fault.name {
+            *self.struck.entry(format!("fault:{name}")).or_default() += 1;
+        }
+        if self.queue[at].is_last() {
+            self.queue.remove(at);
+        }
+        Some(fault)
     }
 }
 
@@ -182,5 +275,47 @@ pub(crate) fn merge(into: &mut Value, members: &Map<String, Value>) {
         } else {
             object.insert(name.clone(), value.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of a thousand requests are struck by two faults of the same share?
+    fn struck(seed: u64) -> Vec<Option<String>> {
+        let mut state = State::default();
+        for name in ["one", "two"] {
+            let fault = Fault { probability: Some(0.05), seed, ..Fault::status("token", 503) };
+            state.add(Fault { name: Some(name.to_owned()), ..fault }, Instant::now());
+        }
+        let strikes = (0..1000).map(|_| state.take("token", Instant::now())?.name).collect();
+        let count = |name| state.struck.get(name).copied().unwrap_or_default();
+        for name in ["fault:one", "fault:two"] {
+            assert!((25..=75).contains(&count(name)), "{:?}", state.struck);
+        }
+        strikes
+    }
+
+    /// Does a share stay a share for as long as the fault is there, of the same requests with the same seed, and of
+    /// others with another?
+    #[test]
+    fn a_share_is_struck() {
+        assert_eq!(struck(1), struck(1));
+        assert_ne!(struck(1), struck(2));
+    }
+
+    /// Are all requests of a window struck and none after it, and does no other operation take part?
+    #[test]
+    fn a_window_ends() {
+        let (mut state, start) = (State::default(), Instant::now());
+        state.add(Fault { for_ms: Some(1000), ..Fault::status("metadata", 503) }, start);
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        for at in [0, 1, 500, 999] {
+            assert!(state.take("metadata", after(at)).is_some(), "{at}");
+            assert!(state.take("token", after(at)).is_none(), "{at}");
+        }
+        assert!(state.take("metadata", after(1000)).is_none());
+        assert!(state.queue.is_empty());
     }
 }

@@ -84,17 +84,18 @@ fn token(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
         bound_to: None,
         claims: None,
         form: None,
-        lifetime: TOKEN_LIFETIME,
+        lifetime: imds.issuer.lifetime(TOKEN_LIFETIME),
     };
     let token = imds.issuer.access_token(&grant, request.fault).map_err(|error| Answer::text(500, error))?;
+    let lifetime = grant.lifetime;
     Ok(Answer::json(
         200,
         &json!({
             "access_token": token,
             "client_id": identity.client_id,
-            "expires_in": (TOKEN_LIFETIME - 1).to_string(),
-            "expires_on": (now + TOKEN_LIFETIME).to_string(),
-            "ext_expires_in": (TOKEN_LIFETIME - 1).to_string(),
+            "expires_in": (lifetime - 1).to_string(),
+            "expires_on": (now + lifetime).to_string(),
+            "ext_expires_in": (lifetime - 1).to_string(),
             "not_before": (now - 300).to_string(),
             "resource": asked,
             "token_type": "Bearer",
@@ -133,6 +134,8 @@ fn issue_credential(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer
     }
     let lifetime =
         request.fault.and_then(|fault| fault.certificate_seconds).unwrap_or(IMDS_CERTIFICATE_LIFETIME);
+    let other_key = request.fault.is_some_and(|fault| fault.other_key);
+    let public_key = if other_key { imds.pki.fic_binding.key.public_key_raw().to_vec() } else { public_key };
     let certificate = imds
         .pki
         .issue_imds(identity.client_id, TENANT_ID, &public_key, imds.clock.now(), lifetime)

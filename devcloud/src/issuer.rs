@@ -39,6 +39,8 @@ pub enum TokenBindingStrength {
 pub(crate) struct Issuer {
     clock: Clock,
     key: Arc<SigningKey>,
+    /// How long every token lives, where the owner of the cloud says so.
+    lifetime: Option<i64>,
     /// `x5t#S256` of the certificates that IMDS issued for attested keys.
     attested: Mutex<BTreeSet<String>>,
 }
@@ -58,8 +60,13 @@ pub(crate) struct Grant<'a> {
 }
 
 impl Issuer {
-    pub(crate) fn new(clock: Clock, key: Arc<SigningKey>) -> Self {
-        Issuer { clock, key, attested: Mutex::default() }
+    pub(crate) fn new(clock: Clock, key: Arc<SigningKey>, lifetime: Option<i64>) -> Self {
+        Issuer { clock, key, lifetime, attested: Mutex::default() }
+    }
+
+    /// How long a token lives that usually does so for `usual` seconds.
+    pub(crate) fn lifetime(&self, usual: i64) -> i64 {
+        self.lifetime.unwrap_or(usual)
     }
 
     /// An access token, signed. The error is for people.

@@ -27,6 +27,10 @@ pub struct Options {
     pub arc_agent: ArcAgent,
     /// Which tokens the vaults take.
     pub token_binding: TokenBinding,
+    /// How long every token lives; without it an hour, those of managed identities a day.
+    pub token_seconds: Option<i64>,
+    /// When clients of the token service are told to replace a token early.
+    pub refresh_in: Option<i64>,
     /// One line on stderr for each request.
     pub log_to_stderr: bool,
 }

@@ -1,6 +1,7 @@
 //! The HTTP CONNECT proxy: the way to every public host name, and to nothing else.
 
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -18,10 +19,11 @@ use crate::world::World;
 
 /// Serves one client of the proxy.
 pub(crate) async fn client(world: Arc<World>, tls: Arc<Tls>, stream: TcpStream) {
+    let Some(socket) = serve::socket(&world, &stream) else { return };
     let id = world.next_connection();
     let service = service_fn(|request| {
-        let (world, tls) = (world.clone(), tls.clone());
-        async move { Ok::<_, Infallible>(respond(world, tls, id, request)) }
+        let (world, tls, socket) = (world.clone(), tls.clone(), socket.clone());
+        async move { Ok::<_, Infallible>(respond(world, tls, socket, id, request)) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
@@ -35,6 +37,7 @@ pub(crate) async fn client(world: Arc<World>, tls: Arc<Tls>, stream: TcpStream) 
 fn respond(
     world: Arc<World>,
     tls: Arc<Tls>,
+    socket: Arc<OwnedFd>,
     id: u64,
     request: hyper::Request<Incoming>,
 ) -> hyper::Response<AnswerBody> {
@@ -64,7 +67,7 @@ fn respond(
     if let Ok(service) = judged {
         tokio::spawn(async move {
             match hyper::upgrade::on(request).await {
-                Ok(stream) => tunnel(world, &tls, service, host, stream).await,
+                Ok(stream) => tunnel(world, &tls, service, host, socket, stream).await,
                 Err(error) => world.say(&format!("no tunnel to {host}: {error}")),
             }
         });
@@ -106,17 +109,29 @@ fn judge(
     })
 }
 
-async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, stream: Upgraded) {
-    if service == Service::Vault {
-        return renegotiating(world, tls, service, host, stream).await;
+async fn tunnel(
+    world: Arc<World>,
+    tls: &Tls,
+    service: Service,
+    host: String,
+    socket: Arc<OwnedFd>,
+    stream: Upgraded,
+) {
+    let stranger = world.faults.take("tls_server_certificate").is_some();
+    if service == Service::Vault && !stranger {
+        return renegotiating(world, tls, service, host, socket, stream).await;
     }
     let asks = match service.client_certificate() {
         ClientCertificate::NotRequested => ClientCertificate::NotRequested,
         _ if world.faults.take("tls_certificate_request").is_some() => ClientCertificate::NotRequested,
         asks => asks,
     };
-    let acceptor = tls.acceptor(asks);
-    let stream = match acceptor.accept(TokioIo::new(stream)).await {
+    let acceptor = if stranger { tls.stranger(&host) } else { Ok(tls.acceptor(asks)) };
+    let accepted = match acceptor {
+        Ok(acceptor) => acceptor.accept(TokioIo::new(stream)).await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    let stream = match accepted {
         Ok(stream) => stream,
         Err(error) => {
             world.log.count("tls_failures");
@@ -139,6 +154,7 @@ async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, st
             .collect(),
         tls_version: session.protocol_version().map(|version| format!("{version:?}")),
         handshake: session.handshake_kind().map(|kind| format!("{kind:?}")),
+        socket,
         renegotiation: None,
         host,
     };
@@ -147,7 +163,14 @@ async fn tunnel(world: Arc<World>, tls: &Tls, service: Service, host: String, st
 }
 
 /// A tunnel to a host that asks for the certificate when it has read a request.
-async fn renegotiating(world: Arc<World>, tls: &Tls, service: Service, host: String, stream: Upgraded) {
+async fn renegotiating(
+    world: Arc<World>,
+    tls: &Tls,
+    service: Service,
+    host: String,
+    socket: Arc<OwnedFd>,
+    stream: Upgraded,
+) {
     let stream = match tls.renegotiating.accept(&host, TokioIo::new(stream)).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -162,6 +185,7 @@ async fn renegotiating(world: Arc<World>, tls: &Tls, service: Service, host: Str
         client_certificates: Vec::new(),
         tls_version: Some("TLSv1_2".to_owned()),
         handshake: Some("Full".to_owned()),
+        socket,
         renegotiation: Some(stream.clone()),
     };
     world.log.count("connections");

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::exchange::{Answer, Connection, Request};
 use crate::fault::{Close, Fault, merge};
@@ -23,6 +27,12 @@ use crate::world::World;
 use crate::{attest, cluster, imds, resource, stream, vault};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+
+/// The socket once more, for faults that reset it: who reads and writes has it to himself.
+pub(crate) fn socket(world: &World, stream: &TcpStream) -> Option<Arc<OwnedFd>> {
+    let socket = stream.as_fd().try_clone_to_owned();
+    socket.inspect_err(|error| world.say(&format!("a connection was not taken: {error}"))).ok().map(Arc::new)
+}
 
 /// Serves HTTP/1.1 on a connection until it ends.
 pub(crate) async fn connection<S>(world: Arc<World>, connection: Connection, stream: S)
@@ -90,7 +100,7 @@ async fn respond<'a>(
     request.fault = fault.as_ref();
 
     let answered = match &fault {
-        Some(fault) if fault.close == Some(Close::BeforeResponse) => None,
+        Some(fault) if matches!(fault.close, Some(Close::BeforeResponse | Close::Reset)) => None,
         Some(fault) if fault.status.is_some() || fault.body.is_some() => {
             Some(bend(canned(fault, &request), fault))
         }
@@ -104,6 +114,10 @@ async fn respond<'a>(
         tokio::time::sleep(delay).await;
     }
     let Some(answer) = answered else {
+        if fault.is_some_and(|fault| fault.close == Some(Close::Reset)) {
+            // Whoever closes it then, closes it without a farewell.
+            set_socket_linger(&connection.socket, Some(Duration::ZERO))?;
+        }
         world.say(&format!("{line} cut"));
         return Err(io::Error::other("a fault cut the connection"));
     };
@@ -211,6 +225,10 @@ fn bend(mut answer: Answer, fault: &Fault) -> Answer {
     for (name, value) in &fault.headers {
         answer = answer.header(name, value);
     }
+    answer.over = Duration::from_millis(fault.body_ms);
+    if fault.blanks > 0 {
+        answer.stream = Stream::Blanks(fault.blanks);
+    }
     answer
 }
 
@@ -249,25 +267,16 @@ pub(crate) fn header_map(headers: &hyper::HeaderMap) -> BTreeMap<String, String>
 /// An answer as hyper sends it; with `cut`, the connection breaks in the middle of the body.
 pub(crate) fn response(answer: Answer, cut: bool) -> hyper::Response<AnswerBody> {
     let length = answer.body.len();
-    let given = Given::new(answer.stream);
     let mut response = hyper::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    let body = if cut {
+    if cut {
         response = response.header("content-length", length);
-        AnswerBody { left: Some(Bytes::from(answer.body).slice(..length / 2)), given, cut, flushed: false }
-    } else {
-        AnswerBody { left: Some(Bytes::from(answer.body)), given, cut, flushed: false }
-    };
+    }
     // Only a header field that a fault made up can be unfit for HTTP.
-    response.body(body).unwrap_or_else(|error| {
-        let mut response = hyper::Response::new(AnswerBody {
-            left: Some(Bytes::from(error.to_string())),
-            given: Given::new(Stream::None),
-            cut: false,
-            flushed: false,
-        });
+    response.body(AnswerBody::new(answer, cut)).unwrap_or_else(|error| {
+        let mut response = hyper::Response::new(AnswerBody::new(Answer::text(500, error.to_string()), false));
         *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
@@ -275,11 +284,51 @@ pub(crate) fn response(answer: Answer, cut: bool) -> hyper::Response<AnswerBody>
 
 /// The body of an answer, whole or cut.
 pub(crate) struct AnswerBody {
-    left: Option<Bytes>,
+    left: Bytes,
     /// What follows.
     given: Given,
+    slowly: Option<Slowly>,
     cut: bool,
     flushed: bool,
+}
+
+/// A body in pieces, and the pause before the next one.
+struct Slowly {
+    piece: usize,
+    every: Duration,
+    pause: Pin<Box<Sleep>>,
+}
+
+/// In so many.
+const PIECES: u32 = 10;
+
+impl AnswerBody {
+    fn new(answer: Answer, cut: bool) -> Self {
+        let length = if cut { answer.body.len() / 2 } else { answer.body.len() };
+        let every = answer.over / PIECES;
+        let slowly = || Slowly {
+            piece: length.div_ceil(PIECES as usize),
+            every,
+            pause: Box::pin(sleep_until(Instant::now() + every)),
+        };
+        Self {
+            left: Bytes::from(answer.body).slice(..length),
+            given: Given::new(answer.stream),
+            slowly: (!every.is_zero()).then(slowly),
+            cut,
+            flushed: false,
+        }
+    }
+
+    /// What is to be sent of the body itself.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(slowly) = self.slowly.as_mut().filter(|_| !self.left.is_empty()) else {
+            return Poll::Ready(std::mem::take(&mut self.left));
+        };
+        ready!(slowly.pause.as_mut().poll(context));
+        slowly.pause.as_mut().reset(Instant::now() + slowly.every);
+        Poll::Ready(self.left.split_to(slowly.piece.min(self.left.len())))
+    }
 }
 
 impl Body for AnswerBody {
@@ -290,7 +339,8 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let next = self.left.take().filter(|bytes| !bytes.is_empty()).or_else(|| self.given.next());
+        let piece = ready!(self.poll_piece(context));
+        let next = Some(piece).filter(|bytes| !bytes.is_empty()).or_else(|| self.given.next());
         if next.is_none() && self.given.stalls {
             return Poll::Pending;
         }
@@ -308,14 +358,13 @@ impl Body for AnswerBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let left = self.left.as_ref().map_or(0, |bytes| bytes.len() as u64);
         match self.given.known() {
-            Some(more) if !self.cut => SizeHint::with_exact(left + more),
+            Some(more) if !self.cut => SizeHint::with_exact(self.left.len() as u64 + more),
             _ => SizeHint::default(),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.cut && self.left.as_ref().is_none_or(Bytes::is_empty) && self.given.known() == Some(0)
+        !self.cut && self.left.is_empty() && self.given.known() == Some(0)
     }
 }

@@ -375,11 +375,11 @@ fn issue(
         bound_to: None,
         claims: Some(&claims).filter(|_| !capabilities.is_empty()),
         form: None,
-        lifetime: TOKEN_LIFETIME,
+        lifetime: sources.issuer.lifetime(TOKEN_LIFETIME),
     };
     let token =
         sources.issuer.access_token(&grant, request.fault).map_err(|error| Answer::text(500, error))?;
-    Ok((token, sources.clock.now() + TOKEN_LIFETIME))
+    Ok((token, sources.clock.now() + grant.lifetime))
 }
 
 fn issued(identity: &ManagedIdentity, resource: &str, token: &str, expires_on: Value) -> Answer {

@@ -17,6 +17,8 @@ pub(crate) enum Stream {
     Take,
     /// Sends so many bytes, of which the one at `i` is `i % 251`.
     Give { bytes: u64, announced: bool },
+    /// Sends so many blanks.
+    Blanks(u64),
     /// Sends nothing, and never ends.
     Stall,
 }
@@ -24,18 +26,22 @@ pub(crate) enum Stream {
 /// What is left of a body to send.
 pub(crate) struct Given {
     left: u64,
+    of: &'static LazyLock<Bytes>,
     announced: bool,
     pub(crate) stalls: bool,
 }
 
 /// As much as 256 times all values.
 static PATTERN: LazyLock<Bytes> = LazyLock::new(|| (0..251 * 256).map(|at| (at % 251) as u8).collect());
+static BLANKS: LazyLock<Bytes> = LazyLock::new(|| vec![b' '; 64 * 1024].into());
 
 impl Given {
     pub(crate) fn new(stream: Stream) -> Self {
+        let none = Self { left: 0, of: &PATTERN, announced: true, stalls: stream == Stream::Stall };
         match stream {
-            Stream::Give { bytes, announced } => Self { left: bytes, announced, stalls: false },
-            other => Self { left: 0, announced: true, stalls: other == Stream::Stall },
+            Stream::Give { bytes, announced } => Self { left: bytes, announced, ..none },
+            Stream::Blanks(bytes) => Self { left: bytes, of: &BLANKS, ..none },
+            _ => none,
         }
     }
 
@@ -45,9 +51,9 @@ impl Given {
     }
 
     pub(crate) fn next(&mut self) -> Option<Bytes> {
-        let size = usize::try_from(self.left).map_or(PATTERN.len(), |left| left.min(PATTERN.len()));
+        let size = usize::try_from(self.left).map_or(self.of.len(), |left| left.min(self.of.len()));
         self.left -= size as u64;
-        (size > 0).then(|| PATTERN.slice(..size))
+        (size > 0).then(|| self.of.slice(..size))
     }
 }
 

@@ -24,7 +24,7 @@ use binding::Binding;
 use refusal::{Refusal, malformed};
 use site::Site;
 
-/// `expires_in` of every token.
+/// `expires_in` of every token, unless the owner of the cloud says another.
 const EXPIRES_IN: i64 = 3599;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT_POP: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-pop";
@@ -96,7 +96,7 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
         bound_to: bound_to.as_deref(),
         claims: claims.as_ref(),
         form: Some(&form),
-        lifetime: EXPIRES_IN,
+        lifetime: sts.issuer.lifetime(EXPIRES_IN),
     };
     let token = sts
         .issuer
@@ -104,10 +104,13 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
         .map_err(|text| Refusal::new("server_error", 90033, text))?;
     let mut answer = json!({
         "token_type": if bound { "mtls_pop" } else { "Bearer" },
-        "expires_in": EXPIRES_IN,
-        "ext_expires_in": EXPIRES_IN,
+        "expires_in": grant.lifetime,
+        "ext_expires_in": grant.lifetime,
         "access_token": token,
     });
+    if let Some(seconds) = sts.refresh_in {
+        answer["refresh_in"] = json!(seconds);
+    }
     // With 1 Entra tells about users, and an app is none: MSAL for Python relies on that to find its tokens again.
     if let Some("2") = form.get("client_info") {
         answer["client_info"] = json!(client_info(client, tenant));

@@ -58,6 +58,20 @@ impl Tls {
         })
     }
 
+    /// A server for `host` with a certificate that nobody has a reason to trust.
+    pub(crate) fn stranger(
+        &self,
+        host: &str,
+    ) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+        let own = rcgen::generate_simple_self_signed([host.to_owned()])?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(self.not_requested.crypto_provider().clone())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
     pub(crate) fn acceptor(&self, asks: ClientCertificate) -> TlsAcceptor {
         TlsAcceptor::from(match asks {
             ClientCertificate::NotRequested => self.not_requested.clone(),

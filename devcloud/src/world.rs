@@ -1,5 +1,6 @@
 //! All services, each with what it needs, and what the way to them shares: log, faults, clock.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -61,7 +62,7 @@ impl World {
             (signing_key(&sts)?, signing_key(&oidc)?, signing_key(&attest)?);
         let pki = Arc::new(Pki::new(started, [sni, rotated, fic])?);
         let trust = Arc::new(Trust::new(&pki, &provider)?);
-        let issuer = Arc::new(Issuer::new(clock.clone(), sts_key.clone()));
+        let issuer = Arc::new(Issuer::new(clock.clone(), sts_key.clone(), options.token_seconds));
         let faults = Arc::<Faults>::default();
         Ok(World {
             imds: Imds {
@@ -80,6 +81,7 @@ impl World {
                 key: sts_key.clone(),
                 federated_key: oidc_key.clone(),
                 registered: pki.sni.certificate.clone(),
+                refresh_in: options.refresh_in,
             },
             resources: Resources {
                 clock: clock.clone(),
@@ -115,10 +117,15 @@ impl World {
         }
     }
 
+    /// How often what was done, and which faults that have a name have struck.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        self.log.counters().into_iter().chain(self.faults.struck()).collect()
+    }
+
     /// Forgets what was received, and the faults to come.
     pub(crate) fn reset(&self) {
         self.log.clear();
-        self.faults.clear();
+        self.faults.reset();
     }
 }
 

@@ -31,6 +31,12 @@ pub(super) struct CloudArgs {
     /// How strongly a token must be bound for Key Vault
     #[arg(long, value_enum, value_name = "STRENGTH", default_value_t)]
     minimum_token_binding_strength: TokenBindingStrength,
+    /// How long every token lives [default: an hour, those of managed identities a day]
+    #[arg(long, value_name = "SECS")]
+    token_seconds: Option<i64>,
+    /// When clients of the token service are told to replace a token early [default: they are not]
+    #[arg(long, value_name = "SECS")]
+    refresh_in: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -55,6 +61,8 @@ impl CloudArgs {
                 mode: self.token_binding,
                 minimum_token_binding_strength: self.minimum_token_binding_strength,
             },
+            token_seconds: self.token_seconds,
+            refresh_in: self.refresh_in,
             log_to_stderr,
         }
     }

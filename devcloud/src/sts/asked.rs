@@ -23,6 +23,8 @@ pub(crate) struct Sts {
     pub(crate) federated_key: Arc<SigningKey>,
     /// What application A has registered, beside its subject name.
     pub(crate) registered: CertificateDer<'static>,
+    /// When clients are told to replace a token early.
+    pub(crate) refresh_in: Option<i64>,
 }
 
 /// What the form asks for, once its shape has been found good.
