@@ -52,6 +52,8 @@
  * Secrets     Keys, tokens and secrets are wiped when freed (but see the export of PKCS#12), and never
  *             part of a message or log line.
  *             There is no switch that turns a check off, and PoP is never answered with Bearer.
+ * Environment Variables are read as each function says, mostly when an app is made; none in a program that
+ *             has more rights than whoever started it (setuid, setgid, file capabilities).
  * Process     No init, no exit, no signal handlers, no error state per thread.
  * ABI         Opaque handles, fixed-width numbers and text only. A minor version adds functions and
  *             numbers; anything else is a major one. See mtlspop_abi_version().

@@ -1,5 +1,7 @@
 //! What the library reads of its host: environment variables and well-known places, injected.
 
+#![allow(unsafe_code)]
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -18,13 +20,25 @@ pub trait Env: Send + Sync + fmt::Debug {
 
 /// The environment of this process, read anew on each use: mostly when an app is made, and for
 /// `MSAL_MI_DISABLE_IMDS_V2` on the way to each fetch from IMDS (docs/adr/007).
+///
+/// In a program that has more rights than whoever started it (setuid, setgid, file capabilities) every variable is
+/// unset, as for `secure_getenv(3)`: they are that one's, who could send our secrets to a server of their own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
     fn var(&self, name: &str) -> Option<String> {
+        if is_privileged() {
+            return None;
+        }
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
+}
+
+/// Whether this program has more rights than whoever started it, and must not believe their environment.
+pub(crate) fn is_privileged() -> bool {
+    // SAFETY: reads a number that the kernel gave the process.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 impl Env for HashMap<String, String> {

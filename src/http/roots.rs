@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
+use openssl_probe::candidate_cert_dirs;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::CertificateResult;
 
 use super::trust::for_servers;
 use super::words;
-use crate::env::Env;
+use crate::env::{Env, is_privileged};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
 use crate::pem;
@@ -62,7 +63,11 @@ impl Roots {
         if file.is_some() || dirs.is_some() {
             return self.environment_roots(file.as_deref(), dirs.as_deref());
         }
-        self.platform_roots(rustls_native_certs::load_native_certs())
+        // It reads the variables itself.
+        self.platform_roots(match is_privileged() {
+            true => rustls_native_certs::load_certs_from_paths(None, candidate_cert_dirs().next()),
+            false => rustls_native_certs::load_native_certs(),
+        })
     }
 
     fn environment_roots(&self, file: Option<&str>, dirs: Option<&str>) -> Result<Trusted> {

@@ -15,14 +15,16 @@ mod network;
 mod swtpm;
 mod tpm;
 
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use devcloud::{Cloud, Fault, Options, ReceivedRequest, Service, Source, directory};
 use serde_json::json;
-use support::{Build, compile, hermetic, report, root, run, succeed, valgrind};
+use support::{Build, compile, hermetic, library_directory, report, root, run, succeed, valgrind};
 use tempfile::TempDir;
 
 /// A program of this folder, built both ways.
@@ -186,6 +188,45 @@ fn imds_v2_switch() {
         let counters = ["imds_token", "metadata", "issuecredential", "token"].map(|name| cloud.counter(name));
         assert_eq!(counters, [2, 1, 1, 1], "a probe of IMDSv1 and a token from it, then the bound one");
     });
+}
+
+/// Is the environment of whoever starts a setuid program believed there? Left out where the tests are not root's.
+#[test]
+fn privileged() {
+    if !rustix::process::geteuid().is_root() {
+        println!("left out: only root makes setuid programs");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("privileged");
+    let mut gcc = hermetic("gcc", 120);
+    // The loader, too, wants nothing of the environment there: the library is inside.
+    gcc.args(["-std=c99", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-I"]).arg(root().join("include"));
+    gcc.arg("-o").arg(&program).arg(root().join("tests/c/privileged.c"));
+    succeed(gcc.arg(library_directory().join("libmtlspop.a")).args(["-pthread", "-ldl", "-lm"]));
+    let cloud = cloud();
+    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    open(place.path(), 0o755);
+    for (mode, privileged) in [(0o755, "0"), (0o4755, "1")] {
+        open(&program, mode);
+        let mut command = match privileged {
+            // Root's program, started by nobody.
+            "1" => hermetic("setpriv", 60),
+            _ => hermetic(&program, 60),
+        };
+        if privileged == "1" {
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
+        }
+        command.arg(cloud.proxy_url()).arg(privileged);
+        command.env("SSL_CERT_FILE", cloud.ca_pem_path()).env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "no URL");
+        let client = [
+            ("AZURE_TENANT_ID", directory::TENANT_ID),
+            ("AZURE_CLIENT_ID", directory::APP_A_CLIENT_ID),
+            ("AZURE_CLIENT_SECRET", directory::APP_A_SECRET),
+        ];
+        println!("{}", succeed(command.envs(client)));
+    }
+    assert_eq!(cloud.counter("token"), 1, "the secret went to no server that the starter vouches for");
 }
 
 /// Do 50 threads on a cold app share one request?
