@@ -105,6 +105,7 @@ fn flows() {
 }
 
 /// Does Apache get the certificate in a renegotiation, from a program in C, with nothing leaked or out of bounds in libssl?
+/// And is `SSLKEYLOGFILE` read by neither TLS?
 #[test]
 fn renegotiation() {
     let (program, cloud) = (Program::new("renegotiation"), cloud());
@@ -113,7 +114,10 @@ fn renegotiation() {
     for build in [Build::Sanitized, Build::Plain] {
         let apache = apache::Apache::start(&own, &clients, "TLSv1.2");
         let url = apache.url("/private/secret");
-        println!("{}", succeed(program.command(build, &cloud).env("APACHE_URL", url)));
+        let keys = program.directory.path().join("keys");
+        let mut command = program.command(build, &cloud);
+        println!("{}", succeed(command.env("APACHE_URL", url).env("SSLKEYLOGFILE", &keys)));
+        assert!(!keys.exists(), "a variable has had the keys of connections written down");
         let lines = apache.log(3);
         assert_eq!(lines.iter().filter(|line| line.status == 200 && line.name.is_some()).count(), 3);
         assert!(lines.iter().all(|line| line.status == 200 || line.name.is_none()), "{lines:?}");

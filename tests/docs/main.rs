@@ -11,5 +11,6 @@ mod markdown;
 mod names;
 mod resources;
 mod samples;
+mod security;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;

@@ -22,7 +22,8 @@ pub(crate) struct Block {
 
 /// README.md and its neighbours, and everything in docs/.
 pub(crate) fn documents() -> Vec<Document> {
-    let mut paths: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
+    let mut paths: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from).into();
     collect(Path::new("docs"), &mut paths);
     paths
         .into_iter()

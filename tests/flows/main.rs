@@ -35,6 +35,7 @@ mod replacement;
 mod request_over_mtls;
 mod resource;
 mod rotation;
+mod secrets;
 mod signer;
 mod sources;
 mod streaming;
