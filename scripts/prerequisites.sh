@@ -17,7 +17,7 @@ managed='swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-session:dbus-daemon dbus-sen
 case ${1:-tests} in
     demo) ;;
     demo-tpm) wanted="$wanted $managed" ;;
-    tests) wanted="$wanted nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light apache2:apache2-bin gnutls-serv:gnutls-bin dpkg-shlibdeps:dpkg-dev $managed" ;;
+    tests) wanted="$wanted nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light apache2:apache2-bin gnutls-serv:gnutls-bin dpkg-shlibdeps:dpkg-dev abidiff:abigail-tools $managed" ;;
     *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|tests]' ;;
 esac
 

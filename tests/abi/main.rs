@@ -11,6 +11,7 @@ mod dotnet;
 mod header;
 mod man;
 mod nulls;
+mod outside;
 mod prototype;
 mod python;
 mod release;
