@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help abi abi-release build install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
+.PHONY: help abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -20,6 +20,9 @@ uninstall: ## remove what `make install` put there, with the same PREFIX, LIBDIR
 
 deb: ## make Debian packages of library, development files and TPM plugin, into target/deb
 	@scripts/deb.sh
+
+audit: ## packages against deny.toml, and other compilers than this one
+	@scripts/audit.sh
 
 header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, prototypes of Python and .NET
 	MTLSPOP_UPDATE=1 cargo test --test abi -- is_current are_current symbols_are_those_of_the_header
@@ -49,7 +52,8 @@ demo-tpm: ## run the examples with keys in a (software) TPM
 test: prerequisites ## what CI runs: format, lints, every test
 	cargo fmt --all --check || { echo 'cargo fmt --all writes the format'; exit 1; }
 	cargo clippy --workspace --all-targets -- $(DENY)
-	@failed=; cargo test --workspace --lib --bins --tests --no-fail-fast || failed=1; \
+	@failed=; scripts/audit.sh packages || failed=1; \
+	cargo test --workspace --lib --bins --tests --no-fail-fast || failed=1; \
 	scripts/test-python.sh || failed=1; [ -z "$$failed" ]
 
 test-python: prerequisites ## test the Python package (PYTHON: which interpreter)

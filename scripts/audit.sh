@@ -1,0 +1,58 @@
+#!/bin/sh
+# audit.sh: holds what the library is made of, and how, against what is said of it. What takes a tool that is missing is left out by
+# name.
+#
+#   scripts/audit.sh [packages] [compilers]    all of them unless some are named
+#
+#   packages   licences, sources, bans and duplicates (deny.toml) by cargo-deny, advisories where it has their database
+#   compilers  `cargo check` with each other rustc: those of rustup, Debian's, and RUSTCS, paths of more
+set -eu
+
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+home=${CARGO_HOME:-${HOME:-}/.cargo}
+
+left_out() { echo "audit: left out: $*"; }
+
+packages() {
+    if ! cargo deny --version >/dev/null 2>&1; then
+        left_out 'packages, which takes cargo-deny (cargo install --locked cargo-deny)'
+        return
+    fi
+    cargo deny --locked check licenses bans sources
+    if [ -n "$(find "$home/advisory-dbs" -maxdepth 1 -name 'advisory-db-*' 2>/dev/null)" ]; then
+        cargo deny --offline check advisories
+    else
+        left_out 'advisories, which take a database (cargo deny fetch, or cargo deny check advisories, with a network)'
+    fi
+}
+
+compilers() {
+    own=$(rustc --version)
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    found=
+    for rustc in ${RUSTCS:-} /usr/bin/rustc "${RUSTUP_HOME:-${HOME:-}/.rustup}"/toolchains/*/bin/rustc; do
+        version=$("$rustc" --version 2>/dev/null) || continue
+        [ "$version" != "$own" ] || continue
+        number=$(echo "$version" | cut -d ' ' -f 2)
+        if [ "$(printf '%s\n' "$oldest" "$number" | sort -V | head -n 1)" != "$oldest" ]; then
+            left_out "$version, as the oldest one that is supported is $oldest"
+            continue
+        fi
+        found=1
+        echo "audit: $version"
+        # With its own cargo, where it has one, and apart from what others have built.
+        cargo=$(dirname "$rustc")/cargo
+        [ -x "$cargo" ] || cargo=cargo
+        RUSTC=$rustc CARGO_TARGET_DIR=$target/audit/compilers "$cargo" check --locked --package mtlspop --package mtlspop-tpm
+    done
+    [ -n "$found" ] || left_out "compilers, as there is none but $own (Debian: apt-get install rustc-web)"
+}
+
+for step in ${*:-packages compilers}; do
+    case $step in
+        packages | compilers) "$step" ;;
+        *) echo 'usage: scripts/audit.sh [packages] [compilers]' >&2 && exit 2 ;;
+    esac
+done
