@@ -160,6 +160,33 @@ fn clients() {
     }
 }
 
+/// Is everything told that a program can ask of tokens, errors, responses, certificates and questions, and do the
+/// settings that no example needs have their effect (confidential_client spec, section 8)?
+#[test]
+fn details() {
+    let (program, cloud) = (Program::new("details"), cloud());
+    let wants = r#"{"error":"invalid_grant","error_description":"AADSTS50076: more is wanted","suberror":"basic_action",
+        "error_codes":[50076,50079],"claims":"{\"access_token\":{\"acrs\":{\"value\":\"c1\"}}}"}"#;
+    for build in [Build::Sanitized, Build::Plain] {
+        cloud.reset();
+        let later = [("Retry-After".to_owned(), "60".to_owned())].into();
+        let body = r#"{"error":"temporarily_unavailable"}"#;
+        for fault in [
+            Fault { body: Some(wants.into()), ..Fault::status("token", 400) },
+            Fault { body: Some(body.into()), headers: later, ..Fault::status("token", 429) },
+        ] {
+            cloud.fault(fault).unwrap();
+        }
+        println!("{}", succeed(&mut program.command(build, &cloud)));
+        let asked = |name: &str, value: &str| {
+            let imds = |request: &&ReceivedRequest| request.operation.as_deref() == Some("imds_token");
+            cloud.requests().iter().filter(imds).filter(|r| r.query(name).as_deref() == Some(value)).count()
+        };
+        assert_eq!(asked("object_id", directory::USER_ASSIGNED_OBJECT_ID), 1);
+        assert_eq!(asked("msi_res_id", directory::USER_ASSIGNED_RESOURCE_ID), 1);
+    }
+}
+
 /// since_july_2026 spec, section 1: is a token of Azure Arc's agent given that it says is for the identity asked for, and
 /// no other?
 #[test]
