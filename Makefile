@@ -24,7 +24,7 @@ deb: ## make Debian packages of library, development files and TPM plugin, into 
 audit: ## packages against deny.toml, and other compilers than this one
 	@scripts/audit.sh
 
-header: ## write what is made of src/ffi: include/mtlspop.h, docs/mtlspop.3, abi/symbols.txt, prototypes of Python and .NET
+header: ## write what is made of src/ffi: include/mtlspop.h, docs/man, docs/symbols-in-versions, abi/symbols.txt, prototypes of Python and .NET
 	MTLSPOP_UPDATE=1 cargo test --test abi -- is_current are_current symbols_are_those_of_the_header
 
 abi: ## compare the interface with that of the last release, and say which bump of the ABI is due

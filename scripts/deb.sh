@@ -39,7 +39,7 @@ mv "$work/all$libdir/libmtlspop_tpm.so" "$work/all$plugin"
 strip --strip-unneeded "$work/all$plugin"
 # Debian's libraries are not executable.
 find "$work/all$libdir" -type f -name '*.so*' -exec chmod 644 {} +
-gzip -9n "$work/all/usr/share/man/man3/mtlspop.3"
+gzip -9n "$work/all/usr/share/man/man3/"*.3
 
 # Moves files, given from the root, to a package.
 move() {

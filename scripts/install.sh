@@ -48,19 +48,20 @@ tell_loader() {
 }
 
 if [ "${1:-}" = --remove ]; then
-    lib=$stage$libdir
-    removed=
+    lib=$stage$libdir man=$stage$prefix/share/man/man3
+    removed= pages=
     # Of an older one, too, that this one was installed over.
     for file in "$lib/libmtlspop.so" "$lib/$soname" "$lib/$soname".[0-9]* "$lib/libmtlspop.a" "$lib/libmtlspop_tpm.so" \
         "$lib/pkgconfig/mtlspop.pc" "$lib/cmake/mtlspop/mtlspopConfig.cmake" "$lib/cmake/mtlspop/mtlspopConfigVersion.cmake" \
-        "$stage$prefix/include/mtlspop.h" "$stage$prefix/include/mtlspop.hpp" "$stage$prefix/share/man/man3/mtlspop.3"; do
+        "$stage$prefix/include/mtlspop.h" "$stage$prefix/include/mtlspop.hpp" "$man/mtlspop.3" "$man"/mtlspop_*.3 "$man"/MTLSPOP_*.3; do
         [ -e "$file" ] || [ -L "$file" ] || continue
         rm "$file"
-        removed="$removed ${file##*/}"
+        case $file in *.3) pages=", and its manual pages" ;; *) removed="$removed ${file##*/}" ;; esac
     done
     [ ! -d "$lib/cmake/mtlspop" ] || rmdir "$lib/cmake/mtlspop" 2>/dev/null || :
     [ -z "$removed" ] || tell_loader removed
-    echo "removed${removed:- nothing: there was none of it} below $stage$prefix"
+    [ -n "$removed$pages" ] || removed=' nothing: there was none of it'
+    echo "removed$removed$pages below $stage$prefix"
     exit
 fi
 [ $# -eq 0 ] || fail 'usage: scripts/install.sh [--remove]'
@@ -153,7 +154,7 @@ install -m 644 include/mtlspop.h "$stage$prefix/include/mtlspop.h"
 install -m 644 bindings/cpp/mtlspop.hpp "$stage$prefix/include/mtlspop.hpp"
 install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"
 install -m 644 "$work/mtlspopConfig.cmake" "$work/mtlspopConfigVersion.cmake" "$stage$libdir/cmake/mtlspop/"
-install -m 644 docs/mtlspop.3 "$stage$prefix/share/man/man3/mtlspop.3"
-echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.3," \
-    "mtlspop.pc and mtlspopConfig.cmake below $stage$prefix"
+install -m 644 docs/man/man3/*.3 "$stage$prefix/share/man/man3/"
+echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc," \
+    "mtlspopConfig.cmake and manual pages (man mtlspop) below $stage$prefix"
 tell_loader installed

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::support::root;
 
@@ -67,8 +68,13 @@ pub(crate) fn generate() -> String {
     header
 }
 
-/// Everything that src/ffi exports, as cbindgen writes it.
+/// Everything that src/ffi exports, as cbindgen writes it. Read once for all tests.
 pub(crate) fn items() -> Vec<Item> {
+    static ITEMS: LazyLock<Vec<Item>> = LazyLock::new(read_items);
+    ITEMS.clone()
+}
+
+fn read_items() -> Vec<Item> {
     let homes = homes();
     split(&cbindgen())
         .into_iter()

@@ -16,8 +16,9 @@ mod prototype;
 mod python;
 mod release;
 mod source;
+mod versions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -25,6 +26,7 @@ use std::process::Command;
 use prototype::Prototype;
 use release::Release;
 use support::{Build, compile, compiler, hermetic, library_directory, report, root, run, succeed};
+use versions::{History, Version};
 
 /// Is the committed header what src/ffi says today?
 #[test]
@@ -38,16 +40,99 @@ fn python_prototypes_are_current() {
     committed("bindings/python/src/mtlspop/_prototypes.py", &python::prototypes());
 }
 
-/// Is the committed manual page what the header says today, with all of its functions, and without a flaw?
+/// Are the committed manual pages those of today's header: one for each function, handle, callback and type, and one
+/// that leads to it for each number, none of them twice where case does not count?
 #[test]
-fn man_page_is_current() {
-    let page = man::page(&header::generate());
-    committed("docs/mtlspop.3", &page);
-    for function in functions() {
-        assert!(page.contains(&format!("\n.SS {}\n", function.name)), "{} is not in the page", function.name);
+fn man_pages_are_current() {
+    let pages = manual();
+    for (name, page) in &pages {
+        committed(&format!("{MANUAL}/{name}"), page);
     }
-    let flaws = run(Command::new("mandoc").args(["-T", "lint"]).arg(root().join("docs/mtlspop.3")));
+    for name in files_in(MANUAL).iter().filter(|name| !pages.contains_key(*name)) {
+        match std::env::var_os("MTLSPOP_UPDATE") {
+            Some(_) => fs::remove_file(root().join(MANUAL).join(name)).unwrap(),
+            None => panic!("{MANUAL}/{name} is of something that is gone: run `make header`"),
+        }
+    }
+    let lower: BTreeSet<String> = pages.keys().map(|name| name.to_lowercase()).collect();
+    assert_eq!(lower.len(), pages.len(), "two pages whose names differ by case alone");
+    for item in header::items() {
+        assert!(lower.contains(&format!("{}.3", item.name.to_lowercase())), "{} has no page", item.name);
+    }
+}
+
+/// Does each page have all of its parts?
+#[test]
+fn man_pages_are_whole() {
+    let pages = manual();
+    for function in functions() {
+        let page = &pages[&format!("{}.3", function.name)];
+        for part in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "RETURN VALUES",
+            "ERRORS",
+            "THREADS",
+            "VERSION",
+            "EXAMPLES",
+            "SEE ALSO",
+        ] {
+            let text = page.split(&format!(".Sh {part}\n")).nth(1).and_then(|rest| rest.split(".Sh ").next());
+            assert!(text.is_some_and(|text| !text.trim().is_empty()), "{} has no {part}", function.name);
+        }
+        for parameter in &function.parameters {
+            let told = page.contains(&format!("\n.It Fa {}\n", parameter.name));
+            assert!(told, "{} does not tell {}", function.name, parameter.name);
+        }
+    }
+}
+
+/// Is every function called by a program that the tests run, so that its page can show how?
+#[test]
+fn functions_are_used_by_programs() {
+    let unused = man::unused(&header::generate());
+    assert!(unused.is_empty(), "call these in a program in examples-c or tests/c: {unused:?}");
+    // Those in examples-c are run by the demo, which tests/docs/demo.rs sees to.
+    let tests: String = files_in("tests/c")
+        .iter()
+        .map(|name| fs::read_to_string(root().join("tests/c").join(name)).unwrap())
+        .collect();
+    for name in files_in("tests/c").iter().filter_map(|name| name.strip_suffix(".c")) {
+        assert!(tests.contains(&format!("\"{name}\"")), "tests/c/{name}.c is run by none of tests/c/*.rs");
+    }
+}
+
+/// Are the pages without a flaw, for both of the programs that format them?
+#[test]
+fn man_pages_are_without_flaws() {
+    let directory = root().join(MANUAL);
+    let pages = || files_in(MANUAL).into_iter().filter(|name| !name.starts_with("MTLSPOP_"));
+    // All but the habits of BSD's own pages.
+    let flaws =
+        run(Command::new("mandoc").current_dir(&directory).args(["-T", "lint", "-W", "style"]).args(pages()));
     assert!(flaws.stdout.is_empty() && flaws.status.success(), "{}", String::from_utf8_lossy(&flaws.stdout));
+    if Command::new("groff").arg("--version").output().is_err() {
+        return println!("left out: groff is not installed");
+    }
+    let flaws = run(Command::new("groff")
+        .current_dir(&directory)
+        .args(["-mandoc", "-ww", "-z", "-Tutf8"])
+        .args(pages()));
+    assert!(flaws.stderr.is_empty() && flaws.status.success(), "{}", String::from_utf8_lossy(&flaws.stderr));
+}
+
+/// Does docs/symbols-in-versions have each name of the header, and say of those in the last release that they were
+/// there, and of no other?
+#[test]
+fn symbols_in_versions_is_current() {
+    let history = history();
+    committed("docs/symbols-in-versions", &history.text());
+    let released = Release::read(&fs::read_to_string(root().join("abi/released.txt")).unwrap());
+    let lasting = |name: &&str| !name.contains("_VERSION");
+    let then: BTreeSet<&str> = history.at(released.version()).filter(lasting).collect();
+    let names: BTreeSet<&str> = released.interface.keys().map(String::as_str).collect();
+    assert_eq!(then, names, "left: by docs/symbols-in-versions, right: by abi/released.txt");
 }
 
 /// Are the prototypes of the .NET assembly those of the header?
@@ -133,8 +218,7 @@ fn symbols_are_those_of_the_header() {
 #[test]
 fn abi_version_has_grown_with_the_interface() {
     let items = header::items();
-    let version = items.iter().find(|item| item.name == "MTLSPOP_ABI_VERSION").unwrap();
-    let version: i32 = version.declaration.rsplit(' ').next().unwrap().parse().unwrap();
+    let version = abi_version(&items);
     let today = Release::new(version, &items);
     if std::env::var_os("MTLSPOP_RELEASE").is_some() {
         return fs::write(root().join("abi/released.txt"), today.text()).unwrap();
@@ -279,6 +363,33 @@ fn jitter_entropy_is_off() {
         jitter, None,
         "set AWS_LC_SYS_NO_JITTER_ENTROPY in .cargo/config.toml, then `cargo clean -p aws-lc-sys`"
     );
+}
+
+/// Where the manual pages are: `man -M docs/man mtlspop_app_new` shows one before it is installed.
+const MANUAL: &str = "docs/man/man3";
+
+fn manual() -> BTreeMap<String, String> {
+    man::pages(&header::generate(), &history())
+}
+
+/// The history of all names, with those of today.
+fn history() -> History {
+    let history = History::read(&fs::read_to_string(root().join("docs/symbols-in-versions")).unwrap());
+    let released = Release::read(&fs::read_to_string(root().join("abi/released.txt")).unwrap());
+    let now = Version::of_number(abi_version(&header::items()));
+    history.with(&man::names(&header::generate()), now, released.version())
+}
+
+fn abi_version(items: &[header::Item]) -> i32 {
+    let version = items.iter().find(|item| item.name == "MTLSPOP_ABI_VERSION").unwrap();
+    version.declaration.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+fn files_in(directory: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(root().join(directory)) else { return Vec::new() };
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn functions() -> Vec<Prototype> {

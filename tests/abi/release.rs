@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use crate::header::Item;
 use crate::prototype::Prototype;
+use crate::versions::Version;
 
 /// What callers rely on, by name.
 pub(crate) type Interface = BTreeMap<String, String>;
@@ -75,6 +76,10 @@ impl Release {
             due = due.max(Bump::Minor);
         }
         (due, changes)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version::of_number(self.major << 16 | self.minor)
     }
 
     /// What the version has grown by since.

@@ -67,6 +67,12 @@ fn packages_are_whole() {
     assert!(depends[2].contains("libtss2-esys"), "{depends:?}");
     assert!(!depends[0].contains("tss2"), "the library itself needs no TPM: {depends:?}");
 
+    let manual = scratch.join("usr/share/man/man3");
+    let page = succeed(Command::new("gzip").arg("-dc").arg(manual.join("mtlspop_app_new.3.gz")));
+    assert!(page.contains(".Nm mtlspop_app_new"), "{page}");
+    let leads = succeed(Command::new("gzip").arg("-dc").arg(manual.join("MTLSPOP_E_TIMEOUT.3.gz")));
+    assert_eq!(leads, ".so man3/mtlspop_status.3\n");
+
     let program = build(&scratch, &libdir);
     let (cloud, swtpm) = (cloud(), Swtpm::start());
     let mut command = hermetic(&program, 60);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cloud;
-use crate::support::{hermetic, library_directory, root, run, succeed};
+use crate::support::{hermetic, library_directory, report, root, run, succeed};
 use crate::swtpm::Swtpm;
 
 const PROGRAM: &str = r#"
@@ -245,7 +245,12 @@ fn staged() {
     let pc = fs::read_to_string(stage.join("opt/x/lib64/pkgconfig/mtlspop.pc")).unwrap();
     assert!(pc.contains("prefix=/opt/x\n") && pc.contains("libdir=/opt/x/lib64\n"), "{pc}");
     assert!(!pc.contains("stage"), "{pc}");
-    for file in ["include/mtlspop.h", "include/mtlspop.hpp", "share/man/man3/mtlspop.3"] {
+    for file in [
+        "include/mtlspop.h",
+        "include/mtlspop.hpp",
+        "share/man/man3/mtlspop.3",
+        "share/man/man3/mtlspop_app_new.3",
+    ] {
         assert!(stage.join("opt/x").join(file).exists(), "{file}");
     }
     // The plugin, where it is wanted, goes beside the library, where that looks for it.
@@ -261,15 +266,44 @@ fn staged() {
     assert!(String::from_utf8_lossy(&relative.stderr).contains("must be absolute"));
 }
 
+/// Does `man` show the page of a function, and that of a number where its name leads?
+#[test]
+fn found_by_man() {
+    if Command::new("man").arg("--version").output().is_err() {
+        return println!("left out: man is not installed");
+    }
+    let place = tempfile::tempdir().unwrap();
+    succeed(install(&[("PREFIX", place.path())]).env("STRIP", "1"));
+    let manual = place.path().join("share/man");
+    for (name, says) in [
+        ("mtlspop", "acquire"),
+        ("mtlspop_app_new", "mtlspop_app_new"),
+        ("mtlspop_app", "FUNCTIONS"),
+        ("mtlspop_log_callback", "Receives one log line"),
+        ("MTLSPOP_E_TIMEOUT", "mtlspop_status"),
+        ("MTLSPOP_LOG_INFO", "mtlspop_log_callback"),
+    ] {
+        let mut man = hermetic("man", 60);
+        let output = run(man.env("MANWIDTH", "100").args(["--warnings", "-M"]).arg(&manual).arg(name));
+        let page = String::from_utf8_lossy(&output.stdout);
+        assert!(page.contains(says) && page.contains(name), "{}", report(&man, &output));
+        assert!(output.stderr.is_empty(), "{}", report(&man, &output));
+    }
+}
+
 /// Does `make uninstall` remove all that `make install` put there, and nothing else?
 #[test]
 fn removed_again() {
     let place = tempfile::tempdir().unwrap();
     let prefix = place.path().join("usr");
     // What others have there, under names that are like ours.
-    for theirs in
-        ["lib/libmtlspop-other.so", "lib/libmtlspop.so.10", "lib/pkgconfig/other.pc", "include/mtlspop/x.h"]
-    {
+    for theirs in [
+        "lib/libmtlspop-other.so",
+        "lib/libmtlspop.so.10",
+        "lib/pkgconfig/other.pc",
+        "include/mtlspop/x.h",
+        "share/man/man3/mtlspop-other.3",
+    ] {
         fs::create_dir_all(prefix.join(theirs).parent().unwrap()).unwrap();
         fs::write(prefix.join(theirs), "theirs").unwrap();
     }
@@ -278,6 +312,7 @@ fn removed_again() {
     succeed(&mut install(&[("PREFIX", &prefix), ("PLUGIN", &plugin)]));
     // The file of an older version, which had the same SONAME.
     fs::write(prefix.join("lib/libmtlspop.so.0.1"), "older").unwrap();
+    fs::write(prefix.join("share/man/man3/mtlspop_gone.3"), "older").unwrap();
     assert!(files(&prefix).len() > before.len() + 10);
     for said in ["libmtlspop.so.0.1", "nothing"] {
         let mut make = hermetic("make", 60);
