@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -35,6 +35,10 @@ abi-release: ## write down today's interface as that of a release, into abi/rele
 
 errors: ## write docs/ERRORS.md from the tables in src/error
 	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current
+
+docs: ## make the reference in HTML, for C and Rust: target/doc/index.html
+	@scripts/prerequisites.sh docs
+	@scripts/docs.sh
 
 interop: ## write docs/MSAL_PYTHON.md from the table in tests/interop
 	MTLSPOP_UPDATE=1 cargo test --test interop -- document_is_current

@@ -2,7 +2,7 @@
 # Installs the tools that are missing. Debian and Ubuntu; elsewhere it names them.
 #
 #   scripts/prerequisites.sh        what the tests call
-#   scripts/prerequisites.sh demo   what the demo calls; demo-tpm: the one with a TPM
+#   scripts/prerequisites.sh demo   what the demo calls; demo-tpm: the one with a TPM; docs: what makes the reference
 set -eu
 
 fail() {
@@ -17,8 +17,9 @@ managed='swtpm:swtpm tpm2-abrmd:tpm2-abrmd dbus-run-session:dbus-daemon dbus-sen
 case ${1:-tests} in
     demo) ;;
     demo-tpm) wanted="$wanted $managed" ;;
+    docs) wanted="gcc:gcc g++:g++ pkg-config:pkg-config mandoc:mandoc" ;;
     tests) wanted="$wanted nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light apache2:apache2-bin gnutls-serv:gnutls-bin dpkg-shlibdeps:dpkg-dev abidiff:abigail-tools $managed" ;;
-    *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|tests]' ;;
+    *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|docs|tests]' ;;
 esac
 
 command -v cargo >/dev/null || fail 'cargo is missing: see https://rustup.rs'
@@ -44,14 +45,17 @@ if [ "${1:-tests}" = tests ] && [ ! -e /usr/lib/mono/4.5/System.Net.Http.dll ]; 
     missing="$missing libmono-system-net-http4.0-cil"
 fi
 # None is a command: the library that talks to a TPM, the provider through which OpenSSL does.
-if [ "${1:-tests}" != demo ]; then
+case ${1:-tests} in tests | demo-tpm)
     pkg-config --exists tss2-esys 2>/dev/null || missing="$missing libtss2-dev"
     modules=$(openssl version -m 2>/dev/null | cut -d '"' -f 2) || :
     [ -e "${modules:-/nonexistent}/tpm2.so" ] || missing="$missing tpm2-openssl"
     ldconfig -p | grep -q libtss2-tcti-tabrmd || missing="$missing libtss2-tcti-tabrmd0"
+    ;;
+esac
+if [ "${1:-tests}" != docs ]; then
+    pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
+    pkg-config --exists libcurl 2>/dev/null || missing="$missing libcurl4-openssl-dev"
 fi
-pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
-pkg-config --exists libcurl 2>/dev/null || missing="$missing libcurl4-openssl-dev"
 # gcc comes without the headers of libc.
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 [ -n "$missing" ] || exit 0

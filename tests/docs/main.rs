@@ -9,6 +9,7 @@ mod demo;
 mod make;
 mod markdown;
 mod names;
+mod reference;
 mod resources;
 mod samples;
 mod security;

@@ -380,7 +380,7 @@ impl<'a> Manual<'a> {
         let dedent = |line: &str| line.len() - line.trim_start().len().max(line.len().saturating_sub(5));
         let code: Vec<&str> = lines[example + 1..rules].iter().map(|line| &line[dedent(line)..]).collect();
         page.code(trimmed(&code));
-        page.section("MANUAL PAGES");
+        page.section("INDEX");
         let mut sections: Vec<&str> = Vec::new();
         for declared in self.declared.iter().filter(|declared| !declared.is_define()) {
             if !sections.contains(&declared.section.as_str()) {
