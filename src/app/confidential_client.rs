@@ -67,7 +67,7 @@ impl ConfidentialClient {
         Ok(Self { settings, credential, assertions: SignedAssertions::new() })
     }
 
-    /// What makes its tokens different from others'. The certificate is part of it where it is the
+    /// What makes its tokens different from others', but for the scopes. The certificate is part of it where it is the
     /// app's own; one that a callback returns comes with the cached token, and is no other app's.
     ///
     /// Refuses what cannot work, so that this is found out before the cache is asked.
@@ -107,17 +107,18 @@ impl ConfidentialClient {
             Some(certificate) => certificate.x5t_s256().to_owned(),
             None => format!("of app {}", core.number),
         };
-        let optional = |value: &Option<String>| value.clone().unwrap_or_default();
         let mut key = key
             .component("client", &self.settings.client_id)
             .component("environment", authority.environment())
             .component("tenant", authority.tenant().unwrap_or_default())
             .component("x5t#S256", &certificate)
-            .component("fmi_path", &optional(&client.fmi_path))
-            .component("credential_fmi_path", &optional(&client.client_assertion_fmi_path))
-            .component("client_claims", &optional(&client.claims_from_client))
-            .component("extra_client_assertion_claims", &optional(&client.extra_client_assertion_claims))
-            .scopes(request.scopes());
+            .component("fmi_path", client.fmi_path.as_deref().unwrap_or_default())
+            .component("credential_fmi_path", client.client_assertion_fmi_path.as_deref().unwrap_or_default())
+            .component("client_claims", client.claims_from_client.as_deref().unwrap_or_default())
+            .component(
+                "extra_client_assertion_claims",
+                client.extra_client_assertion_claims.as_deref().unwrap_or_default(),
+            );
         key = self.settings.parameters.overlaid(&client.parameters).cache_key(key);
         for (name, value) in &client.cache_partition_keys {
             key = key.component(&format!("partition {name}"), value);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::TokenRequest;
 use super::caches::Caches;
 use super::confidential_client::ConfidentialClient;
+use super::key::Stems;
 use super::managed_identity::ManagedIdentity;
 use super::options::Parts;
 use super::refreshed::OnBackgroundRefresh;
@@ -20,11 +21,12 @@ use crate::http::Pool;
 use crate::log::Logger;
 use crate::metrics::Metrics;
 use crate::runtime::{Call, Cancel, PerProcess};
-use crate::token::{CacheKey, Freshness, KeyBuilder, TokenResponse, refresh_time};
+use crate::token::{Freshness, TokenResponse, refresh_time};
 
 pub(super) struct Core {
     /// Different for each app of the process.
     pub(super) number: u64,
+    pub(super) stems: Stems,
     pub(super) identity: Identity,
     pub(super) caches: Arc<PerProcess<Caches>>,
     pub(super) client_capabilities: Vec<String>,
@@ -51,6 +53,7 @@ impl Core {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         Self {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            stems: Stems::default(),
             caches: Caches::of(&parts.identity, parts.token_cache),
             identity: parts.identity,
             client_capabilities: parts.client_capabilities,
@@ -63,23 +66,6 @@ impl Core {
             metrics: parts.metrics,
             extended_metrics: parts.extended_metrics,
             probe_timeout: parts.probe_timeout,
-        }
-    }
-
-    /// The key of `request` in this app's cache, which the request remembers.
-    pub(super) fn key(&self, request: &TokenRequest) -> Result<Arc<CacheKey>> {
-        request.cache_key(self.number, || self.cache_key(request).map(KeyBuilder::build))
-    }
-
-    /// The same before it is built. Refuses what cannot work, before the cache is asked.
-    pub(super) fn cache_key(&self, request: &TokenRequest) -> Result<KeyBuilder> {
-        request.check()?;
-        let key = KeyBuilder::default()
-            .part("type", request.token_type().as_str())
-            .component("capabilities", &self.client_capabilities.join(" "));
-        match &self.identity {
-            Identity::ManagedIdentity(identity) => identity.cache_key(key, request),
-            Identity::ConfidentialClient(client) => client.cache_key(self, key, request),
         }
     }
 

@@ -22,8 +22,8 @@ impl App {
         let key = core.key(request)?;
         match core.look(&key, request, seen) {
             Some((cached, Freshness::Fresh)) => Ok(Token::cached(cached.token, request.correlation_id())),
-            Some((cached, _)) => self.serve_and_refresh(&key, cached, request, seen),
-            None => self.fetch(&key, request, seen),
+            Some((cached, _)) => self.serve_and_refresh(&key.share(), cached, request, seen),
+            None => self.fetch(&key.share(), request, seen),
         }
     }
 

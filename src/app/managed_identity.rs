@@ -80,7 +80,7 @@ impl ManagedIdentity {
         Ok(Self { id, source, home, attestation, parameters, min_strength, imds_v2 })
     }
 
-    /// The resource is the one scope of these tokens; a trailing `/.default` is the same (section 2.3).
+    /// What makes its tokens different from others', but for the resource.
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;
         self.source.check_for_token(&self.id)?;
@@ -101,8 +101,7 @@ impl ManagedIdentity {
             .component("environment", &self.source.cache_name())
             .component("tenant", "managed_identity")
             .component("attested", &attested)
-            .component("key", &home)
-            .part("scopes", resource_of(request)?))
+            .component("key", &home))
     }
 
     /// Whether bound tokens of this app come from an attested key: no cache gives them to an app that
@@ -452,8 +451,8 @@ fn check_query(parameters: &Parameters) -> Result<()> {
 }
 
 /// The one resource of a request, without the `/.default` that scopes end in (section 2.3).
-fn resource_of(request: &TokenRequest) -> Result<&str> {
-    match request.scopes() {
+pub(super) fn resource_of(request: &TokenRequest) -> Result<&str> {
+    match request.scopes()[..] {
         [one] => Ok(one.strip_suffix("/.default").unwrap_or(one)),
         _ => Err(Error::argument(
             "a managed identity request names exactly one resource, for example https://graph.microsoft.com/",

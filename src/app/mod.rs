@@ -7,6 +7,7 @@ mod confidential_client;
 mod core;
 mod flow;
 mod host;
+mod key;
 mod managed_identity;
 mod measure;
 mod options;

@@ -39,6 +39,8 @@ const OUR_FIELDS: [&str; 13] = [
 const OUR_HEADERS: [&str; 4] = ["content-type", "accept", "client-request-id", "return-client-request-id"];
 
 impl Parameters {
+    pub(super) const NONE: Self = Self { query: Vec::new(), body: Vec::new(), headers: Vec::new() };
+
     pub(crate) fn set_query(&mut self, name: &str, value: &str, in_cache_key: bool) {
         self.query.retain(|known| known.name != name);
         self.query.push(Query { name: name.to_owned(), value: value.to_owned(), in_cache_key });

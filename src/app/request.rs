@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
@@ -18,8 +19,10 @@ use crate::token::{AccessToken, CacheKey, TokenType, parse_claims};
 
 /// A request for a token. Make one, keep it, and use it for every call: a reused request finds a
 /// cached token faster. It may be shared by threads, but not changed while a call uses it.
+#[derive(Clone)]
 pub struct TokenRequest {
-    scopes: Vec<String>,
+    /// As the caller wrote them.
+    scopes: Box<str>,
     token_type: TokenType,
     /// Bearer, asked for over mTLS.
     over_mtls: bool,
@@ -31,9 +34,22 @@ pub struct TokenRequest {
     correlation_id: Option<String>,
     timeout: Option<Duration>,
     cancel: Option<Cancel>,
-    client: ClientOptions,
-    /// The cache key this request has in the app with this number.
-    memo: ArcSwapOption<(u64, Arc<CacheKey>)>,
+    /// Most requests have none.
+    client: Option<Box<ClientOptions>>,
+    memo: Memo,
+}
+
+/// The cache key of a request that was used before, in the app with this number.
+#[derive(Default)]
+struct Memo {
+    used: AtomicBool,
+    key: OnceLock<(u64, Arc<CacheKey>)>,
+}
+
+/// A cache key that its request remembers, or that was made for this call.
+pub(crate) enum Key<'a> {
+    Kept(&'a Arc<CacheKey>),
+    Made(CacheKey),
 }
 
 /// What only a confidential client can be asked.
@@ -55,14 +71,8 @@ impl TokenRequest {
     /// (`https://graph.microsoft.com/.default`), for a managed identity the resource
     /// (`https://graph.microsoft.com/`).
     pub fn new(scopes_or_resource: &str) -> Self {
-        let mut scopes: Vec<String> = Vec::new();
-        for scope in scopes_or_resource.split_whitespace() {
-            if !scopes.iter().any(|known| known.eq_ignore_ascii_case(scope)) {
-                scopes.push(scope.to_owned());
-            }
-        }
         Self {
-            scopes,
+            scopes: scopes_or_resource.into(),
             token_type: TokenType::Bearer,
             over_mtls: false,
             min_strength: MtlsBindingStrength::None,
@@ -72,8 +82,8 @@ impl TokenRequest {
             correlation_id: None,
             timeout: None,
             cancel: None,
-            client: ClientOptions::default(),
-            memo: ArcSwapOption::empty(),
+            client: None,
+            memo: Memo::default(),
         }
     }
 
@@ -199,11 +209,28 @@ impl TokenRequest {
     }
 
     pub(super) fn client(&self) -> &ClientOptions {
-        &self.client
+        static NONE: ClientOptions = ClientOptions::NONE;
+        self.client.as_deref().unwrap_or(&NONE)
     }
 
-    pub(crate) fn scopes(&self) -> &[String] {
-        &self.scopes
+    /// Each once, as it was written first.
+    pub(crate) fn scopes(&self) -> Vec<&str> {
+        // What `split_whitespace` would find out letter by letter.
+        if !self.scopes.is_empty() && self.scopes.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return vec![&*self.scopes];
+        }
+        let mut scopes: Vec<&str> = Vec::new();
+        for scope in self.scopes.split_whitespace() {
+            if !scopes.iter().any(|known| known.eq_ignore_ascii_case(scope)) {
+                scopes.push(scope);
+            }
+        }
+        scopes
+    }
+
+    /// Whether it says nothing but what it is for and of which type the token is to be.
+    pub(super) fn is_plain(&self) -> bool {
+        self.client.is_none() && self.min_strength == MtlsBindingStrength::None
     }
 
     pub(crate) fn token_type(&self) -> TokenType {
@@ -261,7 +288,7 @@ impl TokenRequest {
 
     /// Refuses what no service could answer. Checked when the cache key is made.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.scopes.is_empty() {
+        if self.scopes.trim().is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
                 "scopes_required_client_credentials",
@@ -294,22 +321,15 @@ impl TokenRequest {
                 "the hash of the token to refresh is not the 64 hexadecimal digits of a SHA-256",
             ));
         }
-        for claims in [&self.claims, &self.client.claims_from_client].into_iter().flatten() {
+        if let Some(claims) = &self.claims {
             parse_claims(claims)?;
         }
-        let paths = [&self.client.fmi_path, &self.client.client_assertion_fmi_path];
-        if paths.into_iter().flatten().any(|path| path.trim().is_empty()) {
-            return Err(Error::argument("the FMI path is empty"));
-        }
-        if self.client.cache_partition_keys.keys().any(String::is_empty) {
-            return Err(Error::argument("a cache partition key has no name"));
-        }
-        self.client.parameters.check()
+        self.client.as_ref().map_or(Ok(()), |client| client.check())
     }
 
     /// Refuses what no host can be asked for its managed identity.
     pub(super) fn check_for_managed_identity(&self) -> Result<()> {
-        let client = &self.client;
+        let client = self.client();
         let misplaced = [
             ("tenant", client.tenant_id.is_some()),
             ("authority", client.authority.is_some()),
@@ -332,31 +352,82 @@ impl TokenRequest {
         }
     }
 
-    /// The cache key in the app with number `app`, made by `make` on first use. What is wrong with the
+    /// The cache key in the app with number `app`, made by `make` unless it is remembered. What is wrong with the
     /// request is found there.
-    pub(crate) fn cache_key(
-        &self,
-        app: u64,
-        make: impl FnOnce() -> Result<CacheKey>,
-    ) -> Result<Arc<CacheKey>> {
-        if let Some(memo) = self.memo.load().as_deref()
-            && memo.0 == app
+    pub(crate) fn cache_key(&self, app: u64, make: impl FnOnce() -> Result<CacheKey>) -> Result<Key<'_>> {
+        let Memo { used, key } = &self.memo;
+        if let Some((known, key)) = key.get()
+            && *known == app
         {
-            return Ok(memo.1.clone());
+            return Ok(Key::Kept(key));
         }
-        let key = Arc::new(make()?);
-        self.memo.store(Some(Arc::new((app, key.clone()))));
-        Ok(key)
+        let made = make()?;
+        // Many requests are used once, and remembering takes longer than making.
+        if !used.load(Ordering::Relaxed) {
+            used.store(true, Ordering::Relaxed);
+            return Ok(Key::Made(made));
+        }
+        let (known, key) = key.get_or_init(|| (app, Arc::new(made.clone())));
+        Ok(if *known == app { Key::Kept(key) } else { Key::Made(made) })
     }
 
     fn change(mut self, edit: impl FnOnce(&mut ClientOptions)) -> Self {
-        edit(&mut self.client);
+        edit(self.client.get_or_insert_default());
         self.changed()
     }
 
-    fn changed(self) -> Self {
-        self.memo.store(None);
+    fn changed(mut self) -> Self {
+        self.memo = Memo::default();
         self
+    }
+}
+
+impl ClientOptions {
+    const NONE: Self = Self {
+        tenant_id: None,
+        authority: None,
+        send_x5c: None,
+        fmi_path: None,
+        client_assertion_fmi_path: None,
+        claims_from_client: None,
+        extra_client_assertion_claims: None,
+        cache_partition_keys: BTreeMap::new(),
+        parameters: Parameters::NONE,
+    };
+
+    fn check(&self) -> Result<()> {
+        if let Some(claims) = &self.claims_from_client {
+            parse_claims(claims)?;
+        }
+        let paths = [&self.fmi_path, &self.client_assertion_fmi_path];
+        if paths.into_iter().flatten().any(|path| path.trim().is_empty()) {
+            return Err(Error::argument("the FMI path is empty"));
+        }
+        if self.cache_partition_keys.keys().any(String::is_empty) {
+            return Err(Error::argument("a cache partition key has no name"));
+        }
+        self.parameters.check()
+    }
+}
+
+impl Deref for Key<'_> {
+    type Target = CacheKey;
+
+    fn deref(&self) -> &CacheKey {
+        match self {
+            Self::Kept(key) => key,
+            Self::Made(key) => key,
+        }
+    }
+}
+
+impl Key<'_> {
+    /// For who keeps it longer than the request lives.
+    pub(crate) fn share(self) -> Arc<CacheKey> {
+        match self {
+            Self::Kept(key) => key.clone(),
+            Self::Made(key) => Arc::new(key),
+        }
     }
 }
 
@@ -370,22 +441,9 @@ fn non_empty(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-impl Clone for TokenRequest {
+impl Clone for Memo {
     fn clone(&self) -> Self {
-        Self {
-            scopes: self.scopes.clone(),
-            token_type: self.token_type,
-            over_mtls: self.over_mtls,
-            min_strength: self.min_strength,
-            force_refresh: self.force_refresh,
-            claims: self.claims.clone(),
-            token_hash: self.token_hash.clone(),
-            correlation_id: self.correlation_id.clone(),
-            timeout: self.timeout,
-            cancel: self.cancel.clone(),
-            client: self.client.clone(),
-            memo: ArcSwapOption::new(self.memo.load_full()),
-        }
+        Self { used: AtomicBool::new(self.used.load(Ordering::Relaxed)), key: self.key.clone() }
     }
 }
 

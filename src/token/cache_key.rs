@@ -1,6 +1,6 @@
 //! What two requests must have in common to share a token, and to lie in one partition of a store.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -24,6 +24,10 @@ pub(crate) struct KeyBuilder {
     parts: String,
 }
 
+/// A key without its last part, the scopes: many requests differ in nothing else.
+#[derive(Debug)]
+pub(crate) struct KeyStem(Box<str>);
+
 /// The tokens that lie in an external store together.
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -32,6 +36,9 @@ pub(crate) struct Partition {
     /// How the text of each of its keys starts.
     prefix: String,
 }
+
+/// The name of the last part.
+const SCOPES: &str = "scopes";
 
 impl KeyBuilder {
     /// Adds a component under its name.
@@ -46,12 +53,14 @@ impl KeyBuilder {
         self
     }
 
-    /// Adds scopes; neither order nor case nor repetition matters to the service, so not here either.
-    pub(crate) fn scopes(self, scopes: &[String]) -> Self {
-        let mut sorted: Vec<String> = scopes.iter().map(|scope| scope.to_ascii_lowercase()).collect();
-        sorted.sort_unstable();
-        sorted.dedup();
-        self.part("scopes", &sorted.join(" "))
+    /// Adds the last part: scopes as [`scopes`] writes them, or a resource.
+    pub(crate) fn scopes(self, scopes: &str) -> Self {
+        self.part(SCOPES, scopes)
+    }
+
+    /// What there is, to be given scopes again and again.
+    pub(crate) fn stem(self) -> KeyStem {
+        KeyStem((self.prefix() + &self.parts).into_boxed_str())
     }
 
     pub(crate) fn build(self) -> CacheKey {
@@ -72,6 +81,16 @@ impl KeyBuilder {
     /// The components, ended: those of one partition are never the beginning of another's.
     fn prefix(&self) -> String {
         format!("{}|", self.components)
+    }
+}
+
+impl KeyStem {
+    /// The key that [`KeyBuilder::scopes`] leads to.
+    pub(crate) fn key(&self, scopes: &str) -> CacheKey {
+        let mut text = String::with_capacity(self.0.len() + length(SCOPES, scopes));
+        text.push_str(&self.0);
+        append(&mut text, SCOPES, scopes);
+        CacheKey::from_text(text)
     }
 }
 
@@ -105,26 +124,72 @@ impl Hash for CacheKey {
     }
 }
 
+/// Scopes as one value; neither order nor case nor repetition matters to the service, so not here either.
+pub(crate) fn scopes<'a>(scopes: &[&'a str]) -> Cow<'a, str> {
+    if let [scope] = scopes
+        && !scope.bytes().any(|byte| byte.is_ascii_uppercase())
+    {
+        return Cow::Borrowed(scope);
+    }
+    let mut sorted: Vec<String> = scopes.iter().map(|scope| scope.to_ascii_lowercase()).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    Cow::Owned(sorted.join(" "))
+}
+
 /// Names may be the caller's, too: the lengths in front keep `a` + `bc` apart from `ab` + `c`.
 fn append(text: &mut String, name: &str, value: &str) {
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{}:{name}:{}:{value};", name.len(), value.len());
+    text.reserve(length(name, value));
+    append_number(text, name.len());
+    text.push(':');
+    text.push_str(name);
+    text.push(':');
+    append_number(text, value.len());
+    text.push(':');
+    text.push_str(value);
+    text.push(';');
+}
+
+/// How long that is.
+fn length(name: &str, value: &str) -> usize {
+    let digits = |number: usize| 1 + number.checked_ilog10().unwrap_or(0) as usize;
+    digits(name.len()) + name.len() + digits(value.len()) + value.len() + ":::;".len()
+}
+
+/// In decimal, without the machinery of `format!`: a request that is used once has its key made for one look.
+fn append_number(text: &mut String, number: usize) {
+    if number > 9 {
+        append_number(text, number / 10);
+    }
+    text.push(char::from(b"0123456789"[number % 10]));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scopes(list: &[&str]) -> CacheKey {
-        let list: Vec<String> = list.iter().map(|s| (*s).to_owned()).collect();
-        KeyBuilder::default().scopes(&list).build()
-    }
-
     /// Do requests for the same scopes share, whatever order they are written in?
     #[test]
     fn scopes_are_a_set() {
         assert_eq!(scopes(&["b", "A"]), scopes(&["a", "B", "b"]));
+        assert_eq!(scopes(&["A"]), scopes(&["a"]));
         assert_ne!(scopes(&["a"]), scopes(&["a", "b"]));
+    }
+
+    /// Is it all one whether a key is made in one go, or of what requests have in common? Also with lengths of more
+    /// than one digit, which are written by hand here.
+    #[test]
+    fn stems_lead_to_the_same_keys() {
+        for length in [0, 1, 9, 10, 99, 100, 1005] {
+            let (value, scopes) = ("x".repeat(length), "s".repeat(length));
+            let builder = || KeyBuilder::default().component("c", &value).part("p", &value);
+            let key = builder().stem().key(&scopes);
+            assert_eq!(key, builder().scopes(&scopes).build());
+            assert_eq!(
+                key.text(),
+                format!("1:c:{length}:{value};|1:p:{length}:{value};6:scopes:{length}:{scopes};")
+            );
+        }
     }
 
     /// Can a crafted value imitate other parts (isolation of the cache, confidential_client spec, 5.2)?

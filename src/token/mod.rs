@@ -18,7 +18,7 @@ use crate::http::TlsDetails;
 use crate::secret::Secret;
 
 pub use cache::{TokenCache, TokenCacheStatistics};
-pub(crate) use cache_key::{CacheKey, KeyBuilder, Partition};
+pub(crate) use cache_key::{CacheKey, KeyBuilder, KeyStem, Partition, scopes};
 pub(crate) use claims::{merge_claims, parse_claims};
 pub(crate) use endpoint::{TokenPost, request_token};
 pub(crate) use lifetime::{LONGEST_LIFE, is_token, whole_seconds};
