@@ -39,9 +39,10 @@
  *             Most freed handles and handles of another type are found out, too; do not rely on it.
  * Threads     Any number of threads may share an app, tokens, certificates, responses and errors, and
  *             a request that none of them is changing. One thread at a time may use options, read a
- *             stream, or change a request. Calls block; in the background there is only an app's early refresh of tokens
- *             and renewal of binding certificates, what a TPM is doing, and for a moment the look-up of
- *             a name that nobody waits for any more.
+ *             stream, or change a request. Calls block, but for
+ *             mtlspop_app_cached_token(). In the background there is only an app's early refresh of
+ *             tokens and renewal of binding certificates, what a TPM is doing, and for a moment the
+ *             look-up of a name that nobody waits for any more.
  * Callbacks   userdata comes first, and destroy(userdata) is called exactly once, when the library is
  *             done with it, also if the call it was given to failed. They run on the thread of the
  *             call that needs them, with no lock held, unless their type says otherwise. No
@@ -1960,6 +1961,31 @@ mtlspop_status mtlspop_app_acquire_token(const mtlspop_app *app,
                                          const mtlspop_token_request *request,
                                          mtlspop_token **out_token,
                                          mtlspop_error **out_error);
+
+/**
+ * Gives the token that mtlspop_app_acquire_token() would give at once, from the memory of the process, and NULL where
+ * that would have to wait. Never blocks and sends nothing: for event loops, which have mtlspop_app_acquire_token()
+ * called on a thread that may wait when *out_token is NULL.
+ *
+ * It is NULL where memory holds no good token, also while another thread fetches it, where the request bypasses
+ * the cache (claims, a forced refresh), and where the token is due for early refresh and the app has no thread for
+ * that: see mtlspop_app_options_set_background_refresh(). With such a thread the token is given, and replaced in the
+ * background. A store behind the cache is not asked. Of the app's callbacks, those for the log and for metrics are
+ * called; a token given is measured and counted as a hit, NULL not at all.
+ *
+ * Fails with MTLSPOP_E_INVALID_ARGUMENT, MTLSPOP_E_NOT_SUPPORTED, MTLSPOP_E_CANCELLED, MTLSPOP_E_INVALID_HANDLE and
+ * MTLSPOP_E_INTERNAL as mtlspop_app_acquire_token() does.
+ *
+ * @param app        the app
+ * @param request    what is asked for; its timeout does not matter
+ * @param out_token  receives the token, yours to free, or NULL
+ * @param out_error  receives the error, yours to free; may be NULL
+ * @return MTLSPOP_OK, with a token or without; or the error's status
+ */
+mtlspop_status mtlspop_app_cached_token(const mtlspop_app *app,
+                                        const mtlspop_token_request *request,
+                                        mtlspop_token **out_token,
+                                        mtlspop_error **out_error);
 
 /**
  * Calls an API over https with a token, over mTLS with the certificate it is bound to where it is

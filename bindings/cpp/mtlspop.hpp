@@ -1680,6 +1680,18 @@ public:
     }
     token acquire_token(const token_request &request) const { return try_acquire_token(request).value(); }
 
+    /** What acquire_token() would give at once; none where it would have to wait. Never blocks. */
+    result<std::optional<token>> try_cached_token(const token_request &request) const
+    {
+        auto found = detail::call<token>([&](auto out, auto failure) {
+            return mtlspop_app_cached_token(get(), request.get(), out, failure);
+        });
+        if (!found) return found.error();
+        if (!found->get()) return std::optional<token>();
+        return std::optional<token>(std::move(*found));
+    }
+    std::optional<token> cached_token(const token_request &request) const { return try_cached_token(request).value(); }
+
     result<http_response> try_send(const token &with, const http_request &request) const
     {
         return detail::call<http_response>([&](auto out, auto failure) {

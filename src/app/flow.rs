@@ -27,6 +27,32 @@ impl App {
         }
     }
 
+    /// The same as far as it takes no time.
+    pub(super) fn cached(&self, request: &TokenRequest, seen: &mut Seen) -> Result<Option<Token>> {
+        let core = &self.core;
+        if request.is_cancelled() {
+            return Err(core.call(request, request.cancel()).cancelled());
+        }
+        let key = core.key(request)?;
+        if request.bypasses_cache() {
+            return Ok(None);
+        }
+        let judge = |token: &AccessToken| match core.judge(token, request) {
+            // Only who may wait can replace it.
+            Freshness::RefreshDue if !core.has_background => Freshness::Expired,
+            judged => judged,
+        };
+        match core.caches.get().tokens.get(&key, judge) {
+            None | Some((_, Freshness::Expired)) => Ok(None),
+            Some((cached, Freshness::Fresh)) => {
+                Ok(Some(Token::cached(cached.token, request.correlation_id())))
+            }
+            Some((cached, Freshness::RefreshDue)) => {
+                self.serve_and_refresh(&key.share(), cached, request, seen).map(Some)
+            }
+        }
+    }
+
     /// For who found nothing good in the cache.
     fn fetch(&self, key: &Arc<CacheKey>, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
         let core = &self.core;

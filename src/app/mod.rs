@@ -62,6 +62,21 @@ impl App {
         result
     }
 
+    /// Gives the token that [`acquire_token`](Self::acquire_token) would give at once; `None` where that would have
+    /// to wait: nothing in memory can be served, the request bypasses the cache, or the app has no thread for the
+    /// early refresh that is due. Sends nothing, waits for nobody, asks no store. For event loops: who gets `None`
+    /// has a thread that may wait call `acquire_token`.
+    pub fn cached_token(&self, request: &TokenRequest) -> Result<Option<Token>> {
+        let started = self.core.metrics.is_on().then(|| self.core.clock.monotonic());
+        let mut seen = Seen::default();
+        // Who finds nothing has not acquired yet.
+        let Some(result) = self.cached(request, &mut seen).transpose() else { return Ok(None) };
+        if let Some(started) = started {
+            self.core.measure(&self.core.subject(request), &result, &seen, started);
+        }
+        result.map(Some)
+    }
+
     /// The cache of this app's tokens: its own, the one it was given, or, for managed identities without a key
     /// signer, the one of the process.
     pub fn token_cache(&self) -> TokenCache {

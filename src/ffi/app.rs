@@ -90,6 +90,44 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
     }
 }
 
+/// Gives the token that mtlspop_app_acquire_token() would give at once, from the memory of the process, and NULL where
+/// that would have to wait. Never blocks and sends nothing: for event loops, which have mtlspop_app_acquire_token()
+/// called on a thread that may wait when *out_token is NULL.
+///
+/// It is NULL where memory holds no good token, also while another thread fetches it, where the request bypasses
+/// the cache (claims, a forced refresh), and where the token is due for early refresh and the app has no thread for
+/// that: see mtlspop_app_options_set_background_refresh(). With such a thread the token is given, and replaced in the
+/// background. A store behind the cache is not asked. Of the app's callbacks, those for the log and for metrics are
+/// called; a token given is measured and counted as a hit, NULL not at all.
+///
+/// Fails with MTLSPOP_E_INVALID_ARGUMENT, MTLSPOP_E_NOT_SUPPORTED, MTLSPOP_E_CANCELLED, MTLSPOP_E_INVALID_HANDLE and
+/// MTLSPOP_E_INTERNAL as mtlspop_app_acquire_token() does.
+///
+/// @param app        the app
+/// @param request    what is asked for; its timeout does not matter
+/// @param out_token  receives the token, yours to free, or NULL
+/// @param out_error  receives the error, yours to free; may be NULL
+/// @return MTLSPOP_OK, with a token or without; or the error's status
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mtlspop_app_cached_token(
+    app: *const mtlspop_app,
+    request: *const mtlspop_token_request,
+    out_token: *mut *mut mtlspop_token,
+    out_error: *mut *mut mtlspop_error,
+) -> mtlspop_status {
+    unsafe {
+        guard(out_error, || {
+            let out = Out::new(out_token, "out_token")?;
+            let app = value(app, "app")?.clone();
+            let request = value(request, "request")?.settings()?;
+            if let Some(token) = app.cached_token(request)? {
+                out.set(TokenValue::from(token));
+            }
+            Ok(())
+        })
+    }
+}
+
 /// Calls an API over https with a token, over mTLS with the certificate it is bound to where it is
 /// bound. Blocks.
 ///

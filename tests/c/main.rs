@@ -373,6 +373,15 @@ fn background_refresh() {
     assert_eq!(cloud.counter("token"), 7);
 }
 
+/// Is a token had from the cache without waiting, by a loop and by requests that are used once, with one request to the
+/// token service in all?
+#[test]
+fn cached_token() {
+    Program::new("cached_token").run(&[], |cloud| {
+        assert_eq!((cloud.counter("token"), cloud.counter("graph")), (1, 1));
+    });
+}
+
 /// Do apps share a cache, and processes a store?
 #[test]
 fn token_cache() {

@@ -100,6 +100,12 @@ fn managed_identity() {
     });
 }
 
+/// Does a task end before it begins where the cache has the token, with nothing sent and every field what it should be?
+#[test]
+fn cached() {
+    test("Cached", |cloud| assert_eq!((cloud.counter("token"), cloud.counter("graph")), (2, 2)));
+}
+
 /// Is one identity found by each of its names, with one certificate?
 #[test]
 fn user_assigned() {

@@ -12,6 +12,7 @@ mod authority;
 mod binding_certificate;
 mod binding_store;
 mod cache;
+mod cached_token;
 mod capabilities;
 mod challenge;
 mod confidential_client;

@@ -14,7 +14,12 @@ using namespace std::chrono_literals;
 static void flow(const mtlspop::app &app, bool bound)
 {
     const auto request = graph_request(bound);
+    CHECK(!app.cached_token(request));
     const mtlspop::token token = app.acquire_token(request);
+    const std::optional<mtlspop::token> cached = app.cached_token(request);
+    CHECK(cached && cached->access_token() == token.access_token());
+    const auto wrong = app.try_cached_token(mtlspop::token_request(" "));
+    CHECK(!wrong && wrong.error().status() == mtlspop::status::invalid_argument);
     const mtlspop::token again = app.acquire_token(request);
 
     CHECK(token.source() == mtlspop::token_source::identity_provider);

@@ -10,8 +10,11 @@ namespace Mtlspop
     /// <summary>What requests of both kinds of app have.</summary>
     public abstract class AcquireTokenParameterBuilder<T> where T : AcquireTokenParameterBuilder<T>
     {
+        private static readonly Action<IntPtr>[] s_none = new Action<IntPtr>[0];
+
         private readonly string _scopesOrResource;
-        private readonly List<Action<IntPtr>> _settings = new List<Action<IntPtr>>();
+        private bool _bound;
+        private List<Action<IntPtr>> _settings;
 
         internal AcquireTokenParameterBuilder(string scopesOrResource)
         {
@@ -23,7 +26,8 @@ namespace Mtlspop
         /// </summary>
         public T WithMtlsProofOfPossession()
         {
-            return With(request => Native.mtlspop_token_request_set_mtls_proof_of_possession(request, 1));
+            _bound = true;
+            return (T)this;
         }
 
         /// <summary>The same, with a floor for how well the key is kept.</summary>
@@ -90,20 +94,44 @@ namespace Mtlspop
             return WithPair(key, value, Native.mtlspop_token_request_set_cache_partition_key);
         }
 
-        /// <summary>Gives a token: from the cache where that has a good one, else from the service.</summary>
+        /// <summary>
+        /// Gives a token: from the cache where that has a good one, else from the service. What the cache has, it
+        /// has at once: the task is completed, and no other thread was needed.
+        /// </summary>
         public Task<AuthenticationResult> ExecuteAsync()
         {
             return ExecuteAsync(CancellationToken.None);
         }
 
         /// <summary>The same; cancellationToken stops the call wherever it waits.</summary>
-        public async Task<AuthenticationResult> ExecuteAsync(CancellationToken cancellationToken)
+        public Task<AuthenticationResult> ExecuteAsync(CancellationToken cancellationToken)
         {
-            // What is set from now on is for a later call.
-            Action<IntPtr>[] settings = _settings.ToArray();
-            return await App()
-                .AcquireAsync(_scopesOrResource, settings, cancellationToken)
-                .ConfigureAwait(false);
+            try
+            {
+                App app = App();
+                TokenAsk ask = Ask();
+                AuthenticationResult cached = cancellationToken.IsCancellationRequested ? null : app.Cached(ask);
+                return cached != null ? Task.FromResult(cached) : app.AcquireAsync(ask, cancellationToken);
+            }
+            catch (Exception exception)
+            {
+                return Task.FromException<AuthenticationResult>(exception);
+            }
+        }
+
+        /// <summary>
+        /// Gives what ExecuteAsync would give at once; null where that would have to wait, also for an early
+        /// refresh that the app does not do in the background. Sends nothing and never blocks.
+        /// </summary>
+        public AuthenticationResult ExecuteFromCache()
+        {
+            return App().Cached(Ask());
+        }
+
+        /// <summary>What is set from now on is for a later call.</summary>
+        private TokenAsk Ask()
+        {
+            return new TokenAsk(_scopesOrResource, _bound, _settings?.ToArray() ?? s_none);
         }
 
         internal abstract App App();
@@ -131,7 +159,7 @@ namespace Mtlspop
 
         internal T With(Action<IntPtr> setting)
         {
-            _settings.Add(setting);
+            (_settings = _settings ?? new List<Action<IntPtr>>()).Add(setting);
             return (T)this;
         }
     }

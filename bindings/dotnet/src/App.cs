@@ -1,7 +1,7 @@
 // One app of the library, and the two things it does: acquire tokens, and call APIs with them.
 
 using System;
-using System.Collections.Generic;
+using System.Collections.Concurrent;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
 using System.Threading.Tasks;
@@ -13,26 +13,60 @@ namespace Mtlspop
         private readonly AppHandle _handle;
         private readonly bool _hasCallbacks;
 
+        // A request that is used again finds a cached token faster.
+        private readonly ConcurrentDictionary<(string, bool), KeptRequest> _kept =
+            new ConcurrentDictionary<(string, bool), KeptRequest>();
+
+        private const int MostKept = 256;
+
         internal App(AppHandle handle, bool hasCallbacks)
         {
             _handle = handle;
             _hasCallbacks = hasCallbacks;
         }
 
-        internal Task<AuthenticationResult> AcquireAsync(
-            string scopesOrResource, IReadOnlyList<Action<IntPtr>> settings, CancellationToken token)
+        /// <summary>What the cache has at once; null where one would have to wait.</summary>
+        internal AuthenticationResult Cached(TokenAsk ask)
+        {
+            KeptRequest kept = ask.IsPlain ? Kept(ask) : null;
+            using (TokenRequestHandle made = kept == null ? ask.Request() : null)
+            using (var request = (made ?? kept.Handle).Use())
+            using (var app = _handle.Use())
+            {
+                int status = Native.mtlspop_app_cached_token(
+                    app.Pointer, request.Pointer, out IntPtr found, out IntPtr error);
+                Call.Check(status, error);
+                if (found == IntPtr.Zero)
+                {
+                    return null;
+                }
+                return kept != null
+                    ? kept.Result(this, found)
+                    : new AuthenticationResult(this, new TokenHandle(found));
+            }
+        }
+
+        private KeptRequest Kept(TokenAsk ask)
+        {
+            if (_kept.TryGetValue(ask.Key, out KeptRequest kept))
+            {
+                return kept;
+            }
+            if (_kept.Count >= MostKept)
+            {
+                _kept.Clear();
+            }
+            return _kept[ask.Key] = new KeptRequest(ask.Request());
+        }
+
+        internal Task<AuthenticationResult> AcquireAsync(TokenAsk ask, CancellationToken token)
         {
             return Call.RunAsync(_hasCallbacks, token, cancel =>
             {
-                IntPtr made = Native.mtlspop_token_request_new(Interop.Utf8(scopesOrResource));
-                using (var handle = new TokenRequestHandle(made))
+                using (TokenRequestHandle handle = ask.Request())
                 using (var request = handle.Use())
                 using (var app = _handle.Use())
                 {
-                    foreach (Action<IntPtr> setting in settings)
-                    {
-                        setting(request.Pointer);
-                    }
                     Native.mtlspop_token_request_set_cancel(request.Pointer, cancel);
                     int status = Native.mtlspop_app_acquire_token(
                         app.Pointer, request.Pointer, out IntPtr found, out IntPtr error);

@@ -11,7 +11,10 @@ namespace Mtlspop
     /// </summary>
     public sealed class AuthenticationResult : IDisposable
     {
-        private readonly Lazy<X509Certificate2> _certificate;
+        private readonly TokenFields _fields;
+        private volatile object _correlationId;
+        private bool _hasCertificate;
+        private X509Certificate2 _certificate;
 
         internal AuthenticationResult(App app, TokenHandle handle)
         {
@@ -19,17 +22,20 @@ namespace Mtlspop
             Handle = handle;
             using (var token = handle.Use())
             {
-                IntPtr native = token.Pointer;
-                AccessToken = Interop.Text(Native.mtlspop_token_access_token(native));
-                TokenType = Interop.Text(Native.mtlspop_token_type(native));
-                ExpiresOn = Interop.Time(Native.mtlspop_token_expires_on(native));
-                TenantId = Interop.Text(Native.mtlspop_token_tenant_id(native));
-                Scopes = Interop.Text(Native.mtlspop_token_scopes(native)).Split(' ');
-                MtlsBindingStrength = (MtlsBindingStrength)Native.mtlspop_token_binding_strength(native);
-                CorrelationId = Guid.Parse(Interop.Text(Native.mtlspop_token_correlation_id(native)));
-                AuthenticationResultMetadata = new AuthenticationResultMetadata(native);
+                _fields = new TokenFields(token.Pointer);
+                AuthenticationResultMetadata = new AuthenticationResultMetadata(_fields, token.Pointer);
             }
-            _certificate = new Lazy<X509Certificate2>(Certificate);
+        }
+
+        /// <summary>One that memory had, of a token whose fields are known.</summary>
+        internal AuthenticationResult(
+            App app, TokenHandle handle, TokenFields fields, CacheRefreshReason reason)
+        {
+            App = app;
+            Handle = handle;
+            _fields = fields;
+            AuthenticationResultMetadata = reason == CacheRefreshReason.NotApplicable
+                ? fields.OfHit : new AuthenticationResultMetadata(fields, reason);
         }
 
         internal App App { get; }
@@ -40,19 +46,33 @@ namespace Mtlspop
         internal bool IsUsable => !Handle.IsClosed && !App.IsClosed && ExpiresOn > DateTimeOffset.UtcNow;
 
         /// <summary>The token itself. A secret: do not log it.</summary>
-        public string AccessToken { get; }
+        public string AccessToken => _fields.AccessToken;
 
         /// <summary>"Bearer" or "mtls_pop".</summary>
-        public string TokenType { get; }
+        public string TokenType => _fields.TokenType;
 
-        public DateTimeOffset ExpiresOn { get; }
+        public DateTimeOffset ExpiresOn => _fields.ExpiresOn;
 
         /// <summary>The tenant; null where it is not known (Bearer tokens of managed identities).</summary>
-        public string TenantId { get; }
+        public string TenantId => _fields.TenantId;
 
-        public IEnumerable<string> Scopes { get; }
+        public IEnumerable<string> Scopes => _fields.Scopes;
 
-        public Guid CorrelationId { get; }
+        public Guid CorrelationId
+        {
+            get
+            {
+                if (_correlationId == null)
+                {
+                    using (var token = Handle.Use())
+                    {
+                        IntPtr id = Native.mtlspop_token_correlation_id(token.Pointer);
+                        _correlationId = Guid.Parse(Interop.Text(id));
+                    }
+                }
+                return (Guid)_correlationId;
+            }
+        }
 
         public AuthenticationResultMetadata AuthenticationResultMetadata { get; }
 
@@ -61,10 +81,24 @@ namespace Mtlspop
         /// given, or else one with the private key, unless that cannot leave its home (a TPM): then
         /// MtlsPopHttpMessageHandler still calls APIs with it.
         /// </summary>
-        public X509Certificate2 BindingCertificate => _certificate.Value;
+        public X509Certificate2 BindingCertificate
+        {
+            get
+            {
+                lock (Handle)
+                {
+                    if (!_hasCertificate)
+                    {
+                        _certificate = Certificate();
+                        _hasCertificate = true;
+                    }
+                    return _certificate;
+                }
+            }
+        }
 
         /// <summary>How well its key is kept, as this process knows it; None for a Bearer token.</summary>
-        public MtlsBindingStrength MtlsBindingStrength { get; }
+        public MtlsBindingStrength MtlsBindingStrength => _fields.MtlsBindingStrength;
 
         /// <summary>
         /// What else the service said, by the name that it gave it: MSAL's AdditionalResponseParameters. JSON
@@ -86,6 +120,11 @@ namespace Mtlspop
 
         public void Dispose()
         {
+            if (!Handle.IsClosed)
+            {
+                // It can still be asked for.
+                _ = CorrelationId;
+            }
             Handle.Dispose();
         }
 
@@ -111,23 +150,27 @@ namespace Mtlspop
     /// <summary>Where a token came from.</summary>
     public sealed class AuthenticationResultMetadata
     {
-        internal AuthenticationResultMetadata(IntPtr token)
+        internal AuthenticationResultMetadata(TokenFields fields, IntPtr token)
+            : this(fields, (CacheRefreshReason)Native.mtlspop_token_cache_refresh_reason(token))
         {
-            long refresh = Native.mtlspop_token_refresh_on(token);
             TokenSource = (TokenSource)Native.mtlspop_token_source(token);
-            TokenEndpoint = Interop.Text(Native.mtlspop_token_endpoint(token));
-            RefreshOn = refresh == 0 ? (DateTimeOffset?)null : Interop.Time(refresh);
             CacheLevel = (CacheLevel)Native.mtlspop_token_cache_level(token);
-            CacheRefreshReason = (CacheRefreshReason)Native.mtlspop_token_cache_refresh_reason(token);
             DurationTotalInMs = Native.mtlspop_token_duration_total_ms(token);
             DurationInHttpInMs = Native.mtlspop_token_duration_in_http_ms(token);
             DurationInCacheInMs = Native.mtlspop_token_duration_in_cache_ms(token);
-            TlsVersion = Interop.Text(Native.mtlspop_token_tls_version(token));
-            CertificateRequested = Interop.Maybe(Native.mtlspop_token_certificate_requested(token));
-            RegionDetails = new RegionDetails(
-                Native.mtlspop_token_region_outcome(token),
-                Native.mtlspop_token_region(token),
-                Native.mtlspop_token_region_error(token));
+        }
+
+        /// <summary>Of a token that memory had, which takes no time.</summary>
+        internal AuthenticationResultMetadata(TokenFields fields, CacheRefreshReason reason)
+        {
+            TokenSource = TokenSource.Cache;
+            CacheLevel = CacheLevel.L1Cache;
+            CacheRefreshReason = reason;
+            TokenEndpoint = fields.TokenEndpoint;
+            RefreshOn = fields.RefreshOn;
+            TlsVersion = fields.TlsVersion;
+            CertificateRequested = fields.CertificateRequested;
+            RegionDetails = fields.RegionDetails;
         }
 
         private AuthenticationResultMetadata(IntPtr error, IntPtr endpoint)

@@ -41,16 +41,8 @@ namespace Mtlspop
         /// <summary>Copies text that the library lends.</summary>
         internal static string Text(IntPtr text)
         {
-            if (text == IntPtr.Zero)
-            {
-                return null;
-            }
-            int length = 0;
-            while (Marshal.ReadByte(text, length) != 0)
-            {
-                length++;
-            }
-            return Encoding.UTF8.GetString(Bytes(text, (UIntPtr)(uint)length));
+            // UTF-8 on all systems that have the library.
+            return Marshal.PtrToStringAnsi(text);
         }
 
         /// <summary>Copies bytes that the library lends.</summary>

@@ -104,6 +104,13 @@ namespace Mtlspop
             out IntPtr out_error);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        internal static extern int mtlspop_app_cached_token(
+            IntPtr app,
+            IntPtr request,
+            out IntPtr out_token,
+            out IntPtr out_error);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         internal static extern int mtlspop_app_send(
             IntPtr app,
             IntPtr token,

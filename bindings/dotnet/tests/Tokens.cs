@@ -1,6 +1,7 @@
 // Both kinds of token by the three ways in, and an API called with them.
 
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using System.Net;
 using System.Net.Http;
@@ -31,6 +32,60 @@ internal static class Tokens
             Equal(TokenSource.Cache, again.AuthenticationResultMetadata.TokenSource, "source");
             Equal(pop.AccessToken, again.AccessToken, "token");
             True(ReferenceEquals(pop.BindingCertificate, again.BindingCertificate), "the same object");
+        }
+    }
+
+    private static async Task Cached()
+    {
+        using (var app = SniClient())
+        {
+            var found = new List<AuthenticationResult>();
+            foreach (bool bound in new[] { false, true })
+            {
+                var request = app.AcquireTokenForClient(Scopes);
+                if (bound)
+                {
+                    request.WithMtlsProofOfPossession();
+                }
+                Equal(null, request.ExecuteFromCache(), "what an empty cache has");
+                AuthenticationResult fetched = await request.ExecuteAsync();
+                for (int round = 0; round < 3; round++)
+                {
+                    int thread = Thread.CurrentThread.ManagedThreadId;
+                    Task<AuthenticationResult> task = request.ExecuteAsync();
+                    True(task.IsCompleted, "what the cache has is there at once");
+                    found.Add(await task);
+                    Equal(thread, Thread.CurrentThread.ManagedThreadId, "thread");
+                }
+                found.Add(request.ExecuteFromCache());
+                foreach (AuthenticationResult cached in found)
+                {
+                    Equal(fetched.AccessToken, cached.AccessToken, "token");
+                    Equal(fetched.ExpiresOn, cached.ExpiresOn, "expiry");
+                    Equal(string.Join(" ", fetched.Scopes), string.Join(" ", cached.Scopes), "scopes");
+                    AuthenticationResultMetadata metadata = cached.AuthenticationResultMetadata;
+                    Equal(TokenSource.Cache, metadata.TokenSource, "source");
+                    Equal(CacheLevel.L1Cache, metadata.CacheLevel, "level");
+                    Equal(CacheRefreshReason.NotApplicable, metadata.CacheRefreshReason, "reason");
+                    Equal(0, metadata.DurationTotalInMs, "duration");
+                    Equal(fetched.AuthenticationResultMetadata.TokenEndpoint, metadata.TokenEndpoint, "endpoint");
+                    Equal(bound, cached.BindingCertificate != null, "certificate");
+                }
+                Equal(4, found.Select(cached => cached.CorrelationId).Distinct().Count(), "ids");
+                True(ReferenceEquals(found[1].AccessToken, found[2].AccessToken), "one string for all");
+                found[0].Dispose();
+                Equal(found[1].AccessToken, found[0].AccessToken, "token of one that is disposed");
+                True(found[0].CorrelationId != Guid.Empty, "its id");
+                if (bound)
+                {
+                    await CallApi(found[1]);
+                }
+                Equal(null, request.WithForceRefresh(true).ExecuteFromCache(), "what bypasses the cache");
+                found.Clear();
+            }
+            await Throws<MsalClientException>(() => app.AcquireTokenForClient(new string[0]).ExecuteAsync());
+            var cancelled = app.AcquireTokenForClient(Scopes).ExecuteAsync(new CancellationToken(true));
+            True(cancelled.IsCanceled, "a call that was over before it began");
         }
     }
 

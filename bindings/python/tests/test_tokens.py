@@ -128,6 +128,24 @@ class Client(Case):
         self.assertEqual(len(result.correlation_id), 36)
         self.assertIsNone(result.response_parameter("nothing_of_this_name"))
 
+    def test_cached(self):
+        """Is there an answer from the cache alone, None where one would have to wait, and nothing sent for it?"""
+        app = client()
+        for pop in (False, True):
+            self.assertIsNone(app.cached_token_for_client(SCOPES, mtls_proof_of_possession=pop))
+            fetched = app.acquire_token_for_client(SCOPES, mtls_proof_of_possession=pop)
+            cached = app.cached_token_for_client(SCOPES, mtls_proof_of_possession=pop)
+            self.assertEqual(cached.access_token, fetched.access_token)
+            self.assertIs(cached.source, TokenSource.CACHE)
+            self.assertTrue(cached)
+        self.assertIsNone(app.cached_token_for_client(SCOPES, force_refresh=True))
+        self.assertIsNone(app.cached_token_for_client(SCOPES, '{"access_token":{"x":null}}'))
+        with self.assertRaises(mtlspop.InvalidArgumentError):
+            app.cached_token_for_client([])
+        self.assertEqual(counter("token"), 2)
+        managed = identity()
+        self.assertIsNone(managed.cached_token_for_client(resource="https://nobody.asked.for.this/"))
+
     def test_pop(self):
         """Is a bound token bound to the app's own certificate, and does the API accept it?"""
         app = client()

@@ -37,6 +37,7 @@ app = mtlspop.ConfidentialClientApplication(
     on_background_refresh=refreshed,
 )
 result = app.acquire_token_for_client(["scope"], mtls_proof_of_possession=True, timeout=1.5, send_x5c=True)
+cached: Optional[mtlspop.TokenResult] = app.cached_token_for_client("scope", timeout=1.5)
 as_mapping: Mapping[str, object] = result
 token: str = result["access_token"]
 source: Optional[str] = result.get("token_source")
@@ -69,6 +70,7 @@ mtlspop.ConfidentialClientApplication("id", azure_region=5)  # type: ignore[arg-
 mtlspop.ManagedIdentityClient({"Id": "x"})  # type: ignore[arg-type]
 mtlspop.TokenCache(store={})  # type: ignore[arg-type]
 app.acquire_token_for_client(None)  # type: ignore[arg-type]
+app.cached_token_for_client(None)  # type: ignore[arg-type]
 app.acquire_token_for_client("scope", timeout="5")  # type: ignore[arg-type]
 app.send(dict(result), "GET", "https://x")  # type: ignore[call-overload]
 app.send(result, "GET", "https://x", body={"a": 1})  # type: ignore[dict-item]

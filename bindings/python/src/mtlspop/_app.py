@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 REQUESTS = 256
 
 _acquire_token = lib.mtlspop_app_acquire_token
+_cached_token = lib.mtlspop_app_cached_token
 _Token, _Error = c.Token, c.Error
 _raised = _errors.raised
 
@@ -134,7 +135,9 @@ class _Application:
         self._requests: Dict[Any, c.TokenRequest] = {}
         _open.add(self)
 
-    def _acquire(self, scopes: Any, claims: Any, pop: Any, options: Mapping[str, Any]) -> TokenResult:
+    def _acquire(
+        self, scopes: Any, claims: Any, pop: Any, options: Mapping[str, Any], ask: Any = _acquire_token
+    ) -> TokenResult:
         try:
             if type(scopes) is not str:
                 scopes = tuple(scopes)
@@ -152,12 +155,18 @@ class _Application:
                     self._requests.clear()
                 self._requests[scopes, pop] = request
         token, error = _Token(), _Error()
-        status = _acquire_token(self._handle, request, byref(token), byref(error))
+        status = ask(self._handle, request, byref(token), byref(error))
         if status:
             raise failure(status, error)
         if _raised:
             settle()
         return TokenResult(token, request)
+
+    def _cached(
+        self, scopes: Any, claims: Any, pop: Any, options: Mapping[str, Any]
+    ) -> Optional[TokenResult]:
+        result = self._acquire(scopes, claims, pop, options, _cached_token)
+        return result if result._handle else None
 
     def _request(self, scopes: Any, claims: Any, pop: Any, options: Mapping[str, Any]) -> c.TokenRequest:
         pop = flag(pop, "mtls_proof_of_possession")
@@ -329,6 +338,21 @@ class ConfidentialClientApplication(_Application):
         """
         return self._acquire(scopes, claims_challenge, mtls_proof_of_possession, options)
 
+    def cached_token_for_client(
+        self,
+        scopes: Union[str, Iterable[str]],
+        claims_challenge: Optional[str] = None,
+        mtls_proof_of_possession: bool = False,
+        **options: Unpack[ClientOptions],
+    ) -> Optional[TokenResult]:
+        """Gives what acquire_token_for_client() would give at once, and None where that would have to wait.
+
+        It never waits and sends nothing: for an event loop, which has a thread call acquire_token_for_client() on
+        None. A request with claims or force_refresh is always None; a token that is due for replacement is given
+        where the application refreshes in the background, and None where it does not. A store is not asked.
+        """
+        return self._cached(scopes, claims_challenge, mtls_proof_of_possession, options)
+
 
 class SystemAssignedManagedIdentity:
     """The identity that this host has itself."""
@@ -388,6 +412,17 @@ class ManagedIdentityClient(_Application):
     ) -> TokenResult:
         """Gives a token for a resource, "https://graph.microsoft.com/" for example; see the other class."""
         return self._acquire(resource, claims_challenge, mtls_proof_of_possession, options)
+
+    def cached_token_for_client(
+        self,
+        *,
+        resource: str,
+        claims_challenge: Optional[str] = None,
+        mtls_proof_of_possession: bool = False,
+        **options: Unpack[Options],
+    ) -> Optional[TokenResult]:
+        """What the cache has at once, None where one would have to wait; see the other class."""
+        return self._cached(resource, claims_challenge, mtls_proof_of_possession, options)
 
     def capabilities(
         self, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None

@@ -159,6 +159,7 @@ StoreCallback = CFUNCTYPE(c_int32, c_void_p, StoreOp)
 FUNCTIONS = {
     "mtlspop_app_new": (c_int32, AppOptions, POINTER(App), POINTER(Error)),
     "mtlspop_app_acquire_token": (c_int32, App, TokenRequest, POINTER(Token), POINTER(Error)),
+    "mtlspop_app_cached_token": (c_int32, App, TokenRequest, POINTER(Token), POINTER(Error)),
     "mtlspop_app_send": (c_int32, App, Token, HttpRequest, POINTER(HttpResponse), POINTER(Error)),
     "mtlspop_app_send_streaming": (c_int32, App, Token, HttpRequest, POINTER(HttpStream), POINTER(Error)),
     "mtlspop_app_token_cache": (TokenCache, App),

@@ -180,6 +180,9 @@ class TokenResult(Fields):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __bool__(self) -> bool:
+        return True
+
     # A result is what it is, and not its fields: one is equal to itself.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
