@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -21,7 +21,10 @@ uninstall: ## remove what `make install` put there, with the same PREFIX, LIBDIR
 deb: ## make Debian packages of library, development files and TPM plugin, into target/deb
 	@scripts/deb.sh
 
-audit: ## packages against deny.toml, and other compilers than this one
+dist: ## make what a release consists of, into target/dist-archives: archives, SBOMs, SHA-256 sums, provenance
+	@scripts/dist.sh
+
+audit: ## packages by deny.toml, other compilers, and whether two builds are the same byte by byte (20 minutes)
 	@scripts/audit.sh
 
 header: ## write what is made of src/ffi: include/mtlspop.h, docs/man, docs/symbols-in-versions, abi/symbols.txt, prototypes of Python and .NET

@@ -2,10 +2,11 @@
 # audit.sh: holds what the library is made of, and how, against what is said of it. What takes a tool that is missing is left out by
 # name.
 #
-#   scripts/audit.sh [packages] [compilers]    all of them unless some are named
+#   scripts/audit.sh [packages] [compilers] [builds]    all of them unless some are named
 #
 #   packages   licences, sources, bans and duplicates (deny.toml) by cargo-deny, advisories where it has their database
 #   compilers  `cargo check` with each other rustc: those of rustup, Debian's, and RUSTCS, paths of more
+#   builds     what `make dist` makes of this commit in two directories is the same, byte by byte
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -50,9 +51,32 @@ compilers() {
     [ -n "$found" ] || left_out "compilers, as there is none but $own (Debian: apt-get install rustc-web)"
 }
 
-for step in ${*:-packages compilers}; do
+builds() {
+    place=$target/audit/builds
+    rm -rf "$place"
+    mkdir -p "$place/other/place"
+    [ -z "$(git status --porcelain)" ] || echo 'audit: what is not committed is not built'
+    # The second one differs in all that should not matter: how long paths are, where packages lie, who may read files, the
+    # time zone and the language.
+    build() { (cd "$1" && unset CARGO_TARGET_DIR && OUT=$1/out scripts/dist.sh >"$1.log" 2>&1) || { tail -n 20 "$1.log"; exit 1; }; }
+    git clone --quiet . "$place/one"
+    build "$place/one"
+    other=$place/other/cargo
+    mkdir "$other"
+    for part in registry git config.toml; do
+        [ ! -e "$home/$part" ] || ln -s "$home/$part" "$other/$part"
+    done
+    git clone --quiet . "$place/other/place/two"
+    (umask 077 && export CARGO_HOME="$other" TZ=Asia/Tokyo LANG=de_DE.UTF-8 && build "$place/other/place/two")
+    diff -r "$place/one/out" "$place/other/place/two/out"
+    echo "audit: two builds are the same:"
+    cat "$place/one/out/SHA256SUMS"
+    rm -rf "$place"
+}
+
+for step in ${*:-packages compilers builds}; do
     case $step in
-        packages | compilers) "$step" ;;
-        *) echo 'usage: scripts/audit.sh [packages] [compilers]' >&2 && exit 2 ;;
+        packages | compilers | builds) "$step" ;;
+        *) echo 'usage: scripts/audit.sh [packages] [compilers] [builds]' >&2 && exit 2 ;;
     esac
 done

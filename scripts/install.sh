@@ -66,16 +66,14 @@ if [ "${1:-}" = --remove ]; then
 fi
 [ $# -eq 0 ] || fail 'usage: scripts/install.sh [--remove]'
 
-# Where it was built is not to be read in it. Paths with spaces cannot be said to the compilers.
-home=${CARGO_HOME:-${HOME:-}/.cargo}
-case $home$PWD in
-    *' '*) ;;
-    *)
-        export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=mtlspop --remap-path-prefix=$home=cargo"
-        map="-ffile-prefix-map=$PWD=mtlspop -ffile-prefix-map=$home=cargo"
-        export CFLAGS="${CFLAGS:-} $map" CXXFLAGS="${CXXFLAGS:-} $map"
-        ;;
-esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# What is linked into a package, where it is built here: `cargo audit bin` and scanners of images read it in the library. Asked
+# before the settings below, for which that program would be built anew.
+list() {
+    cargo run --quiet --package mtlspop-release -- auditable "$1" >"$work/$1.dep-v0"
+}
 
 plugin=${PLUGIN:-}
 if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
@@ -85,9 +83,26 @@ if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
         pkg-config --exists "$part >= 2.4.6" ||
             fail "TPM=1 needs tpm2-tss 2.4.6 or later, and pkg-config does not find $part (Debian, Ubuntu: apt-get install libtss2-dev)"
     done
+    list mtlspop-tpm
 fi
 
 archive=${ARCHIVE:-}
+[ -n "$archive" ] || list mtlspop
+
+# Where it was built is not to be read in it, nor does it depend on it. Paths with spaces cannot be said to the compilers.
+home=${CARGO_HOME:-${HOME:-}/.cargo}
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+case $home$PWD$target in
+    *' '*) ;;
+    *)
+        # What comes last counts most.
+        export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=mtlspop --remap-path-prefix=$home=cargo --remap-path-prefix=$target=target"
+        map="-ffile-prefix-map=$PWD=mtlspop -ffile-prefix-map=$home=cargo -ffile-prefix-map=$target=target"
+        export CFLAGS="${CFLAGS:-} $map" CXXFLAGS="${CXXFLAGS:-} $map"
+        ;;
+esac
+
 if [ -z "$archive" ]; then
     # Where the library looks for its plugin, where that is not beside it.
     export MTLSPOP_LIBDIR="$libdir"
@@ -102,9 +117,6 @@ if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
 fi
 [ -z "$plugin" ] || [ -e "$plugin" ] || fail "there is no $plugin"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
 # Of the archive only what the header declares is to be seen.
 {
     echo '{ global:'
@@ -117,6 +129,16 @@ strip=
 ${CC:-cc} -shared -o "$work/$real" $strip -Wl,-soname,"$soname" -Wl,--version-script="$work/exports" \
     -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
     -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -pthread -ldl -lm
+
+# Puts the list of what is linked into a file, without loading it with the rest.
+enlist() {
+    [ ! -e "$1" ] || "${OBJCOPY:-objcopy}" --add-section .dep-v0="$1" "$2"
+}
+enlist "$work/mtlspop.dep-v0" "$work/$real"
+if [ -n "$plugin" ]; then
+    cp "$plugin" "$work/libmtlspop_tpm.so"
+    enlist "$work/mtlspop-tpm.dep-v0" "$work/libmtlspop_tpm.so"
+fi
 
 cat >"$work/mtlspop.pc" <<PC
 prefix=$prefix
@@ -149,7 +171,7 @@ install -m 755 "$work/$real" "$stage$libdir/$real"
 ln -sf "$real" "$stage$libdir/$soname"
 ln -sf "$soname" "$stage$libdir/libmtlspop.so"
 install -m 644 "$archive" "$stage$libdir/libmtlspop.a"
-[ -z "$plugin" ] || install -m 755 "$plugin" "$stage$libdir/libmtlspop_tpm.so"
+[ -z "$plugin" ] || install -m 755 "$work/libmtlspop_tpm.so" "$stage$libdir/libmtlspop_tpm.so"
 install -m 644 include/mtlspop.h "$stage$prefix/include/mtlspop.h"
 install -m 644 bindings/cpp/mtlspop.hpp "$stage$prefix/include/mtlspop.hpp"
 install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"

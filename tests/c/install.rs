@@ -85,7 +85,7 @@ fn installed() {
 }
 
 /// What distributions ask: is the library that `make install` builds small (5.2 MB, of which half a MB is the
-/// second TLS of docs/adr/018) and without a path of the machine that built it, as it stands there and in a wheel;
+/// second TLS of docs/adr/018), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
 /// and does a program that is linked statically find the plugin in the directory that was named at the build?
 #[test]
 fn installed_from_scratch() {
@@ -103,6 +103,11 @@ fn installed_from_scratch() {
     let size = fs::metadata(&library).unwrap().len();
     println!("stripped: {size} bytes");
     assert!(size <= 5_200_000, "{size} bytes: the budget is 5.2 MB");
+    for (file, linked) in [("libmtlspop.so", "rustls"), ("libmtlspop_tpm.so", "tss-esapi")] {
+        let list = auditable_info::audit_info_from_file(&prefix.join("lib").join(file), Default::default());
+        let list = list.expect("it lists what is linked into it").packages;
+        assert!(list.iter().any(|package| package.name == linked), "{file}: {list:?}");
+    }
     let place = tempfile::tempdir().unwrap();
     let inside = wheels(place.path());
     assert!(fs::metadata(&inside[0]).unwrap().len() <= 5_200_000, "the library in the wheel");
