@@ -10,6 +10,7 @@ mod make;
 mod markdown;
 mod names;
 mod reference;
+mod releasing;
 mod resources;
 mod samples;
 mod security;
