@@ -17,7 +17,7 @@ pub(super) struct Programs(Vec<Program>);
 
 struct Program {
     file: String,
-    /// How far it is from what a user would write: 0 is an example, 1 what examples share, 2 a test.
+    /// How far it is from what a user would write: 0 is an example, 1 what examples share, 2 a test, 3 one of mistakes.
     distance: usize,
     lines: Vec<String>,
     /// The same without comments.
@@ -26,6 +26,8 @@ struct Program {
     names: BTreeSet<String>,
 }
 
+/// Programs that do wrong on purpose.
+const MISTAKES: [&str; 2] = ["contract.c", "misuse.c"];
 /// How much is shown before and after the statement.
 const BEFORE: usize = 5;
 const AFTER: usize = 3;
@@ -47,7 +49,9 @@ impl Programs {
             let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
             let mut names: Vec<_> = names.filter(|name| name.ends_with(ending)).collect();
             names.sort();
-            programs.extend(names.into_iter().map(|name| program(format!("{directory}/{name}"), distance)));
+            let mistaken = |name: &str| usize::from(MISTAKES.contains(&name));
+            let program = |name: String| program(format!("{directory}/{name}"), distance + mistaken(&name));
+            programs.extend(names.into_iter().map(program));
         }
         programs.push(program("tests/abi/versions.c".to_owned(), 2));
         Self(programs)
@@ -148,18 +152,47 @@ fn calls(code: &str, function: &str) -> bool {
     })
 }
 
-fn program(file: String, distance: usize) -> Program {
-    let text = fs::read_to_string(root().join(&file)).unwrap();
+/// The text without comments, line by line as it was.
+fn code(text: &str) -> String {
     let mut code = String::new();
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(at) = rest.find("/*") {
         let end = rest[at..].find("*/").map_or(rest.len(), |end| at + end + 2);
         code += &rest[..at];
         code.extend(rest[at..end].chars().filter(|&c| c == '\n'));
         rest = &rest[end..];
     }
-    code += rest;
+    code + rest
+}
+
+fn program(file: String, distance: usize) -> Program {
+    let text = fs::read_to_string(root().join(&file)).unwrap();
+    let code = code(&text);
     let lines = |text: &str| text.lines().map(str::to_owned).collect();
     let names = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect();
     Program { file, distance, lines: lines(&text), code: lines(&code), names }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is what is shown short and whole: with the call, and each bracket that is opened closed?
+    #[test]
+    fn stretches_are_whole() {
+        let programs = Programs::read();
+        let names = fs::read_to_string(root().join("abi/symbols.txt")).unwrap();
+        for name in names.lines() {
+            let Some(example) = programs.of(name) else { continue };
+            let text = example.lines.join("\n");
+            let code = code(&text);
+            assert!(calls(&code, name), "{name}: {text}");
+            assert!(example.lines.len() <= 20, "{name}, {}: {text}", example.file);
+            // Brackets in texts are not told apart; those that are used there are in pairs.
+            for (open, close) in [('(', ')'), ('{', '}')] {
+                let balanced = code.matches(open).count() == code.matches(close).count();
+                assert!(balanced, "{name}, {}: {text}", example.file);
+            }
+        }
+    }
 }

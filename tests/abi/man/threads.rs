@@ -9,6 +9,8 @@ enum Sharing {
     UnlessChanged,
     /// One at a time may use it.
     One,
+    /// One at a time may read its body, and any the rest.
+    Body,
     /// The thread of the callback has it, while that runs.
     Callback,
 }
@@ -27,7 +29,7 @@ const NOUNS: [(&str, Sharing); 21] = [
     ("mtlspop_error", Sharing::Free),
     ("mtlspop_http_request", Sharing::UnlessChanged),
     ("mtlspop_http_response", Sharing::Free),
-    ("mtlspop_http_stream", Sharing::One),
+    ("mtlspop_http_stream", Sharing::Body),
     ("mtlspop_metric", Sharing::Callback),
     ("mtlspop_secret_op", Sharing::Callback),
     ("mtlspop_sign_op", Sharing::Callback),
@@ -53,6 +55,9 @@ pub(super) fn of_noun(noun: &str) -> &'static str {
             "Any number of threads may use one at the same time, while none of them changes or frees it."
         }
         Sharing::One => "One thread at a time may use one; which, may change.",
+        Sharing::Body => {
+            "One thread at a time may read its body; any number may ask for status and headers meanwhile."
+        }
         Sharing::Callback => "The thread that the callback runs on may use it, until the callback returns.",
     }
 }
@@ -65,6 +70,8 @@ pub(super) fn of_parameter(noun: &str, changes: bool) -> &'static str {
             "any number of threads may use it at the same time, while none changes it."
         }
         (Sharing::UnlessChanged, true) => "is changed: no other thread may use it meanwhile.",
+        (Sharing::Body, false) => "any number of threads may use it at the same time, also while one reads.",
+        (Sharing::Body, true) => "one thread at a time may read it.",
         (Sharing::One, _) => "one thread at a time may use it.",
         (Sharing::Callback, _) => "is used on the thread of the callback, until that returns.",
     }
