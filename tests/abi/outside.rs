@@ -87,7 +87,8 @@ fn abidiff_finds_no_break() {
     }
 
     let (now, callback) = ("mtlspop_app_new", "mtlspop_sign_callback");
-    let changes: [(&str, &dyn Fn(&mut Interface)); 4] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Interface));
+    let changes: [Change; 4] = [
         (now, &|interface| drop(interface.remove(now))),
         (now, &|interface| {
             let what = interface[now].replace("const mtlspop_app_options *", "const mtlspop_token *");
