@@ -333,7 +333,7 @@ int32_t mtlspop_error_is_retryable(const mtlspop_error *error);
 const char *mtlspop_error_token_endpoint(const mtlspop_error *error);
 
 /**
- * The Azure region of that endpoint.
+ * The Azure region of the token endpoint that was asked, or was about to be.
  *
  * @param error  the error
  * @return "eastus", borrowed from error; NULL where there is none, or it was not known yet
@@ -341,7 +341,7 @@ const char *mtlspop_error_token_endpoint(const mtlspop_error *error);
 const char *mtlspop_error_region(const mtlspop_error *error);
 
 /**
- * How that endpoint came by its region.
+ * How the token endpoint that was asked, or was about to be, came by its region.
  *
  * @param error  the error
  * @return one of MTLSPOP_REGION_OUTCOME_..., -1 where it was not known yet (managed identities have no region)
@@ -365,7 +365,7 @@ const char *mtlspop_error_region_error(const mtlspop_error *error);
 int64_t mtlspop_error_duration_total_ms(const mtlspop_error *error);
 
 /**
- * What of it was spent in HTTP.
+ * What of the call's time was spent in HTTP.
  *
  * @param error  the error
  * @return milliseconds, 0 where nobody was asked
@@ -373,7 +373,7 @@ int64_t mtlspop_error_duration_total_ms(const mtlspop_error *error);
 int64_t mtlspop_error_duration_in_http_ms(const mtlspop_error *error);
 
 /**
- * What of it was spent in the store of the token cache.
+ * What of the call's time was spent in the store of the token cache.
  *
  * @param error  the error
  * @return milliseconds, 0 where no store was asked
@@ -1092,7 +1092,7 @@ typedef int32_t (*mtlspop_store_callback)(void *userdata, mtlspop_store_op *oper
 mtlspop_token_cache *mtlspop_token_cache_new(void);
 
 /**
- * Sets how many tokens it holds at most; the least recently used go first. Before it is given to an app:
+ * Sets how many tokens a cache holds at most; the least recently used go first. Before it is given to an app:
  * a setter makes the handle stand for another, empty cache.
  *
  * @param cache        the cache
@@ -1102,15 +1102,18 @@ void mtlspop_token_cache_set_max_entries(mtlspop_token_cache *cache,
                                          size_t max_entries);
 
 /**
- * Sets how much memory its tokens take at most, about. Before it is given to an app, as above.
+ * Sets how much memory the tokens of a cache take at most, about. Before it is given to an app: a setter makes the handle
+ * stand for another, empty cache.
  *
  * @param cache      the cache
  * @param max_bytes  the number of bytes; with 0 nothing is kept
  */
-void mtlspop_token_cache_set_max_bytes(mtlspop_token_cache *cache, size_t max_bytes);
+void mtlspop_token_cache_set_max_bytes(mtlspop_token_cache *cache,
+                                       size_t max_bytes);
 
 /**
- * Puts a store behind it, which several processes can share. Before it is given to an app, as above. Tokens
+ * Puts a store behind a cache, which several processes can share. Before it is given to an app: a setter makes the
+ * handle stand for another, empty cache. Tokens
  * of managed identities are not stored, nor bound tokens whose certificate comes from a callback. An app with
  * a store replaces tokens early on the caller's thread, unless
  * mtlspop_app_options_set_background_refresh() says otherwise.
@@ -1153,7 +1156,7 @@ int64_t mtlspop_token_cache_misses(const mtlspop_token_cache *cache);
 int64_t mtlspop_token_cache_evictions(const mtlspop_token_cache *cache);
 
 /**
- * How many tokens it holds, expired ones included.
+ * How many tokens a cache holds, expired ones included.
  *
  * @param cache  the cache
  * @return the number, -1 for an invalid handle
@@ -1161,7 +1164,7 @@ int64_t mtlspop_token_cache_evictions(const mtlspop_token_cache *cache);
 int64_t mtlspop_token_cache_entries(const mtlspop_token_cache *cache);
 
 /**
- * How much memory its tokens take, about.
+ * How much memory the tokens of a cache take, about.
  *
  * @param cache  the cache
  * @return bytes, -1 for an invalid handle
@@ -1625,7 +1628,8 @@ void mtlspop_app_options_set_binding_store(mtlspop_app_options *options,
                                            size_t length);
 
 /**
- * The same with a secret that a callback gives when the app is made.
+ * Keeps the binding certificates in a directory, as mtlspop_app_options_set_binding_store() does, with a secret that a
+ * callback gives when the app is made.
  *
  * @param options    settings for a managed identity
  * @param directory  an absolute path
@@ -1640,7 +1644,8 @@ void mtlspop_app_options_set_binding_store_with_callback(mtlspop_app_options *op
                                                          mtlspop_destroy destroy);
 
 /**
- * The same without encryption: whoever can read this user's files can read the private keys.
+ * Keeps the binding certificates in a directory, as mtlspop_app_options_set_binding_store() does, without encryption:
+ * whoever can read this user's files can read the private keys.
  *
  * @param options    settings for a managed identity
  * @param directory  an absolute path
@@ -1713,7 +1718,7 @@ void mtlspop_tpm_options_set_auth(mtlspop_tpm_options *options,
                                   size_t length);
 
 /**
- * The same with a value that a callback gives: asked by mtlspop_app_new() or
+ * Sets the authorisation value of the keys, as mtlspop_tpm_options_set_auth() does, to one that a callback gives: asked by mtlspop_app_new() or
  * mtlspop_certificate_new_with_tpm_key(), on its thread.
  *
  * @param options   settings
@@ -2595,7 +2600,7 @@ int32_t mtlspop_token_cache_refresh_reason(const mtlspop_token *token);
 int64_t mtlspop_token_duration_total_ms(const mtlspop_token *token);
 
 /**
- * What of it was spent in HTTP.
+ * What of the call's time was spent in HTTP.
  *
  * @param token  the token
  * @return milliseconds, 0 for a token from memory or an invalid handle
@@ -2603,7 +2608,7 @@ int64_t mtlspop_token_duration_total_ms(const mtlspop_token *token);
 int64_t mtlspop_token_duration_in_http_ms(const mtlspop_token *token);
 
 /**
- * What of it was spent in the store of the token cache.
+ * What of the call's time was spent in the store of the token cache.
  *
  * @param token  the token
  * @return milliseconds, 0 where no store was asked, or for an invalid handle

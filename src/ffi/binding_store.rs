@@ -76,7 +76,8 @@ pub unsafe extern "C" fn mtlspop_app_options_set_binding_store(
     unsafe { change(options, setter, parse, AppOptions::with_binding_store) }
 }
 
-/// The same with a secret that a callback gives when the app is made.
+/// Keeps the binding certificates in a directory, as mtlspop_app_options_set_binding_store() does, with a secret that a
+/// callback gives when the app is made.
 ///
 /// @param options    settings for a managed identity
 /// @param directory  an absolute path
@@ -101,7 +102,8 @@ pub unsafe extern "C" fn mtlspop_app_options_set_binding_store_with_callback(
     unsafe { change(options, setter, parse, AppOptions::with_binding_store) }
 }
 
-/// The same without encryption: whoever can read this user's files can read the private keys.
+/// Keeps the binding certificates in a directory, as mtlspop_app_options_set_binding_store() does, without encryption:
+/// whoever can read this user's files can read the private keys.
 ///
 /// @param options    settings for a managed identity
 /// @param directory  an absolute path

@@ -234,7 +234,7 @@ pub unsafe extern "C" fn mtlspop_error_token_endpoint(error: *const mtlspop_erro
     })
 }
 
-/// The Azure region of that endpoint.
+/// The Azure region of the token endpoint that was asked, or was about to be.
 ///
 /// @param error  the error
 /// @return "eastus", borrowed from error; NULL where there is none, or it was not known yet
@@ -246,7 +246,7 @@ pub unsafe extern "C" fn mtlspop_error_region(error: *const mtlspop_error) -> *c
     })
 }
 
-/// How that endpoint came by its region.
+/// How the token endpoint that was asked, or was about to be, came by its region.
 ///
 /// @param error  the error
 /// @return one of MTLSPOP_REGION_OUTCOME_..., -1 where it was not known yet (managed identities have no region)
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn mtlspop_error_duration_total_ms(error: *const mtlspop_e
     guard_or(0, || Ok(milliseconds(unsafe { value(error, "error") }?.error.duration_total())))
 }
 
-/// What of it was spent in HTTP.
+/// What of the call's time was spent in HTTP.
 ///
 /// @param error  the error
 /// @return milliseconds, 0 where nobody was asked
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn mtlspop_error_duration_in_http_ms(error: *const mtlspop
     guard_or(0, || Ok(milliseconds(unsafe { value(error, "error") }?.error.duration_in_http())))
 }
 
-/// What of it was spent in the store of the token cache.
+/// What of the call's time was spent in the store of the token cache.
 ///
 /// @param error  the error
 /// @return milliseconds, 0 where no store was asked

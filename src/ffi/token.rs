@@ -259,7 +259,7 @@ pub unsafe extern "C" fn mtlspop_token_duration_total_ms(token: *const mtlspop_t
     unsafe { number(token, 0, |token| milliseconds(token.metadata().duration_total)) }
 }
 
-/// What of it was spent in HTTP.
+/// What of the call's time was spent in HTTP.
 ///
 /// @param token  the token
 /// @return milliseconds, 0 for a token from memory or an invalid handle
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn mtlspop_token_duration_in_http_ms(token: *const mtlspop
     unsafe { number(token, 0, |token| milliseconds(token.metadata().duration_in_http)) }
 }
 
-/// What of it was spent in the store of the token cache.
+/// What of the call's time was spent in the store of the token cache.
 ///
 /// @param token  the token
 /// @return milliseconds, 0 where no store was asked, or for an invalid handle

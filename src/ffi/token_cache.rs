@@ -95,7 +95,7 @@ pub extern "C" fn mtlspop_token_cache_new() -> *mut mtlspop_token_cache {
     guard_or(std::ptr::null_mut(), || Ok(boxed(Draft::new(TokenCache::new()))))
 }
 
-/// Sets how many tokens it holds at most; the least recently used go first. Before it is given to an app:
+/// Sets how many tokens a cache holds at most; the least recently used go first. Before it is given to an app:
 /// a setter makes the handle stand for another, empty cache.
 ///
 /// @param cache        the cache
@@ -109,7 +109,8 @@ pub unsafe extern "C" fn mtlspop_token_cache_set_max_entries(
     unsafe { change(cache, "mtlspop_token_cache_set_max_entries", || Ok(max_entries), apply) }
 }
 
-/// Sets how much memory its tokens take at most, about. Before it is given to an app, as above.
+/// Sets how much memory the tokens of a cache take at most, about. Before it is given to an app: a setter makes the handle
+/// stand for another, empty cache.
 ///
 /// @param cache      the cache
 /// @param max_bytes  the number of bytes; with 0 nothing is kept
@@ -122,7 +123,8 @@ pub unsafe extern "C" fn mtlspop_token_cache_set_max_bytes(
     unsafe { change(cache, "mtlspop_token_cache_set_max_bytes", || Ok(max_bytes), apply) }
 }
 
-/// Puts a store behind it, which several processes can share. Before it is given to an app, as above. Tokens
+/// Puts a store behind a cache, which several processes can share. Before it is given to an app: a setter makes the
+/// handle stand for another, empty cache. Tokens
 /// of managed identities are not stored, nor bound tokens whose certificate comes from a callback. An app with
 /// a store replaces tokens early on the caller's thread, unless
 /// mtlspop_app_options_set_background_refresh() says otherwise.
@@ -174,7 +176,7 @@ pub unsafe extern "C" fn mtlspop_token_cache_evictions(cache: *const mtlspop_tok
     unsafe { number(cache, |statistics| statistics.evictions) }
 }
 
-/// How many tokens it holds, expired ones included.
+/// How many tokens a cache holds, expired ones included.
 ///
 /// @param cache  the cache
 /// @return the number, -1 for an invalid handle
@@ -183,7 +185,7 @@ pub unsafe extern "C" fn mtlspop_token_cache_entries(cache: *const mtlspop_token
     unsafe { number(cache, |statistics| statistics.entries as u64) }
 }
 
-/// How much memory its tokens take, about.
+/// How much memory the tokens of a cache take, about.
 ///
 /// @param cache  the cache
 /// @return bytes, -1 for an invalid handle

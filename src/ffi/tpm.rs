@@ -98,7 +98,7 @@ pub unsafe extern "C" fn mtlspop_tpm_options_set_auth(
     unsafe { change(options, "mtlspop_tpm_options_set_auth", parse, TpmOptions::with_auth) }
 }
 
-/// The same with a value that a callback gives: asked by mtlspop_app_new() or
+/// Sets the authorisation value of the keys, as mtlspop_tpm_options_set_auth() does, to one that a callback gives: asked by mtlspop_app_new() or
 /// mtlspop_certificate_new_with_tpm_key(), on its thread.
 ///
 /// @param options   settings

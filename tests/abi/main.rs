@@ -81,6 +81,10 @@ fn man_pages_are_whole() {
             let text = page.split(&format!(".Sh {part}\n")).nth(1).and_then(|rest| rest.split(".Sh ").next());
             assert!(text.is_some_and(|text| !text.trim().is_empty()), "{} has no {part}", function.name);
         }
+        // A page is read alone.
+        let neighbour =
+            ["as above", "as below", "\nThe same "].into_iter().find(|words| page.contains(words));
+        assert_eq!(neighbour, None, "{} leans on its neighbour", function.name);
         for parameter in &function.parameters {
             let told = page.contains(&format!("\n.It Fa {}\n", parameter.name));
             assert!(told, "{} does not tell {}", function.name, parameter.name);

@@ -125,6 +125,10 @@ impl Program {
                 _ => break,
             }
         }
+        // Nor with a comment on what is not shown.
+        while last > at && self.code[last].trim().is_empty() {
+            last -= 1;
+        }
         Some(
             self.lines[first..=last].iter().map(|line| line.get(column..).unwrap_or("").to_owned()).collect(),
         )
