@@ -106,11 +106,15 @@ namespace Mtlspop
         /// <summary>The same; cancellationToken stops the call wherever it waits.</summary>
         public Task<AuthenticationResult> ExecuteAsync(CancellationToken cancellationToken)
         {
+            if (cancellationToken.IsCancellationRequested)
+            {
+                return Task.FromCanceled<AuthenticationResult>(cancellationToken);
+            }
             try
             {
                 App app = App();
                 TokenAsk ask = Ask();
-                AuthenticationResult cached = cancellationToken.IsCancellationRequested ? null : app.Cached(ask);
+                AuthenticationResult cached = app.Cached(ask);
                 return cached != null ? Task.FromResult(cached) : app.AcquireAsync(ask, cancellationToken);
             }
             catch (Exception exception)

@@ -28,21 +28,15 @@ namespace Mtlspop
         /// <summary>What the cache has at once; null where one would have to wait.</summary>
         internal AuthenticationResult Cached(TokenAsk ask)
         {
-            KeptRequest kept = ask.IsPlain ? Kept(ask) : null;
-            using (TokenRequestHandle made = kept == null ? ask.Request() : null)
+            KeptRequest kept = Kept(ask);
+            using (TokenRequestHandle made = ask.IsPlain ? null : ask.Request())
             using (var request = (made ?? kept.Handle).Use())
             using (var app = _handle.Use())
             {
                 int status = Native.mtlspop_app_cached_token(
                     app.Pointer, request.Pointer, out IntPtr found, out IntPtr error);
                 Call.Check(status, error);
-                if (found == IntPtr.Zero)
-                {
-                    return null;
-                }
-                return kept != null
-                    ? kept.Result(this, found)
-                    : new AuthenticationResult(this, new TokenHandle(found));
+                return found == IntPtr.Zero ? null : kept.Result(this, found);
             }
         }
 
@@ -56,7 +50,7 @@ namespace Mtlspop
             {
                 _kept.Clear();
             }
-            return _kept[ask.Key] = new KeptRequest(ask.Request());
+            return _kept[ask.Key] = new KeptRequest(ask.Plain().Request());
         }
 
         internal Task<AuthenticationResult> AcquireAsync(TokenAsk ask, CancellationToken token)

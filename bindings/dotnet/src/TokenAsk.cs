@@ -22,6 +22,11 @@ namespace Mtlspop
 
         internal (string, bool) Key => (_scopesOrResource, _bound);
 
+        internal TokenAsk Plain()
+        {
+            return new TokenAsk(_scopesOrResource, _bound, new Action<IntPtr>[0]);
+        }
+
         internal TokenRequestHandle Request()
         {
             IntPtr made = Native.mtlspop_token_request_new(Interop.Utf8(_scopesOrResource));
@@ -38,7 +43,9 @@ namespace Mtlspop
         }
     }
 
-    /// <summary>A request that is used again, and what the token says that it found last.</summary>
+    /// <summary>
+    /// A plain request, which is used again, and what the token says that was found last for its scopes.
+    /// </summary>
     internal sealed class KeptRequest
     {
         private volatile CachedFields _latest;

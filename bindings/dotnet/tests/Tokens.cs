@@ -58,6 +58,10 @@ internal static class Tokens
                     Equal(thread, Thread.CurrentThread.ManagedThreadId, "thread");
                 }
                 found.Add(request.ExecuteFromCache());
+                // A setting that makes no other token of it.
+                Guid id = Guid.NewGuid();
+                found.Add(request.WithCorrelationId(id).ExecuteFromCache());
+                Equal(id, found[4].CorrelationId, "id");
                 foreach (AuthenticationResult cached in found)
                 {
                     Equal(fetched.AccessToken, cached.AccessToken, "token");
@@ -71,7 +75,7 @@ internal static class Tokens
                     Equal(fetched.AuthenticationResultMetadata.TokenEndpoint, metadata.TokenEndpoint, "endpoint");
                     Equal(bound, cached.BindingCertificate != null, "certificate");
                 }
-                Equal(4, found.Select(cached => cached.CorrelationId).Distinct().Count(), "ids");
+                Equal(5, found.Select(cached => cached.CorrelationId).Distinct().Count(), "ids");
                 True(ReferenceEquals(found[1].AccessToken, found[2].AccessToken), "one string for all");
                 found[0].Dispose();
                 Equal(found[1].AccessToken, found[0].AccessToken, "token of one that is disposed");
