@@ -1113,9 +1113,8 @@ void mtlspop_token_cache_set_max_bytes(mtlspop_token_cache *cache,
 
 /**
  * Puts a store behind a cache, which several processes can share. Before it is given to an app: a setter makes the
- * handle stand for another, empty cache. Tokens
- * of managed identities are not stored, nor bound tokens whose certificate comes from a callback. An app with
- * a store replaces tokens early on the caller's thread, unless
+ * handle stand for another, empty cache. Tokens of managed identities are not stored, nor bound tokens whose
+ * certificate comes from a callback. An app with a store replaces tokens early on the caller's thread, unless
  * mtlspop_app_options_set_background_refresh() says otherwise.
  *
  * What is stored holds tokens: protect it. Private keys are never in it; a bound token is found only by an
