@@ -18,7 +18,7 @@ use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
 
 use crate::error::{Error, Result};
 use crate::key::{KeyAlgorithm, PrivateKey, SignatureScheme, StoredKey, unusable, usual_public_key};
-use crate::runtime::{PerProcess, Wait};
+use crate::runtime::{PerProcess, Wait, undisturbed};
 use crate::secret::SecretBytes;
 
 /// A private key in memory. It can always be exported.
@@ -50,7 +50,7 @@ const CURVES: [(ObjectIdentifier, KeyAlgorithm); 3] = [
 impl SoftwareKey {
     /// A new RSA key of 2048 bits: what IMDS issues certificates for.
     pub(crate) fn generate_rsa_2048() -> Result<Self> {
-        let pair = rsa::KeyPair::generate(KeySize::Rsa2048)
+        let pair = undisturbed(|| rsa::KeyPair::generate(KeySize::Rsa2048))
             .map_err(|_| unusable("an RSA key could not be generated"))?;
         let der = pair.as_der().map_err(|_| unusable("the new RSA key could not be encoded"))?;
         Self::new(KeyAlgorithm::Rsa, der.as_ref())
@@ -122,7 +122,7 @@ impl PrivateKey for SoftwareKey {
     fn sign_within(&self, scheme: SignatureScheme, message: &[u8], _: &Wait) -> Result<Vec<u8>> {
         self.algorithm.require(scheme)?;
         match &*self.signer.get() {
-            Ok(signer) => signer.sign(scheme, message),
+            Ok(signer) => undisturbed(|| signer.sign(scheme, message)),
             Err(error) => Err(error.clone()),
         }
     }

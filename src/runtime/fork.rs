@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use once_cell::sync::Lazy;
 
+use super::gate::GATE;
+
 /// A value that each process makes for itself on first use.
 pub(crate) struct PerProcess<T> {
     current: ArcSwap<Slot<T>>,
@@ -92,19 +94,31 @@ impl<T> Drop for Slot<T> {
 
 /// How many forks lie between this process and the one that loaded the library.
 fn epoch() -> u32 {
+    watch();
+    EPOCH.load(Ordering::Relaxed)
+}
+
+/// From now on no `fork` goes unnoticed.
+pub(super) fn watch() {
     static WATCH: Lazy<()> = Lazy::new(watch_forks);
     Lazy::force(&WATCH);
-    EPOCH.load(Ordering::Relaxed)
 }
 
 #[allow(unsafe_code)]
 fn watch_forks() {
+    extern "C" fn before() {
+        GATE.close();
+    }
+    extern "C" fn in_parent() {
+        GATE.open();
+    }
     extern "C" fn in_child() {
         EPOCH.fetch_add(1, Ordering::Relaxed);
+        GATE.open_in_child();
     }
-    // SAFETY: the handler only touches an atomic, so it is sound in a forked child. It stays
-    // registered for the life of the library; glibc removes it on `dlclose`.
-    let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    // SAFETY: the handlers only touch atomics (the first one sleeps, too), so the last one is sound in a forked child.
+    // They stay registered for the life of the library; glibc removes them on `dlclose`.
+    let _ = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::binding::{Binding, Certificate, renewal_time};
 use crate::clock::{from_unix_seconds, unix_seconds};
 use crate::error::Error;
 use crate::key::{KeyHome, StoredKey};
-use crate::runtime::{PerProcess, Wait};
+use crate::runtime::{PerProcess, Wait, undisturbed};
 use crate::secret::SecretBytes;
 
 /// No entry comes near it.
@@ -223,7 +223,8 @@ fn encrypt(json: &[u8], identity: &str, keys: &Keys) -> Result<Sealed> {
     // With room for the tag, so that no copy is left behind by growing.
     let mut content = Zeroizing::new(Vec::with_capacity(json.len() + MAX_TAG_LEN));
     content.extend_from_slice(json);
-    let nonce = key.seal_in_place_append_tag(aad(identity), &mut *content).map_err(|_| cannot_write())?;
+    let nonce = undisturbed(|| key.seal_in_place_append_tag(aad(identity), &mut *content));
+    let nonce = nonce.map_err(|_| cannot_write())?;
     let protection = ProtectedBy::Aes256Gcm {
         kdf: KDF.to_owned(),
         iterations: ITERATIONS,

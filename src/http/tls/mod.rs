@@ -2,6 +2,7 @@
 
 mod key;
 mod ordinary;
+mod provider;
 mod renegotiating;
 
 use std::io;
@@ -11,13 +12,13 @@ use once_cell::sync::OnceCell;
 use rustls::AlertDescription;
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 
 use self::key::{Always, TlsKey};
 use self::ordinary::Configured;
+use self::provider::provider;
 use self::renegotiating::Renegotiator;
 use super::exchange::Exchange;
 use super::message::TlsDetails;
@@ -187,11 +188,6 @@ pub(super) fn is_about_version(error: &io::Error) -> bool {
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
-}
-
-/// Named here, because the default of the process belongs to the host application.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 fn not_set_up(error: impl std::fmt::Display) -> Error {

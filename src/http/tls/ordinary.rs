@@ -10,7 +10,8 @@ use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, StreamOwned, SupportedProtocolVersion,
 };
 
-use super::{TlsStream, not_set_up, provider};
+use super::provider::provider;
+use super::{TlsStream, not_set_up};
 use crate::error::Result;
 use crate::http::exchange::Exchange;
 use crate::http::message::{TlsDetails, TlsVersion};

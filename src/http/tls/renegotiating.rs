@@ -20,6 +20,7 @@ use crate::http::renegotiation::TokenHash;
 use crate::http::socket::{Socket, is_over};
 use crate::http::verify::judge_key;
 use crate::key::PrivateKey;
+use crate::runtime::undisturbed;
 
 /// How often the server of a connection may renegotiate.
 const MOST: usize = 2;
@@ -89,6 +90,9 @@ impl Renegotiator {
         let (verifier, key) = (self.verifier.clone(), self.key.clone());
         let client = Client { verifier, name, key, asked: false };
         let wire = Wire { socket, waits: true, listens: false };
+        // Between its own draws is I/O, so that the rest is not for the gate: the first on a thread locks for longest.
+        undisturbed(|| aws_lc_rs::rand::fill(&mut [0]))
+            .map_err(|_| tls(rustls::Error::FailedToGetRandomBytes))?;
         let session = Session::connect(&self.context, host, wire, client).map_err(told)?;
         Ok(Box::new(Renegotiating { session, token, mixed: false, half: None, asks: false }))
     }

@@ -18,7 +18,7 @@ use once_cell::sync::Lazy;
 
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::Wait;
+use crate::runtime::{Wait, undisturbed};
 use crate::secret::SecretBytes;
 
 use device::Device;
@@ -192,7 +192,7 @@ impl TpmSettings {
         static KEY: Lazy<hmac::Key> = Lazy::new(|| {
             let mut random = [0; 32];
             // Without random numbers values are told apart all the same.
-            let _ = SystemRandom::new().fill(&mut random);
+            let _ = undisturbed(|| SystemRandom::new().fill(&mut random));
             hmac::Key::new(hmac::HMAC_SHA256, &random)
         });
         let (auth, owner) = (self.auth.expose(), self.owner_auth.expose());

@@ -6,6 +6,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
 use crate::error::Result;
 use crate::key::unusable;
+use crate::runtime::undisturbed;
 
 /// The block to sign, as long as the modulus, whose length must be a multiple of eight bits. The salt is as long
 /// as the hash.
@@ -15,7 +16,8 @@ pub(super) fn encode(
     modulus_length: usize,
 ) -> Result<Vec<u8>> {
     let mut salt = vec![0; hash.output_len()];
-    SystemRandom::new().fill(&mut salt).map_err(|_| unusable("there are no random numbers"))?;
+    undisturbed(|| SystemRandom::new().fill(&mut salt))
+        .map_err(|_| unusable("there are no random numbers"))?;
     let length = modulus_length.checked_sub(hash.output_len() + 1).filter(|length| *length > salt.len());
     let length = length.ok_or_else(|| unusable("the key is too short for this signature"))?;
     let h = hashed(hash, &[&[0; 8], digest, &salt]);
