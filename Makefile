@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench clean prerequisites test-dotnet dist
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench soak clean prerequisites test-dotnet dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -80,6 +80,10 @@ bench: ## measure what cached and cold tokens cost, and keys in a TPM where swtp
 	@scripts/prerequisites.sh demo
 	@if pkg-config --exists tss2-esys; then cargo build --release --package mtlspop-tpm; fi
 	cargo bench --bench bench
+
+soak: ## 200 threads and 10 apps on a day when everything fails now and then, for MINUTES=10 (SEED=: the same day again)
+	@scripts/prerequisites.sh demo
+	MINUTES=$${MINUTES:-10} cargo test --release --test soak -- --nocapture --exact soak
 
 clean: ## remove everything that was built
 	cargo clean
