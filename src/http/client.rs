@@ -260,14 +260,12 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>> {
     let mut head = http::Request::new(());
     *head.method_mut() = request.method.clone();
     *head.uri_mut() = uri;
-    for (name, value) in &request.headers {
-        let (name, value) = header(name, value.expose())?;
-        head.headers_mut().append(name, value);
-    }
+    *head.headers_mut() = request.headers.clone()?;
     Ok(head)
 }
 
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+/// A header as it is sent. What is checked and copied here is not for each attempt.
+pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let shown = name.escape_debug();
     let key = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| Error::argument(format!("{shown} is not the name of an HTTP header")))?;

@@ -4,15 +4,15 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use ureq::http::Uri;
+use ureq::http::{HeaderMap, Uri};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::body::{Body, StreamBody};
+use super::client::header;
 use super::renegotiation::Renegotiation;
 use crate::error::{Error, Result};
 use crate::runtime::Call;
-use crate::secret::Secret;
 
 pub(crate) use ureq::http::Method;
 
@@ -25,7 +25,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(100);
 pub(crate) struct Request<'a> {
     pub(super) method: Method,
     pub(super) url: &'a Url,
-    pub(super) headers: Vec<(String, Secret)>,
+    /// Or what is wrong with the first that cannot be sent.
+    pub(super) headers: Result<HeaderMap>,
     pub(super) body: Body<'a>,
     pub(super) max_response_bytes: usize,
     pub(super) attempt_timeout: Duration,
@@ -86,7 +87,7 @@ impl<'a> Request<'a> {
             repeatable: method.is_idempotent(),
             method,
             url,
-            headers: Vec::new(),
+            headers: Ok(HeaderMap::new()),
             body: Body::None,
             max_response_bytes: MAX_RESPONSE_BYTES,
             attempt_timeout: ATTEMPT_TIMEOUT,
@@ -106,8 +107,13 @@ impl<'a> Request<'a> {
     }
 
     /// Adds a header; a bad name or value is reported by the send.
-    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), Secret::new(value)));
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        if let Ok(headers) = &mut self.headers {
+            match header(name, value.as_ref()) {
+                Ok((name, value)) => drop(headers.append(name, value)),
+                Err(error) => self.headers = Err(error),
+            }
+        }
         self
     }
 
@@ -123,7 +129,9 @@ impl<'a> Request<'a> {
 
     /// Sets a header in the place of those of that name.
     pub(crate) fn replace_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        if let Ok(headers) = &mut self.headers {
+            headers.remove(name);
+        }
         self.header(name, value)
     }
 
