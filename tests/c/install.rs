@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use super::cloud;
 use crate::support::{hermetic, library_directory, report, root, run, succeed};
@@ -84,21 +85,30 @@ fn installed() {
     assert_eq!(exports, fs::read_to_string(root().join("abi/symbols.txt")).unwrap());
 }
 
+/// Where `make install` has put what it built, once for all who ask.
+pub(crate) fn from_scratch() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        // The same place each time: the library knows it, and is built anew for another.
+        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
+        if prefix.exists() {
+            fs::remove_dir_all(&prefix).unwrap();
+        }
+        let mut make = Command::new("make");
+        make.current_dir(root())
+            .args(["install", "STRIP=1", "TPM=1"])
+            .arg(format!("PREFIX={}", prefix.display()));
+        println!("{}", succeed(&mut make));
+        prefix
+    })
+}
+
 /// What distributions ask: is the library that `make install` builds small (5.2 MB, of which half a MB is the
 /// second TLS of docs/adr/018), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
 /// and does a program that is linked statically find the plugin in the directory that was named at the build?
 #[test]
 fn installed_from_scratch() {
-    // The same place each time: the library knows it, and is built anew for another.
-    let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
-    if prefix.exists() {
-        fs::remove_dir_all(&prefix).unwrap();
-    }
-    let mut make = Command::new("make");
-    make.current_dir(root())
-        .args(["install", "STRIP=1", "TPM=1"])
-        .arg(format!("PREFIX={}", prefix.display()));
-    println!("{}", succeed(&mut make));
+    let prefix = from_scratch();
     let library = prefix.join("lib/libmtlspop.so");
     let size = fs::metadata(&library).unwrap().len();
     println!("stripped: {size} bytes");

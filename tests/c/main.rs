@@ -7,9 +7,12 @@ mod support;
 
 #[path = "../support/apache.rs"]
 mod apache;
+#[path = "../support/callgrind.rs"]
+mod callgrind;
 mod deb;
 mod exports;
 mod install;
+mod instructions;
 mod network;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
