@@ -76,7 +76,7 @@ test-cpp: prerequisites ## the tests of the C++ binding alone
 test-dotnet: prerequisites ## test the .NET assembly under Mono, and on .NET where it is
 	cargo test --test dotnet
 
-bench: ## measure what cached and cold tokens cost, and keys in a TPM where swtpm and libtss2-dev are installed
+bench: ## measure what calls cost, and write docs/performance.md; PEERS=1: other libraries, too. What is not installed is left out
 	@scripts/prerequisites.sh demo
 	@if pkg-config --exists tss2-esys; then cargo build --release --package mtlspop-tpm; fi
 	cargo bench --bench bench

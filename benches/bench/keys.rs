@@ -12,8 +12,10 @@ use mtlspop::{App, AppOptions, HttpRequest, ManagedIdentityId, Token, TpmOptions
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
+use crate::measure::times;
+use crate::report::Report;
 use crate::swtpm::Swtpm;
-use crate::{microseconds, pop, row};
+use crate::{GRAPH, environment, pop, tool};
 
 /// `openssl s_server`, which asks for a client certificate and shows a page.
 struct OpenSsl {
@@ -23,11 +25,16 @@ struct OpenSsl {
     _files: TempDir,
 }
 
-pub(crate) fn homes(cloud: &Cloud) {
+pub(crate) fn homes(report: &mut Report, cloud: &Cloud) {
+    report.section(
+        "Where the key lives",
+        "Rust API. Full mutual handshakes with `openssl s_server`, a new app each time, with a key in memory and one in a (software) \
+         TPM.",
+    );
     let servers = [("TLS 1.3", OpenSsl::start("-tls1_3")), ("TLS 1.2", OpenSsl::start("-tls1_2"))];
     let swtpm = match missing() {
         Some(missing) => {
-            println!("key in the TPM: left out, there is no {missing}");
+            report.skip("a key in a TPM", &format!("there is no {missing}"));
             None
         }
         None => Some(Swtpm::start()),
@@ -36,10 +43,9 @@ pub(crate) fn homes(cloud: &Cloud) {
     let mut medians = Vec::new();
     let homes = [Some(("in memory", None)), tpm.map(|tpm| ("in the TPM (swtpm)", Some(tpm)))];
     for (name, tpm) in homes.into_iter().flatten() {
-        println!("key {name}");
         let options = |roots: &str| {
             let options = AppOptions::managed_identity(ManagedIdentityId::SystemAssigned)
-                .with_env(Arc::new(environment(cloud)))
+                .with_env(Arc::new(past_the_proxy(cloud)))
                 .with_trusted_roots_pem(format!("{}{roots}", cloud.ca_pem()));
             match &tpm {
                 Some(tpm) => options.with_tpm(tpm.clone()),
@@ -47,26 +53,25 @@ pub(crate) fn homes(cloud: &Cloud) {
             }
         };
         let app = App::new(options("")).expect("options are right");
-        let token = app.acquire_token(&pop("https://graph.microsoft.com")).expect("a token");
+        let token = app.acquire_token(&pop(GRAPH)).expect("a token");
         let certificate = token.binding_certificate().expect("its certificate");
         let sign = || drop(certificate.sign("PS256", b"message").expect("a signature"));
-        row("  limit: one PS256 signature", &microseconds(100, sign));
+        report.row(&format!("key {name}, limit: one PS256 signature"), &times(100, sign));
         for (version, server) in &servers {
-            let cost = microseconds(100, || handshake(options(&server.certificate), &token, server.port));
-            row(&format!("  new app: full mutual {version} handshake and a page"), &cost);
-            println!("    {:.0} handshakes per second", 1e9 / cost[1]);
-            medians.push(cost[1]);
+            let cost = times(100, || handshake(options(&server.certificate), &token, server.port));
+            report.row(&format!("key {name}: full mutual {version} handshake and a page"), &cost);
+            medians.push(cost.median);
         }
     }
     if let [memory13, memory12, tpm13, tpm12] = medians[..] {
-        println!("  in the TPM over in memory: {:.1}x, {:.1}x", tpm13 / memory13, tpm12 / memory12);
+        let ratios = format!("{:.1} and {:.1} times", tpm13 / memory13, tpm12 / memory12);
+        report.value("in the TPM over in memory, TLS 1.3 and 1.2", ratios);
     }
 }
 
 /// What a key in a TPM would need here.
 fn missing() -> Option<&'static str> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let swtpm = std::env::split_paths(&path).any(|directory| directory.join("swtpm").exists());
+    let swtpm = tool("swtpm");
     let plugin =
         std::env::current_exe().is_ok_and(|bench| bench.with_file_name("libmtlspop_tpm.so").exists());
     match (swtpm, plugin) {
@@ -85,8 +90,8 @@ fn handshake(options: AppOptions, token: &Token, port: u16) {
     assert_eq!(app.send(token, &request).expect("a page").status(), 200);
 }
 
-fn environment(cloud: &Cloud) -> HashMap<String, String> {
-    let mut env: HashMap<String, String> = cloud.env().into_iter().collect();
+fn past_the_proxy(cloud: &Cloud) -> HashMap<String, String> {
+    let mut env = environment(cloud);
     env.insert("NO_PROXY".to_owned(), "localhost".to_owned());
     env
 }
