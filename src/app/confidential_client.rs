@@ -190,11 +190,12 @@ impl ConfidentialClient {
             }
             endpoint.told_by(error)
         })?;
-        let (expires_on, refresh_on) = core.times(&answer);
+        let (received_on, expires_on, refresh_on) = core.times(&answer);
         let granted = answer.scope.as_ref().unwrap_or(&scope);
         Ok(AccessToken {
             authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
             token_type: request.token_type(),
+            received_on,
             expires_on,
             refresh_on,
             scopes: granted.split_whitespace().map(str::to_owned).collect(),

@@ -76,14 +76,15 @@ impl Core {
     }
 
     /// Turns what a token endpoint answered just now into points in time.
-    pub(super) fn times(&self, answer: &TokenResponse) -> (i64, Option<i64>) {
+    pub(super) fn times(&self, answer: &TokenResponse) -> (i64, i64, Option<i64>) {
         self.times_of(answer.expires_in, answer.refresh_in)
     }
 
-    pub(super) fn times_of(&self, expires_in: i64, refresh_in: Option<i64>) -> (i64, Option<i64>) {
+    /// When it came, ends, and should be replaced.
+    pub(super) fn times_of(&self, expires_in: i64, refresh_in: Option<i64>) -> (i64, i64, Option<i64>) {
         let now = unix_seconds(self.clock.now());
         let random = Uuid::new_v4().as_fields().0;
-        (now.saturating_add(expires_in), refresh_in.map(|seconds| refresh_time(now, seconds, random)))
+        (now, now.saturating_add(expires_in), refresh_in.map(|seconds| refresh_time(now, seconds, random)))
     }
 
     /// The hash of the token that a source with a cache of its own must not hand out again: the one that

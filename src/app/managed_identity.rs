@@ -184,10 +184,11 @@ impl ManagedIdentity {
             extra_query: &self.parameters.query(),
         };
         let issued = self.source.acquire_bearer(&core.pool, &bearer, call)?;
-        let (expires_on, refresh_on) = core.times_of(issued.expires_in, issued.refresh_in);
+        let (received_on, expires_on, refresh_on) = core.times_of(issued.expires_in, issued.refresh_in);
         Ok(AccessToken {
             authorization: AccessToken::authorization(TokenType::Bearer, &issued.access_token),
             token_type: TokenType::Bearer,
+            received_on,
             expires_on,
             refresh_on,
             scopes: vec![resource.to_owned()],
@@ -377,7 +378,7 @@ impl ManagedIdentity {
         };
         let client = core.pool.for_certificate(&binding.certificate)?;
         let answer = request_token(&client, &post, call)?;
-        let (mut expires_on, refresh_on) = core.times(&answer);
+        let (received_on, mut expires_on, refresh_on) = core.times(&answer);
         if bound {
             // Who has no certificate any more has no use for the token: both are given up five minutes before.
             expires_on = expires_on.min(unix_seconds(binding.certificate.not_after()));
@@ -385,6 +386,7 @@ impl ManagedIdentity {
         Ok(AccessToken {
             authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
             token_type: request.token_type(),
+            received_on,
             expires_on,
             refresh_on,
             scopes: vec![resource_of(request)?.to_owned()],

@@ -46,6 +46,8 @@ pub(crate) struct AccessToken {
     /// The value of the `Authorization` header: type, space, token. Kept once; the token is its end.
     pub(crate) authorization: Secret,
     pub(crate) token_type: TokenType,
+    /// When it came, by the clock that `expires_on` was reckoned with; Unix seconds, 0 where that is not known.
+    pub(crate) received_on: i64,
     /// Unix seconds, UTC.
     pub(crate) expires_on: i64,
     /// Unix seconds, UTC: when to fetch the next one although this one still lives.
@@ -103,6 +105,7 @@ mod test {
         AccessToken {
             authorization: AccessToken::authorization(TokenType::Bearer, &Secret::new(text)),
             token_type: TokenType::Bearer,
+            received_on: 0,
             expires_on: 0,
             refresh_on: None,
             scopes: vec![],

@@ -49,16 +49,22 @@ impl CacheRefreshReason {
 
 /// A token is not served in its last five minutes (confidential_client spec, section 5.3).
 pub(super) const MARGIN: i64 = 5 * 60;
+/// How far a clock may be set back before what it said does not count any more: less than the margin, so that no token is
+/// served after its end. Two hosts may be as far apart.
+pub(super) const SLACK: i64 = 4 * 60;
 /// An expiry further away than this is a corrupt entry (same place).
 const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
 /// Half the width of the window over which refreshes of many hosts are spread (section 5.6).
 const JITTER: i64 = 300;
 
-/// Judges `token` at `now`. A bound token lives no longer than its certificate.
+/// Judges `token` at `now`. A bound token lives no longer than its certificate, and none longer than it said when it came:
+/// where the clock stands before that, it was wrong then or is now, and nobody knows what is left.
 pub(crate) fn freshness(token: &AccessToken, now: SystemTime) -> Freshness {
     let seconds = unix_seconds(now);
     let certificate_ended = token.certificate.as_ref().is_some_and(|c| c.not_after() <= now);
-    if certificate_ended || token.expires_on <= seconds + MARGIN || token.expires_on > seconds + TEN_YEARS {
+    let set_back = token.received_on > seconds + SLACK;
+    let bad_end = token.expires_on <= seconds + MARGIN || token.expires_on > seconds + TEN_YEARS;
+    if certificate_ended || set_back || bad_end {
         return Freshness::Expired;
     }
     match token.refresh_on {
@@ -97,6 +103,20 @@ mod tests {
         assert_eq!(judge(1_000_301, Some(1_000_000)), Freshness::RefreshDue);
         assert_eq!(judge(1_000_301, Some(1_000_001)), Freshness::Fresh);
         assert_eq!(judge(1_000_000 + TEN_YEARS + 1, None), Freshness::Expired);
+    }
+
+    /// A clock that was set back since the token came: is it given up before it may have ended?
+    #[test]
+    fn set_back() {
+        let judge = |received_on: i64, now: u64| {
+            let token = AccessToken { received_on, ..token(received_on + 3600, None) };
+            freshness(&token, UNIX_EPOCH + Duration::from_secs(now))
+        };
+        assert_eq!(judge(1_000_000, 1_000_000 - SLACK as u64), Freshness::Fresh);
+        assert_eq!(judge(1_000_000, 1_000_000 - SLACK as u64 - 1), Freshness::Expired);
+        assert_eq!(judge(1_000_000, 1_003_299), Freshness::Fresh);
+        assert_eq!(judge(0, 0), Freshness::Fresh, "who does not say when it came");
+        const { assert!(SLACK < MARGIN) };
     }
 
     /// Does the jitter stay within five minutes either way, and within a quarter of a short interval?

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::cache_key::Partition;
-use super::refresh::MARGIN;
+use super::refresh::{MARGIN, SLACK};
 use super::{AccessToken, CacheKey, LONGEST_LIFE, TokenType, is_token};
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
@@ -53,6 +53,9 @@ struct Entry {
     key: String,
     token_type: String,
     token: Zeroizing<String>,
+    /// 0 in what older versions wrote.
+    #[serde(default)]
+    received_on: i64,
     expires_on: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_on: Option<i64>,
@@ -127,7 +130,11 @@ impl StoredPartition<'_> {
         };
         let mut tokens = content.tokens;
         let ends = now + MARGIN + 1..=now.saturating_add(LONGEST_LIFE + MARGIN);
-        tokens.retain(|entry| self.partition.holds(&entry.key) && ends.contains(&entry.expires_on));
+        tokens.retain(|entry| {
+            self.partition.holds(&entry.key)
+                && ends.contains(&entry.expires_on)
+                && entry.received_on <= now.saturating_add(SLACK)
+        });
         tokens
     }
 
@@ -149,6 +156,7 @@ impl Entry {
             key: key.text().to_owned(),
             token_type: token.token_type.as_str().to_owned(),
             token: Zeroizing::new(token.authorization.expose()[token.token_offset()..].to_owned()),
+            received_on: token.received_on,
             expires_on: token.expires_on,
             refresh_on: token.refresh_on,
             scopes: token.scopes.clone(),
@@ -186,6 +194,7 @@ impl Entry {
         Some(AccessToken {
             authorization: AccessToken::authorization(token_type, &Secret::new(self.token.as_str())),
             token_type,
+            received_on: self.received_on,
             expires_on: self.expires_on,
             refresh_on: self.refresh_on.map(|refresh_on| refresh_on.min(self.expires_on)),
             scopes: self.scopes,
@@ -332,12 +341,35 @@ mod tests {
             (Entry { expires_on: i64::MAX, ..entry("one", 1000) }, false),
             (Entry { expires_on: i64::MIN, ..entry("one", 1000) }, false),
             (Entry { refresh_on: Some(i64::MAX), ..entry("one", 1000) }, true),
+            (Entry { received_on: unix_seconds(SystemTime::now()), ..entry("one", 1000) }, true),
+            (Entry { received_on: unix_seconds(SystemTime::now()) + 1000, ..entry("one", 1000) }, false),
         ] {
             let content = serde_json::to_vec(&Content { version: VERSION, tokens: vec![entry] }).unwrap();
             store.save(&partition.partition.key, &content, SystemTime::now()).unwrap();
             let found = partition.load();
             assert_eq!(found.len(), usize::from(believed), "{}", String::from_utf8_lossy(&content));
             assert!(found.iter().all(|(_, token)| token.refresh_on.is_none_or(|at| at <= token.expires_on)));
+        }
+    }
+
+    /// Two versions of the library with one store: is what the first one wrote believed, and what a later one adds passed
+    /// over?
+    #[test]
+    fn versions_share_a_store() {
+        let (store, call) = (Map::default(), call());
+        let partition = stored(&store, "a", &call);
+        let first = serde_json::json!({
+            "key": key("a", "s").text(), "token_type": "Bearer", "token": "one",
+            "expires_on": unix_seconds(SystemTime::now()) + 1000, "scopes": ["s"], "endpoint": "https://e.test/",
+        });
+        let mut later = first.clone();
+        later["received_on"] = unix_seconds(SystemTime::now()).into();
+        later["kept_by"] = "mtlspop 9.9".into();
+        for entry in [first, later] {
+            let content =
+                serde_json::json!({ "version": 1, "written_by": "x", "tokens": [entry] }).to_string();
+            store.save(&partition.partition.key, content.as_bytes(), SystemTime::now()).unwrap();
+            assert_eq!(partition.load()[0].1.authorization.expose(), "Bearer one", "{content}");
         }
     }
 

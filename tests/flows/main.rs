@@ -15,6 +15,7 @@ mod cache;
 mod cached_token;
 mod capabilities;
 mod challenge;
+mod clock_jumps;
 mod confidential_client;
 mod credentials;
 mod error_metadata;

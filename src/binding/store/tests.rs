@@ -9,6 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::binding::Certificate;
 use crate::clock::SystemClock;
@@ -184,6 +187,39 @@ fn what_is_not_whole_is_not_used() {
     );
     assert!(place.load(&store).is_none());
     assert!(place.said().contains("expired"));
+}
+
+/// Two versions of the library with one store: is what a later one has added passed over, what the first one left out (the
+/// end of the certificate) a new certificate and no failure, and what this one writes still what the first one read?
+#[test]
+fn versions_share_a_store() {
+    let place = Place::new();
+    let (saved, store) = (binding(), place.plain());
+    store.save(IDENTITY, &saved, &place.call(None, &Cancel::new()));
+    let file = place.file(ENTRY);
+    let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let decode = |entry: &serde_json::Value| STANDARD.decode(entry["content"].as_str().unwrap()).unwrap();
+    let mut content: serde_json::Value = serde_json::from_slice(&decode(&entry)).unwrap();
+    let members = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for member in ["format", "version", "identity", "protection", "content"] {
+        assert!(members(&entry).contains(&member.to_owned()), "{member}");
+    }
+    for member in ["client_id", "tenant_id", "endpoint", "certificate", "private_key", "issued_on"] {
+        assert!(members(&content).contains(&member.to_owned()), "{member}");
+    }
+
+    content["attested_at"] = 1.into();
+    entry["written_by"] = "mtlspop 9.9".into();
+    entry["content"] = STANDARD.encode(content.to_string()).into();
+    fs::write(&file, entry.to_string()).unwrap();
+    assert!(place.load(&store).unwrap().is(&saved));
+    assert_eq!(place.said(), "");
+
+    entry.as_object_mut().unwrap().remove("expires_on");
+    fs::write(&file, entry.to_string()).unwrap();
+    assert!(place.load(&store).is_none());
+    store.save(IDENTITY, &saved, &place.call(None, &Cancel::new()));
+    assert!(place.load(&store).unwrap().is(&saved));
 }
 
 /// Do entries that have expired go when another is saved, and only those?
