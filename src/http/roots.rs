@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 use openssl_probe::candidate_cert_dirs;
+use rustix::io::Errno;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::CertificateResult;
@@ -76,13 +77,17 @@ impl Roots {
             None => Trusted::empty(),
         };
         let Some(dirs) = dirs else { return Ok(trusted) };
-        let (files, mut problems) = files_in(dirs);
+        let (files, mut problems) = files_in(dirs).map_err(|(path, error)| short(&path, &error))?;
         let mut seen: HashSet<_> = trusted.named.iter().cloned().collect();
         let store = Arc::make_mut(&mut trusted.store);
         for path in files {
             // Whatever lies there: what is no root must not keep those from being used that are.
             let place = path.display().to_string();
-            let found = read_file(&path).and_then(|pem| self.read(&pem, &place));
+            let found = match read_file(&path) {
+                Err(error) if is_shortage(&error) => return Err(short(&path, &error)),
+                Err(error) => Err(error.to_string()),
+                Ok(pem) => self.read(&pem, &place),
+            };
             let found = found.unwrap_or_else(|problem| {
                 problems.push(format!("{place}: {problem}"));
                 Vec::new()
@@ -104,6 +109,14 @@ impl Roots {
     }
 
     fn platform_roots(&self, loaded: CertificateResult) -> Result<Trusted> {
+        for error in &loaded.errors {
+            match &error.kind {
+                rustls_native_certs::ErrorKind::Io { inner, path } if is_shortage(inner) => {
+                    return Err(short(path, inner));
+                }
+                _ => {}
+            }
+        }
         let mut problems: Vec<_> = loaded.errors.iter().map(ToString::to_string).collect();
         let mut store = RootCertStore::empty();
         // Old roots that rustls cannot read are common in system stores, and no reason to give up.
@@ -125,8 +138,10 @@ impl Roots {
 
     fn file_roots(&self, path: &Path, origin: &str) -> Result<Trusted> {
         let origin = format!("{origin} ({})", path.display());
-        let pem =
-            read_file(path).map_err(|problem| unusable(format!("{origin} cannot be read: {problem}")))?;
+        let pem = read_file(path).map_err(|error| match is_shortage(&error) {
+            true => short(path, &error),
+            false => unusable(format!("{origin} cannot be read: {error}")),
+        })?;
         self.pem_roots(&pem, &origin)
     }
 
@@ -180,43 +195,62 @@ impl Trusted {
     }
 }
 
-/// The files in these directories, each once, however many links lead to it; and what could not be found.
-fn files_in(dirs: &str) -> (Vec<PathBuf>, Vec<String>) {
+/// What there is, and what could not be found.
+type Found = (Vec<PathBuf>, Vec<String>);
+
+/// The files in these directories, each once, however many links lead to it. An error is a shortage.
+fn files_in(dirs: &str) -> Result<Found, (PathBuf, io::Error)> {
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for dir in std::env::split_paths(dirs).filter(|dir| !dir.as_os_str().is_empty()) {
-        match std::fs::read_dir(&dir) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = match entry {
-                        Ok(entry) => entry.path(),
-                        Err(error) => {
-                            problems.push(format!("{}: {error}", dir.display()));
-                            continue;
-                        }
-                    };
-                    match path.canonicalize() {
-                        Ok(real) if !real.is_file() => {}
-                        Ok(real) => files.extend(seen.insert(real).then_some(path)),
-                        Err(error) => problems.push(format!("{}: {error}", path.display())),
-                    }
-                }
+        let mut missing = |path: &Path, error: io::Error| match is_shortage(&error) {
+            true => Err((path.to_owned(), error)),
+            false => {
+                problems.push(format!("{}: {error}", path.display()));
+                Ok(())
             }
-            Err(error) => problems.push(format!("{}: {error}", dir.display())),
+        };
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                missing(&dir, error)?;
+                continue;
+            }
+        };
+        for entry in entries {
+            match entry.map(|entry| entry.path()) {
+                Ok(path) => match path.canonicalize() {
+                    Ok(real) if !real.is_file() => {}
+                    Ok(real) => files.extend(seen.insert(real).then_some(path)),
+                    Err(error) => missing(&path, error)?,
+                },
+                Err(error) => missing(&dir, error)?,
+            }
         }
     }
     files.sort();
-    (files, problems)
+    Ok((files, problems))
 }
 
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut data = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data).map_err(|error| error.to_string())?;
+    File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_end(&mut data)?;
     match data.len() as u64 > MAX_FILE_SIZE {
-        true => Err("it is larger than 32 MiB".to_owned()),
+        true => Err(io::Error::other("it is larger than 32 MiB")),
         false => Ok(data),
     }
+}
+
+/// Whether it is this process, or machine, that has too little just now. Roots that are left out for that would be
+/// missing for as long as the app lives.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+}
+
+fn short(path: &Path, error: &io::Error) -> Error {
+    unusable(format!("the trusted roots in {} cannot be read now: {error}", path.display()))
+        .with_kind(ErrorKind::Network)
+        .with_retryable(true)
 }
 
 fn add(store: &mut RootCertStore, line: usize, der: CertificateDer<'static>) -> Result<(), String> {
@@ -237,7 +271,6 @@ fn unusable(message: String) -> Error {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::HashMap;
-    use std::io;
     use std::sync::Mutex;
 
     use rcgen::{CertificateParams, KeyPair};
@@ -274,5 +307,25 @@ mod tests {
             error.message().contains("install ca-certificates") && error.message().contains("/certs"),
             "{error}"
         );
+    }
+
+    /// Roots that are missing since the process has no file descriptor left: is that an error that passes, rather than an
+    /// app that trusts fewer for as long as it lives?
+    #[test]
+    fn a_shortage_is_no_lack() {
+        let root = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let roots = Roots::new(None, None, Arc::new(HashMap::<String, String>::new()), Logger::default());
+        for shortage in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            let mut loaded = CertificateResult::default();
+            let kind = rustls_native_certs::ErrorKind::Io { inner: shortage.into(), path: "/certs".into() };
+            loaded.errors = vec![rustls_native_certs::Error { context: "opening", kind }];
+            loaded.certs = vec![root.der().clone()];
+            let error = roots.platform_roots(loaded).unwrap_err();
+            assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Network, true));
+            assert!(
+                error.message().starts_with("the trusted roots in /certs cannot be read now: "),
+                "{error}"
+            );
+        }
     }
 }
