@@ -5,6 +5,7 @@
 //! is read later, maybe on another thread.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -57,7 +58,10 @@ pub(super) struct Entered {
 pub(super) const FOREVER: Duration = Duration::from_secs(24 * 3600 * 365);
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Exchange>>> = const { RefCell::new(None) };
+    /// Without a destructor, as there is nothing to drop when no exchange is entered: a thread may still use the library
+    /// when its thread locals end.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Exchange>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 impl Exchange {
@@ -88,12 +92,12 @@ impl Exchange {
             older: Cell::default(),
             body: Cell::default(),
         });
-        let outer = CURRENT.replace(Some(exchange.clone()));
+        let outer = CURRENT.with(|current| current.replace(Some(exchange.clone())));
         Entered { exchange, outer }
     }
 
     pub(super) fn current() -> Option<Rc<Self>> {
-        CURRENT.with_borrow(Clone::clone)
+        CURRENT.with(|current| current.borrow().clone())
     }
 
     /// To be remembered by a connection, and asked with [`Exchange::is`].
@@ -251,6 +255,6 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.outer.take());
+        CURRENT.with(|current| current.replace(self.outer.take()));
     }
 }
