@@ -47,6 +47,12 @@
  *             done with it, also if the call it was given to failed. They run on the thread of the
  *             call that needs them, with no lock held, unless their type says otherwise. No
  *             exception may leave them.
+ * Stack       A call needs up to 80 KiB of its thread's stack, and its callbacks come on top: give a thread that
+ *             makes calls 128 KiB at least.
+ * Signals     A signal that interrupts a call changes nothing for it, whether or not its handler was set with
+ *             SA_RESTART. Do not call the library in a handler.
+ * Thread end  A thread may end as long as no call is under way on it (so do not cancel one with pthread_cancel()),
+ *             and use the library until then, also in destructors of its thread locals.
  * fork        A child may use what it inherited: connections, sessions, caches and locks are made
  *             anew, and freeing waits for nothing. Not a stream, which is on a connection of its
  *             parent. Not to be called in the child of a vfork().
@@ -55,7 +61,9 @@
  *             There is no switch that turns a check off, and PoP is never answered with Bearer.
  * Environment Variables are read as each function says, mostly when an app is made; none in a program that
  *             has more rights than whoever started it (setuid, setgid, file capabilities).
- * Process     No init, no exit, no signal handlers, no error state per thread.
+ * Process     No init, no exit, no signal handlers, no error state per thread. dlclose() leaves the library where
+ *             it is, since other threads may be in it; link what has the static library inside, and is unloaded
+ *             itself, with -Wl,-z,nodelete, too.
  * ABI         Opaque handles, fixed-width numbers and text only. A minor version adds functions and
  *             numbers; anything else is a major one. See mtlspop_abi_version().
  */

@@ -127,7 +127,7 @@ strip=
 [ "${STRIP:-0}" = 0 ] || strip=-Wl,--strip-all
 # shellcheck disable=SC2086
 ${CC:-cc} -shared -o "$work/$real" $strip -Wl,-soname,"$soname" -Wl,--version-script="$work/exports" \
-    -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now \
+    -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete \
     -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -pthread -ldl -lm
 
 # Puts the list of what is linked into a file, without loading it with the rest.

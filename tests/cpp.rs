@@ -13,7 +13,7 @@ use std::process::Command;
 
 use devcloud::{Cloud, Fault, Options, Source, directory};
 use serde_json::json;
-use support::{Build, compile, compiler, hermetic, library_directory, root, succeed, valgrind};
+use support::{Build, builds, checked, compile, compiler, hermetic, library_directory, root, succeed};
 use swtpm::Swtpm;
 use tempfile::TempDir;
 
@@ -26,7 +26,7 @@ struct Program {
 impl Program {
     fn new(name: &'static str) -> Self {
         let program = Self { directory: tempfile::tempdir().unwrap(), name };
-        for build in [Build::Sanitized, Build::Plain] {
+        for &build in builds() {
             compile(&binding(&format!("tests/{name}.cpp")), build, &program.path(build), &[] as &[&str]);
         }
         program
@@ -38,13 +38,10 @@ impl Program {
 
     /// Runs it both ways; `prepare` makes the cloud, the environment and the arguments of each run.
     fn run(&self, prepare: impl Fn(&Cloud, &mut Command)) {
-        for build in [Build::Sanitized, Build::Plain] {
+        for &build in builds() {
             let cloud = cloud();
-            let mut command = match build {
-                Build::Sanitized => hermetic(self.path(build), 120),
-                Build::Plain => valgrind(&self.path(build), 400),
-            };
-            command.envs(cloud.env()).env("ASAN_OPTIONS", "detect_leaks=1").env("TSS2_LOG", "all+none");
+            let mut command = checked(&self.path(build), build);
+            command.envs(cloud.env()).env("TSS2_LOG", "all+none");
             prepare(&cloud, &mut command);
             println!("{}", succeed(&mut command));
         }
@@ -272,7 +269,7 @@ fn sample() {
     let source = place.path().join("sample.cpp");
     fs::write(&source, blocks.next().unwrap()).unwrap();
     let program = place.path().join("sample");
-    compile(&source, Build::Sanitized, &program, &[] as &[&str]);
+    compile(&source, builds()[0], &program, &[] as &[&str]);
     let said = succeed(hermetic(&program, 60).envs(cloud().env()));
     assert!(said.starts_with("mtls_pop, bound to ") && said.ends_with("\n200\n"), "{said}");
 

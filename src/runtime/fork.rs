@@ -117,7 +117,7 @@ fn watch_forks() {
         GATE.open_in_child();
     }
     // SAFETY: the handlers only touch atomics (the first one sleeps, too), so the last one is sound in a forked child.
-    // They stay registered for the life of the library; glibc removes them on `dlclose`.
+    // They stay registered for the life of the library, which `dlclose` does not end (build.rs).
     let _ = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Build, Program, cloud};
-use crate::support::{beside_nginx, hermetic, library_directory, root, succeed};
+use super::{Program, cloud};
+use crate::support::{beside_nginx, builds, hermetic, library_directory, root, succeed};
 
 /// Does a real nginx see the certificate that a token came with, from libcurl with chain and key in memory and
 /// from the library itself, over TLS 1.2 and 1.3?
@@ -12,7 +12,7 @@ use crate::support::{beside_nginx, hermetic, library_directory, root, succeed};
 fn nginx_sees_the_certificate_of_libcurl() {
     let program = Program::linked_with("libcurl", &["-Wl,--no-as-needed", "-lcurl"]);
     let cloud = cloud();
-    for build in [Build::Plain, Build::Sanitized] {
+    for &build in builds() {
         println!("{}", succeed(&mut beside_nginx(&program.command(build, &cloud))));
     }
 }
@@ -25,7 +25,7 @@ fn other_programs_use_what_is_exported() {
     let cloud = cloud();
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path();
-    for build in [Build::Plain, Build::Sanitized] {
+    for &build in builds() {
         println!("{}", succeed(program.command(build, &cloud).arg(place)));
     }
     let file = |name: &str| place.join(name).display().to_string();

@@ -78,7 +78,9 @@ fn installed() {
 
     let library = prefix.join("lib/libmtlspop.so");
     let dynamic = succeed(Command::new("readelf").arg("-d").arg(&library));
-    assert!(dynamic.contains("[libmtlspop.so.0]") && dynamic.contains("NOW"), "{dynamic}");
+    for wanted in ["[libmtlspop.so.0]", "NOW", "NODELETE"] {
+        assert!(dynamic.contains(wanted), "no {wanted}: {dynamic}");
+    }
     assert!(!dynamic.contains("TEXTREL") && !dynamic.contains("RUNPATH"), "{dynamic}");
     let exports =
         succeed(Command::new("nm").args(["-D", "--defined-only", "--format=just-symbols"]).arg(&library));

@@ -10,10 +10,12 @@ mod apache;
 #[path = "../support/callgrind.rs"]
 mod callgrind;
 mod deb;
+mod edges;
 mod exports;
 mod install;
 mod instructions;
 mod network;
+mod planted;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
 mod tpm;
@@ -27,7 +29,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use devcloud::{Cloud, Fault, Options, ReceivedRequest, Service, Source, directory};
 use serde_json::json;
-use support::{Build, compile, hermetic, library_directory, report, root, run, succeed, valgrind};
+use support::{Build, builds, checked, compile, hermetic, library_directory, report, root, run, succeed};
 use tempfile::TempDir;
 
 /// A program of this folder, built both ways.
@@ -44,7 +46,7 @@ impl Program {
     fn linked_with(name: &'static str, arguments: &[&str]) -> Self {
         let program = Self { directory: tempfile::tempdir().unwrap(), name };
         let source = root().join("tests/c").join(format!("{name}.c"));
-        for build in [Build::Sanitized, Build::Plain] {
+        for &build in builds() {
             compile(&source, build, &program.path(build), arguments);
         }
         program
@@ -56,11 +58,8 @@ impl Program {
 
     /// How it is run: with sanitizers by itself, otherwise under valgrind.
     fn command(&self, build: Build, cloud: &Cloud) -> Command {
-        let mut command = match build {
-            Build::Sanitized => hermetic(self.path(build), 120),
-            Build::Plain => valgrind(&self.path(build), 400),
-        };
-        command.envs(cloud.env()).env("ASAN_OPTIONS", "detect_leaks=1");
+        let mut command = checked(&self.path(build), build);
+        command.envs(cloud.env());
         command
     }
 
@@ -68,7 +67,7 @@ impl Program {
     /// the cloud received.
     fn run(&self, arguments: &[&str], check: impl Fn(&Cloud)) {
         let cloud = cloud();
-        for build in [Build::Sanitized, Build::Plain] {
+        for &build in builds() {
             cloud.reset();
             println!("{}", succeed(self.command(build, &cloud).args(arguments)));
             check(&cloud);
@@ -114,7 +113,7 @@ fn renegotiation() {
     let (program, cloud) = (Program::new("renegotiation"), cloud());
     let read = |path| std::fs::read_to_string(path).unwrap();
     let (own, clients) = (read(cloud.files().localhost()), read(cloud.files().client_cas()));
-    for build in [Build::Sanitized, Build::Plain] {
+    for &build in builds() {
         let apache = apache::Apache::start(&own, &clients, "TLSv1.2");
         let url = apache.url("/private/secret");
         let keys = program.directory.path().join("keys");
@@ -133,7 +132,7 @@ fn renegotiation() {
 fn clients() {
     let program = Program::new("clients");
     let cloud = cloud();
-    for build in [Build::Sanitized, Build::Plain] {
+    for &build in builds() {
         cloud.reset();
         cloud.fault(Fault { times: 10, ..Fault::status("compute", 404) }).unwrap();
         println!("{}", succeed(&mut program.command(build, &cloud)));
@@ -195,7 +194,7 @@ fn details() {
 #[test]
 fn azure_arc() {
     let (program, cloud) = (Program::new("managed_identity"), cloud());
-    for build in [Build::Sanitized, Build::Plain] {
+    for &build in builds() {
         for echo in [json!(directory::USER_ASSIGNED_CLIENT_ID), json!(null)] {
             let answer = json!({ "access_token": "confirmed", "expires_on": 3600, "client_id": echo });
             cloud.fault(Fault { body: Some(answer.to_string()), ..Fault::on("arc") }).unwrap();
@@ -279,7 +278,7 @@ fn threads() {
 #[test]
 fn cancel() {
     let program = Program::new("cancel");
-    for build in [Build::Sanitized, Build::Plain] {
+    for &build in builds() {
         let cloud = cloud();
         cloud.fault(Fault { delay_ms: 60_000, ..Fault::on("token") }).unwrap();
         println!("{}", succeed(&mut program.command(build, &cloud)));
@@ -331,7 +330,7 @@ fn fork() {
     let members = json!({"refresh_in": 1}).as_object().unwrap().clone();
     cloud.fault(Fault { set: members, ..Fault::on("token") }).unwrap();
     cloud.fault(Fault { delay_ms: 4000, ..Fault::on("token") }).unwrap();
-    println!("{}", succeed(&mut program.command(Build::Sanitized, &cloud)));
+    println!("{}", succeed(&mut program.command(builds()[0], &cloud)));
 
     assert_eq!(cloud.counter("token"), 3, "the first token, the refresh, the child's token");
     let graph: Vec<_> = cloud.requests_to(Service::Graph);
@@ -352,7 +351,8 @@ fn fork() {
 #[test]
 fn streaming() {
     let (program, cloud) = (Program::new("streaming"), cloud());
-    for (build, arguments) in [(Build::Sanitized, &["fork"][..]), (Build::Plain, &[])] {
+    for &build in builds() {
+        let arguments: &[&str] = if build == Build::Plain { &[] } else { &["fork"] };
         cloud.reset();
         println!("{}", succeed(program.command(build, &cloud).args(arguments)));
         assert_eq!(cloud.counter("token"), 2, "the first, and one for the challenge that could be answered");
@@ -372,7 +372,7 @@ fn background_refresh() {
     for fault in [due(1), due(3), due(1), Fault::on("token"), refused, due(1)] {
         cloud.fault(fault).unwrap();
     }
-    println!("{}", succeed(&mut program.command(Build::Sanitized, &cloud)));
+    println!("{}", succeed(&mut program.command(builds()[0], &cloud)));
     assert_eq!(cloud.counter("token"), 7);
 }
 
@@ -397,7 +397,7 @@ fn token_cache() {
 fn binding_store() {
     let program = Program::new("binding_store");
     let cloud = cloud();
-    for build in [Build::Sanitized, Build::Plain] {
+    for &build in builds() {
         let place = tempfile::tempdir().unwrap();
         cloud.reset();
         for start in 1..=2 {

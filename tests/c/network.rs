@@ -8,12 +8,12 @@ use devcloud::{Cloud, Fault};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
-use super::{Build, Program, cloud};
-use crate::support::succeed;
+use super::{Program, cloud};
+use crate::support::{builds, succeed};
 
 /// Runs `network_errors`, which expects `status`; returns what it printed.
 fn ask(program: &Program, cloud: &Cloud, arguments: &[&str], changes: &[(&str, PathBuf)]) -> String {
-    let mut command = program.command(Build::Sanitized, cloud);
+    let mut command = program.command(builds()[0], cloud);
     for (name, value) in changes {
         command.env(name, value);
     }
@@ -58,8 +58,10 @@ fn failures_are_told_apart() {
     assert!(started.elapsed() < Duration::from_secs(30), "the timeout of the request ends the call");
 
     cloud.clear_faults();
-    let plain = &mut program.command(Build::Plain, &cloud);
-    succeed(plain.env("HTTPS_PROXY", format!("http://{address}")).arg("201"));
+    for &build in &builds()[1..] {
+        let other = &mut program.command(build, &cloud);
+        succeed(other.env("HTTPS_PROXY", format!("http://{address}")).arg("201"));
+    }
 }
 
 /// An address of this machine at which nobody listens, and which nobody else is given while the socket

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use devcloud::{Cloud, Options};
 
-use super::{Build, Program};
-use crate::support::{library_directory, succeed};
+use super::Program;
+use crate::support::{builds, library_directory, succeed};
 
 use crate::swtpm::Swtpm;
 
@@ -24,7 +24,7 @@ fn plugin() -> PathBuf {
 fn run(options: &Options, arguments: &[&str], check: impl Fn(&Cloud)) {
     let program = Program::new("tpm");
     plugin();
-    for build in [Build::Sanitized, Build::Plain] {
+    for &build in builds() {
         let (swtpm, cloud) = (Swtpm::start(), Cloud::start(options.clone()).unwrap());
         let mut command = program.command(build, &cloud);
         command.env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none").args(arguments);
@@ -93,7 +93,7 @@ fn without() {
     let program = Program::new("tpm");
     let cloud = super::cloud();
     for (plugin, tcti, status, code, part) in cases {
-        for build in [Build::Sanitized, Build::Plain] {
+        for &build in builds() {
             cloud.reset();
             let mut command = program.command(build, &cloud);
             command.env("LSAN_OPTIONS", format!("suppressions={}", at("lsan.supp")));

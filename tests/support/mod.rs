@@ -15,6 +15,20 @@ pub(crate) enum Build {
     Sanitized,
     /// Without: to be run under valgrind, which sees both sides.
     Plain,
+    /// As the first, with a library that AddressSanitizer looks into, too: `make sanitize` builds it.
+    Address,
+    /// For ThreadSanitizer, with a library that it looks into, too: the same.
+    Thread,
+}
+
+/// How the programs of this run are built: the first two ways, or the one that scripts/sanitize.sh is at.
+pub(crate) fn builds() -> &'static [Build] {
+    match std::env::var("MTLSPOP_SANITIZER").as_deref() {
+        Ok("address") => &[Build::Address],
+        Ok("thread") => &[Build::Thread],
+        Ok(other) => panic!("MTLSPOP_SANITIZER is address or thread, not {other}"),
+        Err(_) => &[Build::Sanitized, Build::Plain],
+    }
 }
 
 /// The repository.
@@ -22,9 +36,15 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where cargo put libmtlspop.so and libmtlspop.a for this test run: beside the test itself.
+/// Where cargo put what was built for this test run.
+pub(crate) fn build_directory() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().to_owned()
+}
+
+/// Where libmtlspop.so and libmtlspop.a for this test run are: beside the test itself, or where scripts/sanitize.sh
+/// has put one.
 pub(crate) fn library_directory() -> PathBuf {
-    let directory = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let directory = std::env::var_os("MTLSPOP_SANITIZED_LIBRARY").map_or_else(build_directory, PathBuf::from);
     assert!(directory.join("libmtlspop.so").exists(), "no libmtlspop.so in {}", directory.display());
     directory
 }
@@ -39,9 +59,10 @@ pub(crate) fn compiler(language: &str) -> String {
 pub(crate) fn compile<A: AsRef<OsStr>>(source: &Path, build: Build, program: &Path, arguments: &[A]) {
     let library = library_directory();
     let sanitize: &[&str] = match build {
-        Build::Sanitized => {
+        Build::Sanitized | Build::Address => {
             &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         }
+        Build::Thread => &["-fsanitize=thread", "-fno-omit-frame-pointer"],
         Build::Plain => &[],
     };
     let cpp = source.extension().is_some_and(|extension| extension == "cpp");
@@ -58,7 +79,18 @@ pub(crate) fn compile<A: AsRef<OsStr>>(source: &Path, build: Build, program: &Pa
         .arg("-I")
         .arg(root().join("include"))
         .arg("-I")
-        .arg(root().join("bindings/cpp"))
+        .arg(root().join("bindings/cpp"));
+    let object = program.with_extension("o");
+    if build == Build::Thread {
+        // A library that rustc made for ThreadSanitizer needs rustc's runtime of it; gcc's has not all that it calls.
+        succeed(command.args(arguments).arg("-c").arg("-o").arg(&object).arg(source));
+        command = Command::new(compiler(language));
+        let runtime = std::env::var_os("MTLSPOP_THREAD_RUNTIME").expect("scripts/sanitize.sh names it");
+        command.args(["-pthread", "-Wl,--export-dynamic", "-Wl,--whole-archive"]).arg(runtime);
+        command.args(["-Wl,--no-whole-archive", "-ldl", "-lm", "-lrt"]);
+    }
+    let source = if build == Build::Thread { &object } else { source };
+    command
         .args(arguments)
         .arg("-o")
         .arg(program)
@@ -68,15 +100,31 @@ pub(crate) fn compile<A: AsRef<OsStr>>(source: &Path, build: Build, program: &Pa
         .arg("-lmtlspop")
         .arg(format!("-Wl,-rpath,{}", library.display()));
     succeed(&mut command);
-    if build == Build::Sanitized {
-        // Wrong flags would give a program that finds nothing and passes.
-        let symbols = succeed(Command::new("nm").arg(program));
-        assert!(
-            symbols.contains("__asan_init") && symbols.contains("__ubsan_handle"),
-            "{} was built without sanitizers",
-            program.display()
-        );
-    }
+    // Wrong flags would give a program that finds nothing and passes.
+    let wanted: &[&str] = match build {
+        Build::Sanitized | Build::Address => &["__asan_init", "__ubsan_handle"],
+        Build::Thread => &["__tsan_init"],
+        Build::Plain => return,
+    };
+    let symbols = succeed(Command::new("nm").arg(program));
+    let missing: Vec<_> = wanted.iter().filter(|symbol| !symbols.contains(**symbol)).collect();
+    assert!(missing.is_empty(), "{} was built without sanitizers: no {missing:?}", program.display());
+}
+
+/// A program that [`compile`] built, run so that its mistakes are found.
+pub(crate) fn checked(program: &Path, build: Build) -> Command {
+    let mut command = match build {
+        Build::Plain => valgrind(program, 400),
+        Build::Sanitized => hermetic(program, 120),
+        Build::Address | Build::Thread => hermetic(program, 600),
+    };
+    let suppressions = root().join("tests/support/tsan.supp");
+    command.env("ASAN_OPTIONS", "detect_leaks=1");
+    command.env(
+        "TSAN_OPTIONS",
+        format!("suppressions={}:second_deadlock_stack=1:die_after_fork=0", suppressions.display()),
+    );
+    command
 }
 
 /// A command with no environment but `PATH`, stopped after `seconds`.

@@ -33,6 +33,8 @@ const BEFORE: usize = 5;
 const AFTER: usize = 3;
 /// How much is best shown.
 const SHORT: usize = 6;
+/// Programs that show how not to do it.
+const WRONG: [&str; 2] = ["misuse.c", "planted.c"];
 
 impl Programs {
     pub(super) fn read() -> Self {
@@ -47,7 +49,8 @@ impl Programs {
         ] {
             let entries = fs::read_dir(root().join(directory)).unwrap();
             let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            let mut names: Vec<_> = names.filter(|name| name.ends_with(ending)).collect();
+            let mut names: Vec<_> =
+                names.filter(|name| name.ends_with(ending) && !WRONG.contains(&name.as_str())).collect();
             names.sort();
             let mistaken = |name: &str| usize::from(MISTAKES.contains(&name));
             let program = |name: String| program(format!("{directory}/{name}"), distance + mistaken(&name));

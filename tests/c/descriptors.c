@@ -1,0 +1,91 @@
+/* descriptors.c: is it said clearly that a process has no file descriptor left, at once, and does everything work again
+ * when it has some, with nothing lost? descriptors DIRECTORY: of a store. */
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "apps.h"
+
+#define LIMIT 20
+
+/* Takes all descriptors but `left`; gives how many it took. */
+static int take(int *taken, int left)
+{
+    int count = 0, fd;
+
+    while ((fd = open("/dev/null", O_RDONLY)) >= 0) taken[count++] = fd;
+    while (left-- > 0 && count > 0) close(taken[--count]);
+    return count;
+}
+
+static void give_back(const int *taken, int count)
+{
+    while (count > 0) close(taken[--count]);
+}
+
+static double seconds(clockid_t clock)
+{
+    struct timespec time;
+
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Does not get a token with so many descriptors left, or does. */
+static int try_with(const mtlspop_app *app, const mtlspop_token_request *request, int left)
+{
+    int taken[LIMIT], count = take(taken, left);
+    double started = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    mtlspop_token *token = NULL;
+    mtlspop_error *error = NULL;
+    mtlspop_status status = mtlspop_app_acquire_token(app, request, &token, &error);
+
+    give_back(taken, count);
+    CHECK((status == MTLSPOP_OK) == (token != NULL));
+    if (status != MTLSPOP_OK) {
+        printf("%d left: %s: %s\n", left, mtlspop_status_name(status), mtlspop_error_message(error));
+        CHECK_CONTAINS(mtlspop_error_message(error), "Too many open files");
+        CHECK(mtlspop_error_is_retryable(error));
+    }
+    CHECK(seconds(CLOCK_PROCESS_CPUTIME_ID) - started < 5);
+    mtlspop_error_free(error);
+    mtlspop_token_free(token);
+    return status == MTLSPOP_OK;
+}
+
+static void recovers(mtlspop_app *app)
+{
+    mtlspop_token_request *request = graph_request(1);
+    mtlspop_token *token;
+    int left, taken[LIMIT], count;
+
+    CHECK(!try_with(app, request, 0));
+    for (left = 1; left < 8 && !try_with(app, request, left); left++) {}
+    CHECK(left < 8);
+    /* What is cached needs none, and a call says what is missing. */
+    count = take(taken, 0);
+    token = acquire(app, request);
+    CHECK(mtlspop_token_source(token) == MTLSPOP_TOKEN_SOURCE_CACHE);
+    give_back(taken, count);
+    CHECK(call_graph(app, token) == 200);
+    mtlspop_token_free(token);
+    mtlspop_token_request_free(request);
+    mtlspop_app_free(app);
+}
+
+int main(int count, char **arguments)
+{
+    mtlspop_app_options *options = mtlspop_app_options_new_managed_identity();
+    struct rlimit limit;
+
+    CHECK(count == 2);
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = LIMIT;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    recovers(certificate_app());
+    mtlspop_app_options_set_binding_store(options, arguments[1], (const uint8_t *)"sixteen bytes and more", 22);
+    recovers(app_of(options));
+    return check_result();
+}
