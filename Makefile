@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python bench soak clean prerequisites test-dotnet dist
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-dotnet dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -62,6 +62,9 @@ test: prerequisites ## what CI runs: format, lints, every test
 	@failed=; scripts/audit.sh packages || failed=1; \
 	cargo test --workspace --lib --bins --tests --no-fail-fast || failed=1; \
 	scripts/test-python.sh || failed=1; [ -z "$$failed" ]
+
+loom: ## try every order in which threads can meet in the cache, in flights and claims; part of `make test`
+	cargo test --package mtlspop-loom
 
 test-python: prerequisites ## test the Python package (PYTHON: which interpreter)
 	scripts/test-python.sh

@@ -14,7 +14,7 @@ use crate::token::{AccessToken, CacheKey, TokenCache};
 pub(super) struct Caches {
     pub(super) tokens: TokenCache,
     /// The fetches under way for tokens.
-    pub(super) flights: Flights<Arc<CacheKey>, Arc<AccessToken>>,
+    pub(super) flights: Flights<CacheKey, Arc<AccessToken>>,
     pub(super) bindings: BindingCaches,
     /// What probes of the instance metadata service found.
     pub(super) probed: Probed,

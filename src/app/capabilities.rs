@@ -37,7 +37,7 @@ impl App {
         let call = Call::new(clock, cancel.unwrap_or_default(), log, Uuid::new_v4().to_string(), timeout);
         call.check()?;
         identity
-            .capabilities(&self.core, &self.core.caches.get(), &call)
+            .capabilities(&self.core, self.core.caches.get(), &call)
             .map(|(capabilities, _)| capabilities)
             .map_err(|error| error.with_correlation_id(&call.correlation_id))
     }

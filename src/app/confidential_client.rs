@@ -1,6 +1,7 @@
 //! Tokens for an app registration: credential, endpoint, request (confidential_client spec, 2 to 4).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -17,7 +18,7 @@ use crate::http::{TokenProxy, add_query};
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Call;
 use crate::token::{
-    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Partition, Telemetry, TokenPost,
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Origin, Partition, Telemetry, TokenPost,
     TokenResponse, TokenType, merge_claims, request_token,
 };
 
@@ -199,11 +200,13 @@ impl ConfidentialClient {
             expires_on,
             refresh_on,
             scopes: granted.split_whitespace().map(str::to_owned).collect(),
-            tenant: authority.tenant().map(str::to_owned),
-            endpoint: endpoint.url.into(),
-            region: endpoint.region,
-            response_parameters: answer.response_parameters,
-            tls: answer.tls,
+            origin: Arc::new(Origin {
+                tenant: authority.tenant().map(str::to_owned),
+                endpoint: endpoint.url.into(),
+                region: endpoint.region,
+                response_parameters: answer.response_parameters,
+                tls: answer.tls,
+            }),
             certificate: proof.certificate.filter(|_| bound),
         })
     }

@@ -54,12 +54,12 @@ impl App {
     }
 
     /// For who found nothing good in the cache.
-    fn fetch(&self, key: &Arc<CacheKey>, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
+    fn fetch(&self, key: &CacheKey, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
         let core = &self.core;
         let call = core.call(request, request.cancel());
         let token = core.fetch_once(key, request, seen, &call);
         let hit = token.as_ref().is_ok_and(|token| token.source() == TokenSource::Cache);
-        core.caches.get().tokens.count(key, hit);
+        core.caches.get().tokens.count(hit);
         if token.is_ok() {
             self.renew_certificate(request);
         }
@@ -100,12 +100,12 @@ impl Core {
     /// Fetches a token and keeps it. One request for all who want the same at the same time.
     pub(super) fn fetch_once(
         &self,
-        key: &Arc<CacheKey>,
+        key: &CacheKey,
         request: &TokenRequest,
         seen: &mut Seen,
         call: &Call,
     ) -> Result<Token> {
-        let fetch = Fetch { core: self, caches: &self.caches.get(), key, request, reason: seen.reason, call };
+        let fetch = Fetch { core: self, caches: self.caches.get(), key, request, reason: seen.reason, call };
         let got = fetch.in_one_flight();
         seen.spent(call);
         let (token, level) = got.map_err(|error| call.timed(error))?;
@@ -125,7 +125,7 @@ impl Core {
 struct Fetch<'a> {
     core: &'a Core,
     caches: &'a Caches,
-    key: &'a Arc<CacheKey>,
+    key: &'a CacheKey,
     request: &'a TokenRequest,
     reason: CacheRefreshReason,
     call: &'a Call,
@@ -186,8 +186,7 @@ impl Fetch<'_> {
 
     /// Keep: in the memory, and for others in the store.
     fn keep(&self, token: AccessToken, stored: Option<&StoredPartition<'_>>) -> Arc<AccessToken> {
-        let token = Arc::new(token);
-        self.caches.tokens.put(self.key, token.clone());
+        let token = self.caches.tokens.put(self.key, token);
         if let Some(stored) = stored {
             stored.save(self.key, &token);
         }
@@ -210,8 +209,8 @@ impl Fetch<'_> {
     }
 
     /// With whom it is shared: those who must not get a cached token do not wait for somebody who might find one.
-    fn flight(&self) -> Result<Arc<CacheKey>> {
-        let apart = |name, value| Ok(Arc::new(self.core.cache_key(self.request)?.part(name, value).build()));
+    fn flight(&self) -> Result<CacheKey> {
+        let apart = |name, value| Ok(self.core.cache_key(self.request)?.part(name, value).build());
         if self.request.bypasses_cache() {
             apart("bypass", self.request.claims().unwrap_or_default())
         } else if let Some(hash) = self.request.token_hash() {

@@ -23,7 +23,7 @@ use crate::managed_identity::imds_v2::{self, Switch};
 use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
-    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Telemetry, TokenPost, TokenType,
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Origin, Telemetry, TokenPost, TokenType,
     merge_claims, request_token,
 };
 
@@ -191,12 +191,8 @@ impl ManagedIdentity {
             received_on,
             expires_on,
             refresh_on,
-            scopes: vec![resource.to_owned()],
-            tenant: None,
-            endpoint: issued.endpoint,
-            region: RegionDetails::default(),
-            response_parameters: Vec::new(),
-            tls: issued.tls,
+            scopes: [resource.to_owned()].into(),
+            origin: Arc::new(Origin { endpoint: issued.endpoint, tls: issued.tls, ..Origin::default() }),
             certificate: None,
         })
     }
@@ -389,12 +385,14 @@ impl ManagedIdentity {
             received_on,
             expires_on,
             refresh_on,
-            scopes: vec![resource_of(request)?.to_owned()],
-            tenant: Some(binding.tenant_id.clone()),
-            endpoint: endpoint.into(),
-            region: RegionDetails::default(),
-            response_parameters: answer.response_parameters,
-            tls: answer.tls,
+            scopes: [resource_of(request)?.to_owned()].into(),
+            origin: Arc::new(Origin {
+                tenant: Some(binding.tenant_id.clone()),
+                endpoint: endpoint.into(),
+                region: RegionDetails::default(),
+                response_parameters: answer.response_parameters,
+                tls: answer.tls,
+            }),
             certificate: bound.then(|| binding.certificate.clone()),
         })
     }

@@ -1,7 +1,7 @@
 //! APIs that refuse even a fresh token, or a token where there is no other: none is fetched for them for a minute.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 const MOST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// The API, as scheme, host and port, and what its tokens are kept under.
-type Pair = (String, Arc<CacheKey>);
+type Pair = (String, CacheKey);
 
 /// Who refused a fresh token lately, or one that nobody replaces.
 pub(super) struct Rejected(Mutex<LruCache<Pair, Instant>>);
@@ -49,9 +49,7 @@ mod tests {
     #[test]
     fn a_minute_for_a_pair() {
         let (rejected, now) = (Rejected::new(), Instant::now());
-        let pair = |api: &str, name: &str| {
-            (api.to_owned(), Arc::new(KeyBuilder::default().part("name", name).build()))
-        };
+        let pair = |api: &str, name: &str| (api.to_owned(), KeyBuilder::default().part("name", name).build());
         rejected.note(pair("https://a", "x"), now);
         assert!(rejected.is_paused(&pair("https://a", "x"), now + PAUSE - Duration::from_millis(1)));
         assert!(!rejected.is_paused(&pair("https://a", "x"), now + PAUSE));

@@ -1,7 +1,5 @@
 //! Replacing what is still good: a token due for its next one, the certificate behind an answer.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::core::{Core, Identity};
@@ -17,7 +15,7 @@ impl App {
     /// and still gets the old one if that fails, unless it has cancelled the call.
     pub(super) fn serve_and_refresh(
         &self,
-        key: &Arc<CacheKey>,
+        key: &CacheKey,
         cached: Cached,
         request: &TokenRequest,
         seen: &mut Seen,
@@ -80,7 +78,7 @@ impl App {
 impl Core {
     fn is_renewal_due(&self, request: &TokenRequest) -> bool {
         match &self.identity {
-            Identity::ManagedIdentity(identity) => identity.is_renewal_due(self, &self.caches.get(), request),
+            Identity::ManagedIdentity(identity) => identity.is_renewal_due(self, self.caches.get(), request),
             Identity::ConfidentialClient(_) => false,
         }
     }
@@ -89,7 +87,7 @@ impl Core {
     fn renew_certificate(&self, request: &TokenRequest, cancel: Cancel) {
         let Identity::ManagedIdentity(identity) = &self.identity else { return };
         let call = Call::new(self.clock.clone(), cancel, self.log.clone(), Uuid::new_v4().to_string(), None);
-        if let Err(error) = identity.renew(self, &self.caches.get(), request, &call) {
+        if let Err(error) = identity.renew(self, self.caches.get(), request, &call) {
             self.log.warn("app", || format!("a certificate was not renewed: {}", error.code()));
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use once_cell::race::OnceBox;
 use uuid::Uuid;
 
 use super::parameters::Parameters;
@@ -43,12 +43,12 @@ pub struct TokenRequest {
 #[derive(Default)]
 struct Memo {
     used: AtomicBool,
-    key: OnceLock<(u64, Arc<CacheKey>)>,
+    key: OnceBox<(u64, CacheKey)>,
 }
 
 /// A cache key that its request remembers, or that was made for this call.
 pub(crate) enum Key<'a> {
-    Kept(&'a Arc<CacheKey>),
+    Kept(&'a CacheKey),
     Made(CacheKey),
 }
 
@@ -367,7 +367,7 @@ impl TokenRequest {
             used.store(true, Ordering::Relaxed);
             return Ok(Key::Made(made));
         }
-        let (known, key) = key.get_or_init(|| (app, Arc::new(made.clone())));
+        let (known, key) = key.get_or_init(|| Box::new((app, made.clone())));
         Ok(if *known == app { Key::Kept(key) } else { Key::Made(made) })
     }
 
@@ -423,10 +423,10 @@ impl Deref for Key<'_> {
 
 impl Key<'_> {
     /// For who keeps it longer than the request lives.
-    pub(crate) fn share(self) -> Arc<CacheKey> {
+    pub(crate) fn share(self) -> CacheKey {
         match self {
             Self::Kept(key) => key.clone(),
-            Self::Made(key) => Arc::new(key),
+            Self::Made(key) => key,
         }
     }
 }
@@ -443,7 +443,11 @@ fn non_empty(text: &str) -> Option<String> {
 
 impl Clone for Memo {
     fn clone(&self) -> Self {
-        Self { used: AtomicBool::new(self.used.load(Ordering::Relaxed)), key: self.key.clone() }
+        let memo = Self { used: AtomicBool::new(self.used.load(Ordering::Relaxed)), ..Self::default() };
+        if let Some(key) = self.key.get() {
+            let _ = memo.key.set(Box::new(key.clone()));
+        }
+        memo
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a call gives back: the token and everything known about it.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use crate::binding::Certificate;
 use crate::clock::from_unix_seconds;
 use crate::http::TlsVersion;
 use crate::key::MtlsBindingStrength;
+use crate::runtime::Shared;
 use crate::token::{AccessToken, CacheRefreshReason, TokenType};
 
 /// Where a token came from.
@@ -56,27 +57,37 @@ pub struct Metadata {
 
 /// A token with the certificate it is bound to. A snapshot: later renewals do not change it.
 pub struct Token {
-    token: Arc<AccessToken>,
-    metadata: Metadata,
+    token: Shared<AccessToken>,
+    /// Where it was more than a look into the memory.
+    metadata: Option<Box<Metadata>>,
     /// Made on demand for cache hits, which send no id to anybody.
     correlation_id: OnceLock<String>,
 }
 
 impl Token {
     /// One that this call got, from the service or the store.
-    pub(super) fn got(token: Arc<AccessToken>, metadata: Metadata, correlation_id: String) -> Self {
-        Self { token, metadata, correlation_id: OnceLock::from(correlation_id) }
+    pub(super) fn got(
+        token: impl Into<Shared<AccessToken>>,
+        metadata: Metadata,
+        correlation_id: String,
+    ) -> Self {
+        Self {
+            token: token.into(),
+            metadata: Some(Box::new(metadata)),
+            correlation_id: OnceLock::from(correlation_id),
+        }
     }
 
     /// One that the memory had, or another call got meanwhile.
-    pub(super) fn cached(token: Arc<AccessToken>, correlation_id: Option<&str>) -> Self {
+    pub(super) fn cached(token: impl Into<Shared<AccessToken>>, correlation_id: Option<&str>) -> Self {
         let correlation_id = correlation_id.map(|id| OnceLock::from(id.to_owned())).unwrap_or_default();
-        Self { token, metadata: Metadata::L1, correlation_id }
+        Self { token: token.into(), metadata: None, correlation_id }
     }
 
     /// The same where this call had the next one fetched.
     pub(super) fn being_refreshed(mut self) -> Self {
-        self.metadata.cache_refresh_reason = CacheRefreshReason::ProactivelyRefreshed;
+        let reason = CacheRefreshReason::ProactivelyRefreshed;
+        self.metadata = Some(Box::new(Metadata { cache_refresh_reason: reason, ..Metadata::L1 }));
         self
     }
 
@@ -122,65 +133,66 @@ impl Token {
 
     /// The tenant it was issued in.
     pub fn tenant_id(&self) -> Option<&str> {
-        self.token.tenant.as_deref()
+        self.token.origin.tenant.as_deref()
     }
 
     /// Where it came from.
     pub fn source(&self) -> TokenSource {
-        self.metadata.token_source
+        self.metadata().token_source
     }
 
     /// How it was got.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.metadata.as_deref().unwrap_or(&Metadata::L1)
     }
 
     /// What else the service said when it issued the token: members of its answer and of `client_info`
     /// that are none of OAuth's, by name. Values that are no text are JSON.
     pub fn response_parameter(&self, name: &str) -> Option<&str> {
-        self.response_parameter_index(name).map(|index| self.token.response_parameters[index].1.as_str())
+        self.response_parameter_index(name)
+            .map(|index| self.token.origin.response_parameters[index].1.as_str())
     }
 
     pub(crate) fn response_parameter_index(&self, name: &str) -> Option<usize> {
-        self.token.response_parameters.iter().position(|(known, _)| known == name)
+        self.token.origin.response_parameters.iter().position(|(known, _)| known == name)
     }
 
     /// The values in their order.
     pub(crate) fn response_parameters(&self) -> impl Iterator<Item = &str> {
-        self.token.response_parameters.iter().map(|(_, value)| value.as_str())
+        self.token.origin.response_parameters.iter().map(|(_, value)| value.as_str())
     }
 
     /// The URL of the token endpoint that issued it, whether in this call or in an earlier one.
     pub fn token_endpoint(&self) -> &str {
-        &self.token.endpoint
+        &self.token.origin.endpoint
     }
 
     /// The version of TLS that it was issued over, in this call or in an earlier one; `None` where that was plain
     /// http, and for a token from a store.
     pub fn tls_version(&self) -> Option<TlsVersion> {
-        self.token.tls.map(|tls| tls.version)
+        self.token.origin.tls.map(|tls| tls.version)
     }
 
     /// Whether the endpoint that issued it asked for a client certificate in the TLS handshake; where the
     /// connection resumed a TLS session, in the handshake that one began with. `None` as for
     /// [`tls_version`](Self::tls_version).
     pub fn certificate_requested(&self) -> Option<bool> {
-        self.token.tls.map(|tls| tls.certificate_requested)
+        self.token.origin.tls.map(|tls| tls.certificate_requested)
     }
 
     /// The Azure region whose endpoint issued it.
     pub fn region(&self) -> Option<&str> {
-        self.token.region.used.as_ref().map(Region::as_str)
+        self.token.origin.region.used.as_ref().map(Region::as_str)
     }
 
     /// How the endpoint that issued it came by its region, or by none.
     pub fn region_outcome(&self) -> RegionOutcome {
-        self.token.region.outcome
+        self.token.origin.region.outcome
     }
 
     /// Why the region could not be detected, where it could not.
     pub fn region_error(&self) -> Option<&str> {
-        self.token.region.error.as_deref()
+        self.token.origin.region.error.as_deref()
     }
 
     /// The certificate it is bound to, with its private key; `None` for Bearer.

@@ -13,6 +13,7 @@ use super::token::{TokenValue, mtlspop_token};
 use super::token_cache::mtlspop_token_cache;
 use super::token_request::mtlspop_token_request;
 use crate::app::App;
+use crate::runtime::Striped;
 
 /// One identity with its settings, caches and connections. Make it once and share it: any number of
 /// threads may use it at the same time.
@@ -21,7 +22,8 @@ pub struct mtlspop_app {
 }
 
 impl Handle for mtlspop_app {
-    type Value = Arc<App>;
+    /// Each call holds the app, so that it may be freed meanwhile, without writing where other threads do.
+    type Value = Striped<App>;
     const NAME: &'static str = "app";
     const TAG: u64 = 0x6d74_6c73_5f41_5050;
 }
@@ -48,7 +50,7 @@ pub unsafe extern "C" fn mtlspop_app_new(
         guard(out_error, || {
             let out = Out::new(out_app, "out_app")?;
             let options = value(options, "options")?.settings()?;
-            out.set(Arc::new(App::new(options.clone())?));
+            out.set(Striped::new(Arc::new(App::new(options.clone())?)));
             Ok(())
         })
     }
@@ -82,7 +84,7 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_token, "out_token")?;
-            let app = value(app, "app")?.clone();
+            let app = value(app, "app")?.hold();
             let request = value(request, "request")?.settings()?;
             out.set(TokenValue::from(app.acquire_token(request)?));
             Ok(())
@@ -118,7 +120,7 @@ pub unsafe extern "C" fn mtlspop_app_cached_token(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_token, "out_token")?;
-            let app = value(app, "app")?.clone();
+            let app = value(app, "app")?.hold();
             let request = value(request, "request")?.settings()?;
             if let Some(token) = app.cached_token(request)? {
                 out.set(TokenValue::from(token));
@@ -161,7 +163,7 @@ pub unsafe extern "C" fn mtlspop_app_send(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_response, "out_response")?;
-            let app = value(app, "app")?.clone();
+            let app = value(app, "app")?.hold();
             let token = value(token, "token")?;
             let request = value(request, "request")?.settings()?;
             let response = match &request.token_request {
@@ -197,7 +199,7 @@ pub unsafe extern "C" fn mtlspop_app_send_streaming(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_stream, "out_stream")?;
-            let app = value(app, "app")?.clone();
+            let app = value(app, "app")?.hold();
             let token = value(token, "token")?;
             let request = value(request, "request")?.settings()?;
             let stream = match &request.token_request {
@@ -217,7 +219,9 @@ pub unsafe extern "C" fn mtlspop_app_send_streaming(
 /// @return the cache, yours to free; NULL for an invalid handle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_app_token_cache(app: *const mtlspop_app) -> *mut mtlspop_token_cache {
-    guard_or(std::ptr::null_mut(), || Ok(boxed(Draft::new(unsafe { value(app, "app") }?.token_cache()))))
+    guard_or(std::ptr::null_mut(), || {
+        Ok(boxed(Draft::new(unsafe { value(app, "app") }?.hold().token_cache())))
+    })
 }
 
 /// Frees an app and its connections. Tokens, certificates and streams received from it stay valid.
@@ -232,7 +236,7 @@ pub unsafe extern "C" fn mtlspop_app_token_cache(app: *const mtlspop_app) -> *mu
 pub unsafe extern "C" fn mtlspop_app_free(app: *mut mtlspop_app) {
     guard_or((), || {
         if let Ok(app) = unsafe { value(app, "app") } {
-            app.stop_background();
+            app.hold().stop_background();
         }
         unsafe { free(app) };
         Ok(())

@@ -73,7 +73,7 @@ pub unsafe extern "C" fn mtlspop_app_managed_identity_capabilities(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_capabilities, "out_capabilities")?;
-            let app = value(app, "app")?.clone();
+            let app = value(app, "app")?.hold();
             let cancel = match cancel.is_null() {
                 true => None,
                 false => Some(value(cancel, "cancel")?.clone()),

@@ -1,10 +1,9 @@
 //! Work that one caller at a time may try, and nobody again for a while after a try that failed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, unix_seconds};
+use crate::runtime::sync::{Arc, AtomicI64, Ordering};
 
 /// Hands out the claim to one piece of work. Clones are one. Takes no lock.
 #[derive(Clone, Debug, Default)]

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Call;
+use crate::runtime::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, ThreadId, current};
 
 /// The work under way, by key. No lock is held while a leader works.
 pub(crate) struct Flights<K, V> {
@@ -95,7 +94,7 @@ fn is_cancelled(error: &Error) -> bool {
 impl<V: Clone> Flight<V> {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            leader: thread::current().id(),
+            leader: current().id(),
             outcome: Mutex::new(Outcome::Running),
             landed: Condvar::new(),
         })
@@ -103,7 +102,7 @@ impl<V: Clone> Flight<V> {
 
     /// The outcome for a waiter; `None` where it should try to lead.
     fn wait(&self, call: &Call) -> Result<Option<Result<V>>> {
-        if self.leader == thread::current().id() {
+        if self.leader == current().id() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
                 "reentrant_call",
@@ -145,6 +144,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Drop for Landing<'_, K, V> {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
     use crate::clock::SystemClock;

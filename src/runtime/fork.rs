@@ -4,28 +4,29 @@
 //! that would be continued twice. So everything of that kind lives in a [`PerProcess`] cell. A
 //! counter that `pthread_atfork` raises in the child (no `getpid` per call) tells an inherited value
 //! from an own one; inherited values are never used again and, because another thread may have been
-//! changing them, never dropped either.
+//! changing them, never dropped either. So a reference is all that a caller needs, and it costs two reads.
 
-use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
+use once_cell::race::OnceBox;
 use once_cell::sync::Lazy;
 
 use super::gate::GATE;
 
 /// A value that each process makes for itself on first use.
 pub(crate) struct PerProcess<T> {
-    current: ArcSwap<Slot<T>>,
+    first: Generation<T>,
     make: Box<dyn Fn() -> T + Send + Sync>,
+}
+
+/// The value of one process, and then those of its children. Without a lock: one could be inherited locked.
+struct Generation<T> {
+    own: Slot<T>,
+    next: OnceBox<Self>,
 }
 
 /// A value that is of use only in the process that made it.
 pub(crate) struct OwnProcess<T>(Slot<T>);
-
-/// The value of this process, kept alive while in use.
-pub(crate) struct Current<T>(Guard<Arc<Slot<T>>>);
 
 struct Slot<T> {
     epoch: u32,
@@ -36,18 +37,26 @@ static EPOCH: AtomicU32 = AtomicU32::new(0);
 
 impl<T> PerProcess<T> {
     pub(crate) fn new(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        let current = ArcSwap::from_pointee(Slot::new(make()));
-        Self { current, make: Box::new(make) }
+        Self { first: Generation::new(make()), make: Box::new(make) }
     }
 
     /// The value of this process; made anew in the first call after a `fork`.
-    pub(crate) fn get(&self) -> Current<T> {
-        let current = self.current.load();
-        if current.epoch == epoch() {
-            return Current(current);
+    pub(crate) fn get(&self) -> &T {
+        // `watch_forks` came before there was a value.
+        let epoch = EPOCH.load(Ordering::Relaxed);
+        let mut generation = &self.first;
+        loop {
+            match &generation.own {
+                Slot { epoch: own, value: Some(value) } if *own == epoch => return value,
+                _ => generation = generation.next.get_or_init(|| Box::new(Generation::new((self.make)()))),
+            }
         }
-        self.current.compare_and_swap(&current, Arc::new(Slot::new((self.make)())));
-        Current(self.current.load())
+    }
+}
+
+impl<T> Generation<T> {
+    fn new(value: T) -> Self {
+        Self { own: Slot::new(value), next: OnceBox::new() }
     }
 }
 
@@ -70,17 +79,6 @@ impl<T> OwnProcess<T> {
 impl<T> Slot<T> {
     fn new(value: T) -> Self {
         Self { epoch: epoch(), value: Some(value) }
-    }
-}
-
-impl<T> Deref for Current<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.0.value {
-            Some(value) => value,
-            None => unreachable!("only Slot::drop takes the value"),
-        }
     }
 }
 
@@ -123,6 +121,8 @@ fn watch_forks() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     /// Is a value of another epoch replaced, and leaked rather than dropped?
@@ -136,12 +136,11 @@ mod tests {
         }
         let drops = Arc::new(AtomicU32::new(0));
         let made = drops.clone();
-        let cell = PerProcess::new(move || Loud(made.clone()));
-        let inherited = Slot { epoch: epoch().wrapping_sub(1), value: Some(Loud(drops.clone())) };
-        drop(cell.current.swap(Arc::new(inherited)));
-        assert_eq!(drops.load(Ordering::SeqCst), 1, "our own value is dropped");
-        let _ = cell.get();
-        assert_eq!(cell.current.load().epoch, epoch());
-        assert_eq!(drops.load(Ordering::SeqCst), 1, "the inherited one is not");
+        let mut cell = PerProcess::new(move || Loud(made.clone()));
+        cell.first.own.epoch = epoch().wrapping_sub(1);
+        assert!(std::ptr::eq(cell.get(), cell.get()), "made once in a process");
+        assert!(cell.first.next.get().is_some_and(|own| own.own.epoch == epoch()));
+        drop(cell);
+        assert_eq!(drops.load(Ordering::SeqCst), 1, "our own value is dropped, the inherited one is not");
     }
 }

@@ -9,6 +9,8 @@ mod fork;
 mod gate;
 mod limit;
 mod memory;
+mod striped;
+pub(crate) mod sync;
 mod wait;
 
 pub(crate) use background::Background;
@@ -21,4 +23,5 @@ pub(crate) use fork::{OwnProcess, PerProcess};
 pub(crate) use gate::undisturbed;
 pub(crate) use limit::Limit;
 pub(crate) use memory::Memory;
+pub(crate) use striped::{Counts, Shared, Striped, stripe};
 pub(crate) use wait::{Promise, Wait};

@@ -1,11 +1,14 @@
-//! The token cache: a hash look-up, bounded, shared by the apps that are given it. No lock is held over I/O.
+//! The token cache: a hash look-up, bounded, shared by the apps that are given it. No lock is held over I/O, and
+//! none is taken by a hit.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::shard::{Cached, Shard};
-use super::{AccessToken, CacheKey, Freshness, TokenStore};
-use crate::runtime::PerProcess;
+use super::entry::{Allowance, Entry};
+use super::shard::Shard;
+use super::{AccessToken, CacheKey, Freshness, Origin, TokenStore};
+use crate::clock::Clock;
+use crate::runtime::{Claim, Claims, Counts, PerProcess, Shared};
 
 /// Where tokens are kept. Cheap to clone: clones are one cache.
 ///
@@ -20,7 +23,14 @@ pub struct TokenCache(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    shards: PerProcess<Shards>,
+    process: PerProcess<Process>,
+}
+
+/// A token that the cache had.
+pub(crate) struct Cached {
+    pub(crate) token: Shared<AccessToken>,
+    /// Where it is due for replacement.
+    refresh: Option<Claims>,
 }
 
 #[derive(Clone)]
@@ -46,12 +56,19 @@ pub struct TokenCacheStatistics {
     pub bytes: usize,
 }
 
-/// Locks are short, but shared between threads; this many of them make meeting rare.
+/// Who changes something takes a lock; this many of them make meeting rare.
 const MOST_SHARDS: usize = 16;
 /// Each shard has its share of the limits to itself. With shares smaller than these, one shard would be
 /// full long before the cache is: small caches have fewer shards, the smallest one.
 const LEAST_ENTRIES: usize = 1024;
 const LEAST_BYTES: usize = 4 << 20;
+/// Tokens that many threads have, at most, with references for each of them: 2.5 kB apiece.
+const MOST_SPREAD: usize = 1024;
+/// Seconds after an early refresh that failed in which no other one is tried.
+const REFRESH_PAUSE: i64 = 30;
+/// What an entry costs besides its texts: the structures, their places in queue and table, and what
+/// the allocator adds.
+const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<Entry>() + 128;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -67,8 +84,9 @@ impl TokenCache {
 
     /// An empty cache like this one that holds at most `max_entries` tokens.
     ///
-    /// Up to 2,000 tokens, exactly the least recently used one goes. A larger cache is divided, as is
-    /// its limit: one part may be full a little earlier than another.
+    /// Up to 2,000 tokens, exactly the least recently used one goes, where what was used between the same two
+    /// insertions was used at the same time. A larger cache is divided, as is its limit: one part may be full a
+    /// little earlier than another.
     #[must_use]
     pub fn with_max_entries(&self, max_entries: usize) -> Self {
         Self::from_settings(Settings { max_entries, ..self.0.settings.clone() })
@@ -90,22 +108,21 @@ impl TokenCache {
 
     /// What it has done since it was made (in a forked child: since the `fork`), and what it holds.
     pub fn statistics(&self) -> TokenCacheStatistics {
-        let mut sum = TokenCacheStatistics::default();
-        for shard in &self.0.shards.get().0 {
-            let shard = lock(shard);
-            sum.hits += shard.hits;
-            sum.misses += shard.misses;
-            sum.evictions += shard.evictions;
-            sum.entries += shard.entries();
-            sum.bytes += shard.bytes();
+        let process = self.0.process.get();
+        let [hits, misses] = process.counts.sums();
+        let mut sum = TokenCacheStatistics { hits, misses, ..TokenCacheStatistics::default() };
+        for holds in process.shards.iter().map(Shard::holds) {
+            sum.evictions += holds.evictions;
+            sum.entries += holds.entries;
+            sum.bytes += holds.bytes;
         }
         sum
     }
 
     fn from_settings(settings: Settings) -> Self {
         let (max_entries, max_bytes) = (settings.max_entries, settings.max_bytes);
-        let shards = PerProcess::new(move || Shards::new(max_entries, max_bytes));
-        Self(Arc::new(Inner { settings, shards }))
+        let process = PerProcess::new(move || Process::new(max_entries, max_bytes));
+        Self(Arc::new(Inner { settings, process }))
     }
 
     pub(crate) fn store(&self) -> Option<&Arc<dyn TokenStore>> {
@@ -117,58 +134,86 @@ impl TokenCache {
     pub(crate) fn get(
         &self,
         key: &CacheKey,
-        judge: impl FnOnce(&AccessToken) -> Freshness,
+        judge: impl Fn(&AccessToken) -> Freshness,
     ) -> Option<(Cached, Freshness)> {
-        self.with_shard(key, |shard| {
-            let cached = shard.get(key)?.clone();
-            let freshness = judge(&cached.token);
-            shard.hits += u64::from(freshness != Freshness::Expired);
-            Some((cached, freshness))
-        })
+        let process = self.0.process.get();
+        let found = process.of(key).get(key, |entry, allowance| {
+            let freshness = judge(&entry.token);
+            let refresh = (freshness == Freshness::RefreshDue).then(|| entry.refresh());
+            (Cached { token: entry.share(allowance), refresh }, freshness)
+        })?;
+        if found.1 != Freshness::Expired {
+            process.counts.add(HIT);
+        }
+        Some(found)
     }
 
     /// What is kept under `key`, fresh or not. Counts nothing.
     pub(crate) fn peek(&self, key: &CacheKey) -> Option<Arc<AccessToken>> {
-        self.with_shard(key, |shard| shard.peek(key).map(|cached| cached.token.clone()))
+        self.0.process.get().of(key).peek(key)
     }
 
     /// Counts a call that [`TokenCache::get`] had nothing for, by whether it was spared a request.
-    pub(crate) fn count(&self, key: &CacheKey, hit: bool) {
-        self.with_shard(key, |shard| {
-            shard.hits += u64::from(hit);
-            shard.misses += u64::from(!hit);
-        });
+    pub(crate) fn count(&self, hit: bool) {
+        self.0.process.get().counts.add(if hit { HIT } else { MISS });
     }
 
     /// Keeps `token`, in place of what was there.
-    pub(crate) fn put(&self, key: &Arc<CacheKey>, token: Arc<AccessToken>) {
-        drop(self.with_shard(key, |shard| shard.put(key, token)));
+    pub(crate) fn put(&self, key: &CacheKey, token: AccessToken) -> Arc<AccessToken> {
+        self.put_if(key, token, |_| true)
     }
 
     /// Keeps a token that came from elsewhere, unless there is one that lives as long.
-    pub(crate) fn put_if_later(&self, key: &Arc<CacheKey>, token: Arc<AccessToken>) {
-        let gone = self.with_shard(key, |shard| match shard.peek(key) {
-            Some(present) if present.token.expires_on >= token.expires_on => Vec::new(),
-            _ => shard.put(key, token),
-        });
-        drop(gone);
+    pub(crate) fn put_if_later(&self, key: &CacheKey, token: AccessToken) {
+        let expires_on = token.expires_on;
+        self.put_if(key, token, |present| present.expires_on < expires_on);
+    }
+
+    fn put_if(
+        &self,
+        key: &CacheKey,
+        mut token: AccessToken,
+        replaces: impl Fn(&AccessToken) -> bool,
+    ) -> Arc<AccessToken> {
+        let process = self.0.process.get();
+        let new = process.share_origin(&mut token);
+        let cost = cost(key, &token) + if new { cost_of(&token.origin) } else { 0 };
+        let token = Arc::new(token);
+        drop(process.of(key).put(key, token.clone(), cost, replaces));
+        token
     }
 
     /// Forgets every token bound to the certificate with this `x5t#S256`, because it was rejected.
     pub(crate) fn remove_bound_to(&self, x5t_s256: &str) {
-        for shard in &self.0.shards.get().0 {
-            let bound = |token: &AccessToken| {
+        for shard in &self.0.process.get().shards {
+            drop(shard.remove_where(|token| {
                 token.certificate.as_ref().is_some_and(|certificate| certificate.x5t_s256() == x5t_s256)
-            };
-            let removed = lock(shard).remove_where(bound);
-            drop(removed);
+            }));
         }
     }
+}
 
-    fn with_shard<T>(&self, key: &CacheKey, use_it: impl FnOnce(&mut Shard) -> T) -> T {
-        let process = self.0.shards.get();
-        use_it(&mut lock(process.of(key)))
+impl Cached {
+    /// Claims the early refresh for the caller, until the claim is dropped and for [`REFRESH_PAUSE`]
+    /// after that: a service that is down is not asked again by every hit, and no two wait in a queue.
+    pub(crate) fn claim_refresh(&self, clock: &Arc<dyn Clock>) -> Option<Claim> {
+        self.refresh.as_ref()?.claim(clock, REFRESH_PAUSE)
     }
+}
+
+/// What an entry takes in memory, about. Its certificate is shared, and not counted.
+fn cost(key: &CacheKey, token: &AccessToken) -> usize {
+    let scopes: usize = token.scopes.iter().map(|scope| scope.len() + size_of::<String>()).sum();
+    OVERHEAD + key.text().len() + token.authorization.expose_terminated().len() + scopes
+}
+
+/// The same for where tokens are from: the first of them pays for all.
+fn cost_of(origin: &Origin) -> usize {
+    let Origin { tenant, endpoint, region, response_parameters, .. } = origin;
+    let parameters: usize =
+        response_parameters.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    size_of::<Origin>() + endpoint.len() + optional(tenant) + optional(&region.error) + parameters
 }
 
 impl Default for TokenCache {
@@ -187,34 +232,59 @@ impl fmt::Debug for TokenCache {
     }
 }
 
-/// A power of two of shards, so that the bits of a hash spread evenly.
-struct Shards(Box<[Mutex<Shard>]>);
+/// What one process has of a cache.
+struct Process {
+    /// A power of two, so that the bits of a hash spread evenly.
+    shards: Box<[Shard]>,
+    counts: Counts,
+    origins: Mutex<Vec<Weak<Origin>>>,
+}
 
-impl Shards {
+/// Of so many origins it is known that tokens share them: of those that came last.
+const MOST_ORIGINS: usize = 16;
+
+/// What is counted where.
+const HIT: usize = 0;
+const MISS: usize = 1;
+
+impl Process {
     fn new(max_entries: usize, max_bytes: usize) -> Self {
         let wanted = (max_entries / LEAST_ENTRIES).min(max_bytes / LEAST_BYTES).clamp(1, MOST_SHARDS);
         let number = 1 << wanted.ilog2();
-        let shard = |_| Mutex::new(Shard::new(max_entries / number, max_bytes / number));
-        Self((0..number).map(shard).collect())
+        let allowance = Allowance::new(MOST_SPREAD);
+        let shard = |_| Shard::new(max_entries / number, max_bytes / number, allowance.clone());
+        let (counts, origins) = (Counts::new(), Mutex::default());
+        Self { shards: (0..number).map(shard).collect(), counts, origins }
     }
 
-    fn of(&self, key: &CacheKey) -> &Mutex<Shard> {
-        // The table inside a shard uses the bits at both ends.
-        &self.0[(key.hash_value() >> 32) as usize % self.0.len()]
+    /// Lets `token` share its origin with others; whether it is the first one.
+    fn share_origin(&self, token: &mut AccessToken) -> bool {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = origins.iter().filter_map(Weak::upgrade).find(|origin| *origin == token.origin);
+        if let Some(known) = known {
+            token.origin = known;
+            return false;
+        }
+        if origins.len() == MOST_ORIGINS {
+            origins.remove(0);
+        }
+        origins.push(Arc::downgrade(&token.origin));
+        true
     }
-}
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn of(&self, key: &CacheKey) -> &Shard {
+        // The table inside a shard uses the bits at the lower end.
+        &self.shards[(key.hash_value() >> 32) as usize & (self.shards.len() - 1)]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::test::{key, token};
+    use crate::token::test::{bearer, key};
 
     fn fill(cache: &TokenCache, number: usize) {
-        (0..number).for_each(|n| cache.put(&key(&n.to_string()), token("t")));
+        (0..number).for_each(|n| drop(cache.put(&key(&n.to_string()), bearer("t"))));
     }
 
     /// Does every limit hold, and is next to all of it used, for caches of one part and of many?
@@ -229,6 +299,14 @@ mod tests {
             assert!((least..=max_entries).contains(&statistics.entries), "{max_entries}: {statistics:?}");
             assert_eq!(statistics.evictions, (3 * max_entries + 3 - statistics.entries) as u64);
         }
+    }
+
+    /// Is what an entry costs counted to the byte of its texts?
+    #[test]
+    fn texts_are_counted() {
+        let one = cost(&key("a"), &bearer("t"));
+        assert_eq!(cost(&key("a"), &bearer(&"t".repeat(1001))), one + 1000);
+        assert_eq!(cost(&key("ab"), &bearer("t")), one + 1);
     }
 
     /// Do the bytes of all tokens stay within the limit, in caches of one part and of many?
@@ -250,9 +328,9 @@ mod tests {
     #[test]
     fn what_is_used_stays() {
         let cache = TokenCache::new();
-        cache.put(&key("kept"), token("kept"));
+        cache.put(&key("kept"), bearer("kept"));
         for n in 0..100_000 {
-            cache.put(&key(&n.to_string()), token("t"));
+            cache.put(&key(&n.to_string()), bearer("t"));
             if n % 1000 == 0 {
                 assert!(cache.get(&key("kept"), |_| Freshness::Fresh).is_some());
             }
@@ -265,7 +343,7 @@ mod tests {
     #[test]
     fn statistics_count_what_was_served() {
         let cache = TokenCache::new();
-        cache.put(&key("a"), token("t"));
+        cache.put(&key("a"), bearer("t"));
         for (judgement, hits) in [(Freshness::Fresh, 1), (Freshness::RefreshDue, 2), (Freshness::Expired, 2)]
         {
             let (_, judged) = cache.get(&key("a"), |_| judgement).unwrap();
@@ -273,8 +351,8 @@ mod tests {
         }
         assert!(cache.get(&key("b"), |_| Freshness::Fresh).is_none());
         assert!(cache.peek(&key("a")).is_some());
-        cache.count(&key("a"), false);
-        cache.count(&key("b"), true);
+        cache.count(false);
+        cache.count(true);
         let TokenCacheStatistics { hits, misses, evictions, entries, .. } = cache.statistics();
         assert_eq!((hits, misses, evictions, entries), (3, 1, 0, 1));
     }
@@ -284,15 +362,64 @@ mod tests {
     fn clones_share_and_settings_do_not() {
         let cache = TokenCache::new();
         let (clone, other) = (cache.clone(), cache.with_max_entries(7));
-        cache.put(&key("a"), token("t"));
+        cache.put(&key("a"), bearer("t"));
         assert_eq!((clone.statistics().entries, other.statistics().entries), (1, 0));
+    }
+
+    /// Threads that look, put and evict at once: does each find its own tokens only, is every hit counted, and is what
+    /// went gone?
+    #[test]
+    fn threads_find_their_own() {
+        let (cache, put) = (TokenCache::new().with_max_entries(30), Mutex::new(Vec::new()));
+        let ask = |step: usize| {
+            let mut found = 0;
+            for n in 0..5000 {
+                let name = (n * step % 50).to_string();
+                match cache.get(&key(&name), |_| Freshness::Fresh) {
+                    Some((cached, _)) => {
+                        assert_eq!(cached.token.authorization.expose(), format!("Bearer {name}"));
+                        found += 1;
+                    }
+                    None => {
+                        let token = cache.put(&key(&name), bearer(&name));
+                        put.lock().unwrap().push(Arc::downgrade(&token));
+                    }
+                }
+            }
+            found
+        };
+        let found: u64 = std::thread::scope(|scope| {
+            let threads = [1, 3, 7, 9].map(|step| scope.spawn(move || ask(step)));
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        let statistics = cache.statistics();
+        assert_eq!((statistics.hits, statistics.entries), (found, 30));
+        let alive = put.into_inner().unwrap().iter().filter(|token| token.strong_count() > 0).count();
+        assert_eq!(alive, 30);
+    }
+
+    /// Do tokens from one place share what is known of it, whoever came between, and is it forgotten with the last?
+    #[test]
+    fn origins_are_shared() {
+        let (cache, from) = (TokenCache::new().with_max_entries(100), |endpoint: String| {
+            let origin = Arc::new(Origin { endpoint, ..Origin::default() });
+            AccessToken { origin, ..bearer("t") }
+        });
+        let put = |n: usize, endpoint: &str| cache.put(&key(&n.to_string()), from(endpoint.to_owned()));
+        let (first, other, second) = (put(1, "https://a"), put(2, "https://b"), put(3, "https://a"));
+        assert!(Arc::ptr_eq(&first.origin, &second.origin) && first.origin != other.origin);
+        let origin = Arc::downgrade(&first.origin);
+        (0..200).for_each(|n| drop(put(n, &n.to_string())));
+        assert!(origin.upgrade().is_some());
+        drop((first, second));
+        assert!(origin.upgrade().is_none());
     }
 
     /// Does a token from elsewhere never take the place of one that lives longer?
     #[test]
     fn the_later_token_stays() {
         let cache = TokenCache::new();
-        let expiring = |expires_on| Arc::new(AccessToken { expires_on, ..crate::token::test::bearer("t") });
+        let expiring = |expires_on| AccessToken { expires_on, ..bearer("t") };
         let present = || cache.peek(&key("a")).unwrap().expires_on;
         cache.put_if_later(&key("a"), expiring(100));
         cache.put_if_later(&key("a"), expiring(99));

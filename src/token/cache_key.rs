@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// The parts of a key, joined so that no two different lists of parts give the same text, and hashed once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The parts of a key, joined so that no two different lists of parts give the same text, and hashed once. Clones
+/// share the text.
+#[derive(Clone, Debug)]
 pub(crate) struct CacheKey {
-    text: Box<str>,
+    text: Arc<str>,
     hash: u64,
 }
 
@@ -103,7 +105,7 @@ impl Partition {
 
 impl CacheKey {
     /// A key whose text was written down earlier.
-    pub(crate) fn from_text(text: impl Into<Box<str>>) -> Self {
+    pub(crate) fn from_text(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let hash = foldhash::fast::FixedState::default().hash_one(&text);
         Self { text, hash }
@@ -117,6 +119,14 @@ impl CacheKey {
         self.hash
     }
 }
+
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
+    }
+}
+
+impl Eq for CacheKey {}
 
 impl Hash for CacheKey {
     fn hash<H: Hasher>(&self, state: &mut H) {

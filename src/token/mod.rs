@@ -4,19 +4,24 @@ mod cache;
 mod cache_key;
 mod claims;
 mod endpoint;
+mod entry;
 mod lifetime;
 mod refresh;
 mod refused;
 mod response;
 mod shard;
 mod store;
+mod table;
 mod telemetry;
+
+use std::sync::Arc;
 
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::http::TlsDetails;
 use crate::secret::Secret;
 
+pub(crate) use cache::Cached;
 pub use cache::{TokenCache, TokenCacheStatistics};
 pub(crate) use cache_key::{CacheKey, KeyBuilder, KeyStem, Partition, scopes};
 pub(crate) use claims::{merge_claims, parse_claims};
@@ -26,7 +31,6 @@ pub use refresh::CacheRefreshReason;
 pub(crate) use refresh::{Freshness, freshness, refresh_time};
 pub(crate) use refused::parse_error;
 pub(crate) use response::TokenResponse;
-pub(crate) use shard::Cached;
 pub(crate) use store::StoredPartition;
 pub use store::TokenStore;
 pub(crate) use telemetry::{Api, CallerSdk, Telemetry};
@@ -52,7 +56,15 @@ pub(crate) struct AccessToken {
     pub(crate) expires_on: i64,
     /// Unix seconds, UTC: when to fetch the next one although this one still lives.
     pub(crate) refresh_on: Option<i64>,
-    pub(crate) scopes: Vec<String>,
+    pub(crate) scopes: Box<[String]>,
+    pub(crate) origin: Arc<Origin>,
+    /// What an [`TokenType::MtlsPop`] token is bound to; `None` for Bearer.
+    pub(crate) certificate: Option<Certificate>,
+}
+
+/// Where a token is from, and what was said beside it: the same for many.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
     pub(crate) tenant: Option<String>,
     pub(crate) endpoint: String,
     /// How the endpoint came by its region.
@@ -61,8 +73,6 @@ pub(crate) struct AccessToken {
     pub(crate) response_parameters: Vec<(String, String)>,
     /// The TLS of the connection that it was issued over; unknown where it comes from a store.
     pub(crate) tls: Option<TlsDetails>,
-    /// What an [`TokenType::MtlsPop`] token is bound to; `None` for Bearer.
-    pub(crate) certificate: Option<Certificate>,
 }
 
 impl AccessToken {
@@ -92,12 +102,11 @@ mod test {
     use std::sync::Arc;
 
     use super::{AccessToken, CacheKey, KeyBuilder, TokenType};
-    use crate::authority::RegionDetails;
     use crate::secret::Secret;
 
     /// The key of a token with this name.
-    pub(super) fn key(name: &str) -> Arc<CacheKey> {
-        Arc::new(KeyBuilder::default().part("name", name).build())
+    pub(super) fn key(name: &str) -> CacheKey {
+        KeyBuilder::default().part("name", name).build()
     }
 
     /// A Bearer token that has expired long ago.
@@ -108,12 +117,8 @@ mod test {
             received_on: 0,
             expires_on: 0,
             refresh_on: None,
-            scopes: vec![],
-            tenant: None,
-            endpoint: String::new(),
-            region: RegionDetails::default(),
-            response_parameters: vec![],
-            tls: None,
+            scopes: Box::default(),
+            origin: Arc::default(),
             certificate: None,
         }
     }

@@ -1,154 +1,153 @@
-//! The part of the token cache that stands under one lock: bounded, least recently used first out.
+//! A part of the token cache: read without a lock, changed under one; bounded, least recently used first out.
 
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use lru::LruCache;
-
+use super::entry::{Allowance, Entry};
+use super::table::Table;
 use super::{AccessToken, CacheKey};
-use crate::clock::Clock;
-use crate::runtime::{Claim, Claims};
+use crate::runtime::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// Tokens by key, within limits, and what became of those who asked for them.
+/// Tokens by key, within limits.
+///
+/// A hit writes nothing that other threads read, as long as nothing is put meanwhile: it finds its entry in the
+/// table, and that it was used is written down once between two puts. So what was used between the same two puts
+/// was used at the same time.
 pub(super) struct Shard {
-    entries: LruCache<Arc<CacheKey>, Cached, BuildHasherDefault<KeyHasher>>,
-    bytes: usize,
+    table: Table,
+    /// The time that use is told by: it goes on by two when something is put.
+    now: AtomicU64,
+    state: Mutex<State>,
     max_entries: usize,
     max_bytes: usize,
-    /// Counted under the lock that a look-up takes anyway, so that counting costs threads nothing.
-    pub(super) hits: u64,
-    pub(super) misses: u64,
+    allowance: Arc<Allowance>,
+}
+
+/// What only those who change something look at.
+struct State {
+    /// All entries, by when they were used last as far as that has been looked at, and by their address.
+    queue: BTreeMap<(u64, usize), Arc<Entry>>,
+    bytes: usize,
+    evictions: u64,
+}
+
+/// What a shard holds, and has let go for want of room.
+pub(super) struct Holds {
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
     pub(super) evictions: u64,
 }
 
-/// A token as the cache holds it.
-#[derive(Clone)]
-pub(crate) struct Cached {
-    pub(crate) token: Arc<AccessToken>,
-    refresh: Claims,
-}
-
-/// Seconds after an early refresh that failed in which no other one is tried.
-const REFRESH_PAUSE: i64 = 30;
-/// What an entry costs besides its texts: the structures, their places in list and table, and what
-/// the allocator adds.
-const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<CacheKey>() + 240;
-
 impl Shard {
-    pub(super) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self {
-            // Without a table for all that it may hold one day.
-            entries: LruCache::unbounded_with_hasher(BuildHasherDefault::default()),
-            bytes: 0,
-            max_entries,
-            max_bytes,
-            hits: 0,
-            misses: 0,
-            evictions: 0,
+    pub(super) fn new(max_entries: usize, max_bytes: usize, allowance: Arc<Allowance>) -> Self {
+        let state = State { queue: BTreeMap::new(), bytes: 0, evictions: 0 };
+        let (table, now, state) = (Table::new(), AtomicU64::new(0), Mutex::new(state));
+        Self { table, now, state, max_entries, max_bytes, allowance }
+    }
+
+    /// What `read` makes of the entry under `key`, which has been used then.
+    pub(super) fn get<T>(&self, key: &CacheKey, read: impl Fn(&Entry, &Arc<Allowance>) -> T) -> Option<T> {
+        self.find(key, |entry| {
+            // After what was put last, before what is put next.
+            entry.touch(self.now.load(Ordering::Relaxed) + 1);
+            read(entry, &self.allowance)
+        })
+    }
+
+    /// The token under `key`. Does not count as use.
+    pub(super) fn peek(&self, key: &CacheKey) -> Option<Arc<AccessToken>> {
+        self.find(key, |entry| entry.token.clone())
+    }
+
+    /// Keeps `token` in place of what was there, if `replaces` says so of that, and unless it is larger than all
+    /// that may be kept. Gives back what has to go, to be dropped without the lock: a last reference closes
+    /// connections.
+    pub(super) fn put(
+        &self,
+        key: &CacheKey,
+        token: Arc<AccessToken>,
+        cost: usize,
+        replaces: impl Fn(&AccessToken) -> bool,
+    ) -> Vec<Arc<Entry>> {
+        let mut gone = Vec::new();
+        let mut state = self.lock();
+        if let Some(present) = self.table.find(key, Arc::clone) {
+            if !replaces(&present.token) {
+                return gone;
+            }
+            self.remove(&mut state, &present);
+            gone.push(present);
         }
-    }
-
-    pub(super) fn get(&mut self, key: &CacheKey) -> Option<&Cached> {
-        self.entries.get(key)
-    }
-
-    /// Like [`Shard::get`], and does not count as use.
-    pub(super) fn peek(&self, key: &CacheKey) -> Option<&Cached> {
-        self.entries.peek(key)
-    }
-
-    /// Keeps `token` in place of what was there, unless it is larger than all that may be kept. Gives
-    /// back what has to go, to be dropped without the lock: a last reference closes connections.
-    pub(super) fn put(&mut self, key: &Arc<CacheKey>, token: Arc<AccessToken>) -> Vec<Cached> {
-        let mut gone: Vec<Cached> = self.remove(key).into_iter().collect();
-        let cached = Cached { token, refresh: Claims::default() };
-        let cost = cost(key, &cached.token);
         if self.max_entries == 0 || cost > self.max_bytes {
-            self.evictions += 1;
-            gone.push(cached);
+            state.evictions += 1;
             return gone;
         }
-        self.bytes += cost;
-        self.entries.put(key.clone(), cached);
-        while self.entries.len() > self.max_entries || self.bytes > self.max_bytes {
-            let Some((key, cached)) = self.entries.pop_lru() else { break };
-            self.forget(&key, &cached);
-            self.evictions += 1;
-            gone.push(cached);
+        let now = self.now.load(Ordering::Relaxed) + 2;
+        let entry = Arc::new(Entry::new(key, token, cost, now));
+        state.bytes += cost;
+        state.queue.insert(place(&entry), entry.clone());
+        self.table.insert(&entry, state.queue.len());
+        while state.queue.len() > self.max_entries || state.bytes > self.max_bytes {
+            let Some(entry) = state.least_recently_used() else { break };
+            self.remove(&mut state, &entry);
+            state.evictions += 1;
+            gone.push(entry);
         }
+        // Last: what is used meanwhile was used before this one was put, which stays.
+        self.now.store(now, Ordering::Relaxed);
         gone
     }
 
     /// Removes every token that `rejected` picks.
-    pub(super) fn remove_where(&mut self, rejected: impl Fn(&AccessToken) -> bool) -> Vec<Cached> {
-        let keys: Vec<_> = self.entries.iter().filter(|(_, cached)| rejected(&cached.token)).collect();
-        let keys: Vec<_> = keys.into_iter().map(|(key, _)| key.clone()).collect();
-        keys.iter().filter_map(|key| self.remove(key)).collect()
+    pub(super) fn remove_where(&self, rejected: impl Fn(&AccessToken) -> bool) -> Vec<Arc<Entry>> {
+        let mut state = self.lock();
+        let gone: Vec<_> = state.queue.values().filter(|entry| rejected(&entry.token)).cloned().collect();
+        gone.iter().for_each(|entry| self.remove(&mut state, entry));
+        gone
     }
 
-    pub(super) fn entries(&self) -> usize {
-        self.entries.len()
+    pub(super) fn holds(&self) -> Holds {
+        let state = self.lock();
+        Holds { entries: state.queue.len(), bytes: state.bytes, evictions: state.evictions }
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Looks without the lock, and where that finds nothing, with it: nothing is missed that is there all along.
+    fn find<T>(&self, key: &CacheKey, read: impl Fn(&Arc<Entry>) -> T) -> Option<T> {
+        self.table.find(key, &read).or_else(|| {
+            let _state = self.lock();
+            self.table.find(key, &read)
+        })
     }
 
-    fn remove(&mut self, key: &CacheKey) -> Option<Cached> {
-        let cached = self.entries.pop(key)?;
-        self.forget(key, &cached);
-        Some(cached)
+    fn remove(&self, state: &mut State, entry: &Arc<Entry>) {
+        self.table.remove(entry);
+        state.queue.remove(&place(entry));
+        state.bytes = state.bytes.saturating_sub(entry.cost);
     }
 
-    fn forget(&mut self, key: &CacheKey, cached: &Cached) {
-        self.bytes = self.bytes.saturating_sub(cost(key, &cached.token));
-    }
-}
-
-/// What an entry takes in memory, about. Its certificate is shared, and not counted.
-fn cost(key: &CacheKey, token: &AccessToken) -> usize {
-    let AccessToken { authorization, scopes, tenant, endpoint, region, response_parameters, .. } = token;
-    let scopes: usize = scopes.iter().map(|scope| scope.len() + size_of::<String>()).sum();
-    let parameters: usize =
-        response_parameters.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
-    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    OVERHEAD
-        + key.text().len()
-        + authorization.expose_terminated().len()
-        + scopes
-        + endpoint.len()
-        + optional(tenant)
-        + optional(&region.error)
-        + parameters
-}
-
-impl Cached {
-    /// Claims the early refresh for the caller, until the claim is dropped and for [`REFRESH_PAUSE`]
-    /// after that: a service that is down is not asked again by every hit, and no two wait in a queue.
-    pub(crate) fn claim_refresh(&self, clock: &Arc<dyn Clock>) -> Option<Claim> {
-        self.refresh.claim(clock, REFRESH_PAUSE)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Passes the hash on that the key already carries.
-#[derive(Default)]
-pub(super) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // Keys hash by `write_u64` alone; this keeps the hasher right if that ever changes.
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+impl State {
+    /// The entry that was used longest ago. Those in front of it that were used since then go to their new place.
+    fn least_recently_used(&mut self) -> Option<Arc<Entry>> {
+        loop {
+            let first = self.queue.first_entry()?;
+            let used = first.get().used();
+            if used == first.key().0 {
+                return Some(first.get().clone());
+            }
+            let entry = first.remove();
+            entry.queued.store(used, Ordering::Relaxed);
+            self.queue.insert(place(&entry), entry);
         }
     }
+}
+
+/// Where an entry is in the queue.
+fn place(entry: &Arc<Entry>) -> (u64, usize) {
+    (entry.queued.load(Ordering::Relaxed), Arc::as_ptr(entry) as usize)
 }
 
 #[cfg(test)]
@@ -156,41 +155,89 @@ mod tests {
     use super::*;
     use crate::token::test::{key, token};
 
+    fn shard(max_entries: usize, max_bytes: usize) -> Shard {
+        Shard::new(max_entries, max_bytes, Allowance::new(0))
+    }
+
+    fn put(shard: &Shard, name: &str, cost: usize) -> Vec<String> {
+        let gone = shard.put(&key(name), token(name), cost, |_| true);
+        gone.iter().map(|entry| entry.token.authorization.expose()["Bearer ".len()..].to_owned()).collect()
+    }
+
+    fn names<'a>(shard: &Shard, all: &[&'a str]) -> Vec<&'a str> {
+        all.iter().copied().filter(|name| shard.peek(&key(name)).is_some()).collect()
+    }
+
     /// Is what was used last kept, and what goes given back for the caller to drop?
     #[test]
     fn least_recently_used_goes_first() {
-        let mut shard = Shard::new(2, usize::MAX);
-        assert!(shard.put(&key("a"), token("a")).is_empty());
-        assert!(shard.put(&key("b"), token("b")).is_empty());
-        assert!(shard.get(&key("a")).is_some());
-        let gone = shard.put(&key("c"), token("c"));
-        assert_eq!(gone.len(), 1);
-        assert_eq!(gone[0].token.authorization.expose(), "Bearer b");
-        assert!(shard.peek(&key("a")).is_some() && shard.peek(&key("c")).is_some());
-        assert_eq!((shard.entries(), shard.evictions), (2, 1));
-        let replaced = shard.put(&key("c"), token("d"));
-        assert_eq!((replaced.len(), shard.entries(), shard.evictions), (1, 2, 1));
+        let shard = shard(2, usize::MAX);
+        assert!(put(&shard, "a", 1).is_empty() && put(&shard, "b", 1).is_empty());
+        assert!(shard.get(&key("a"), |_, _| ()).is_some());
+        assert_eq!(put(&shard, "c", 1), ["b"]);
+        assert_eq!(names(&shard, &["a", "b", "c"]), ["a", "c"]);
+        assert_eq!((shard.holds().entries, shard.holds().evictions), (2, 1));
+        assert_eq!(put(&shard, "c", 1), ["c"], "replaced, not evicted");
+        assert_eq!((shard.holds().entries, shard.holds().evictions), (2, 1));
+    }
+
+    /// A history of uses and puts, by turns: does the cache hold what a list would that each of both moves to its
+    /// front?
+    #[test]
+    fn exactly_the_least_recently_used_goes() {
+        let (shard, mut list) = (shard(50, usize::MAX), Vec::<String>::new());
+        let mut random = 1_u64;
+        let mut name = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((random >> 33) % 70).to_string()
+        };
+        for _ in 0..5000 {
+            let (used, new) = (name(), name());
+            let known = list.contains(&used);
+            assert_eq!(shard.get(&key(&used), |_, _| ()).is_some(), known);
+            let gone = put(&shard, &new, 1);
+            for name in [Some(used).filter(|_| known), Some(new)].into_iter().flatten() {
+                list.retain(|other| *other != name);
+                list.insert(0, name);
+            }
+            if list.len() > 50 {
+                assert_eq!(gone.last(), list.pop().as_ref());
+            }
+        }
     }
 
     /// Are bytes counted and bounded to the byte, given back by every way out, and is a token that is
     /// larger than the limit not kept, without costing the others their place?
     #[test]
     fn bytes_are_bounded() {
-        let one = cost(&key("a"), &token("t"));
-        assert_eq!(cost(&key("a"), &token(&"t".repeat(1001))), one + 1000);
-        let mut shard = Shard::new(usize::MAX, 3 * one);
+        let shard = shard(usize::MAX, 300);
+        let holds = |shard: &Shard| (shard.holds().entries, shard.holds().bytes, shard.holds().evictions);
         for name in ["a", "b", "c"] {
-            shard.put(&key(name), token("t"));
+            put(&shard, name, 100);
         }
-        assert_eq!((shard.entries(), shard.bytes(), shard.evictions), (3, 3 * one, 0));
-        shard.put(&key("d"), token("tt"));
-        assert_eq!((shard.entries(), shard.bytes(), shard.evictions), (2, 2 * one + 1, 2));
-        let gone = shard.put(&key("e"), token(&"t".repeat(2 * one + 2)));
-        assert_eq!((gone.len(), shard.entries(), shard.bytes()), (1, 2, 2 * one + 1));
+        assert_eq!(holds(&shard), (3, 300, 0));
+        put(&shard, "d", 101);
+        assert_eq!(holds(&shard), (2, 201, 2));
+        assert!(put(&shard, "e", 301).is_empty());
+        assert_eq!(holds(&shard), (2, 201, 3));
         // In place of a token that was there, it still takes that one's place: the old one is superseded.
-        shard.put(&key("d"), token(&"t".repeat(2 * one + 2)));
-        assert_eq!((shard.entries(), shard.bytes()), (1, one));
+        assert_eq!(put(&shard, "d", 301), ["d"]);
+        assert_eq!(holds(&shard), (1, 100, 4));
         assert_eq!(shard.remove_where(|_| true).len(), 1);
-        assert_eq!((shard.entries(), shard.bytes()), (0, 0));
+        assert_eq!(holds(&shard), (0, 0, 4));
+    }
+
+    /// Does nothing in the cache keep a token that it has let go?
+    #[test]
+    fn what_goes_is_gone() {
+        let shard = shard(20, usize::MAX);
+        let mut tokens = Vec::new();
+        for n in 0..1000 {
+            let token = token("t");
+            tokens.push(Arc::downgrade(&token));
+            shard.put(&key(&(n % 300).to_string()), token, 1, |_| true);
+            shard.get(&key(&(n % 7).to_string()), |entry, allowance| drop(entry.share(allowance)));
+            assert!(tokens.iter().filter(|token| token.strong_count() > 0).count() <= 20);
+        }
     }
 }

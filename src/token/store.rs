@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::cache_key::Partition;
 use super::refresh::{MARGIN, SLACK};
-use super::{AccessToken, CacheKey, LONGEST_LIFE, TokenType, is_token};
+use super::{AccessToken, CacheKey, LONGEST_LIFE, Origin, TokenType, is_token};
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::clock::{from_unix_seconds, unix_seconds};
@@ -71,13 +71,13 @@ struct Entry {
 
 impl StoredPartition<'_> {
     /// The tokens that are good, with their keys.
-    pub(crate) fn load(&self) -> Vec<(Arc<CacheKey>, Arc<AccessToken>)> {
+    pub(crate) fn load(&self) -> Vec<(CacheKey, AccessToken)> {
         let now = unix_seconds(self.call.clock.now());
         self.entries(now)
             .into_iter()
             .filter_map(|entry| {
-                let key = Arc::new(CacheKey::from_text(entry.key.as_str()));
-                Some((key, Arc::new(entry.into_token(self.certificate.as_ref())?)))
+                let key = CacheKey::from_text(entry.key.as_str());
+                Some((key, entry.into_token(self.certificate.as_ref())?))
             })
             .collect()
     }
@@ -159,11 +159,11 @@ impl Entry {
             received_on: token.received_on,
             expires_on: token.expires_on,
             refresh_on: token.refresh_on,
-            scopes: token.scopes.clone(),
-            tenant: token.tenant.clone(),
-            endpoint: token.endpoint.clone(),
+            scopes: token.scopes.to_vec(),
+            tenant: token.origin.tenant.clone(),
+            endpoint: token.origin.endpoint.clone(),
             x5t_s256: token.certificate.as_ref().map(|certificate| certificate.x5t_s256().to_owned()),
-            response_parameters: token.response_parameters.clone(),
+            response_parameters: token.origin.response_parameters.clone(),
         }
     }
 
@@ -197,12 +197,14 @@ impl Entry {
             received_on: self.received_on,
             expires_on: self.expires_on,
             refresh_on: self.refresh_on.map(|refresh_on| refresh_on.min(self.expires_on)),
-            scopes: self.scopes,
-            tenant: self.tenant,
-            endpoint: self.endpoint,
-            region: RegionDetails::default(),
-            response_parameters: self.response_parameters,
-            tls: None,
+            scopes: self.scopes.into(),
+            origin: Arc::new(Origin {
+                tenant: self.tenant,
+                endpoint: self.endpoint,
+                region: RegionDetails::default(),
+                response_parameters: self.response_parameters,
+                tls: None,
+            }),
             certificate,
         })
     }

@@ -1,0 +1,117 @@
+//! One value that threads hold at the same time without writing to the same memory: references and counts in stripes.
+
+use std::ops::Deref;
+
+use crate::runtime::sync::{Arc, AtomicU64, Ordering, thread_number};
+
+/// A power of two. With more threads than these, some of them meet.
+const STRIPES: usize = 16;
+
+/// Hands out references to one value. Each stripe of threads has them counted in a place of its own; the value goes
+/// with the last of them.
+pub(crate) struct Striped<T>(Box<[Arc<Line<Arc<T>>>; STRIPES]>);
+
+/// A reference to a value: counted where all are, or in a stripe.
+pub(crate) enum Shared<T> {
+    One(Arc<T>),
+    Striped(Held<T>),
+}
+
+/// A reference that [`Striped`] handed out.
+pub(crate) struct Held<T>(Arc<Line<Arc<T>>>);
+
+/// Two numbers that threads add to. Exact when nobody is adding.
+pub(crate) struct Counts(Box<[Line<[AtomicU64; 2]>; STRIPES]>);
+
+/// Alone on its cache lines, with the count in front of it where an [`Arc`] holds it.
+#[repr(align(64))]
+struct Line<T>(T);
+
+impl<T> Striped<T> {
+    pub(crate) fn new(value: Arc<T>) -> Self {
+        Self(Box::new(std::array::from_fn(|_| Arc::new(Line(value.clone())))))
+    }
+
+    /// A reference for this thread.
+    pub(crate) fn hold(&self) -> Held<T> {
+        Held(self.0[stripe()].clone())
+    }
+}
+
+impl Counts {
+    pub(crate) fn new() -> Self {
+        Self(Box::new(std::array::from_fn(|_| Line(Default::default()))))
+    }
+
+    /// Adds one to the number with this index, 0 or 1.
+    pub(crate) fn add(&self, index: usize) {
+        self.0[stripe()].0[index].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sums(&self) -> [u64; 2] {
+        [0, 1].map(|index| self.0.iter().map(|line| line.0[index].load(Ordering::Relaxed)).sum())
+    }
+}
+
+/// The stripe of this thread.
+pub(crate) fn stripe() -> usize {
+    thread_number() % STRIPES
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.0
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::One(value) => value,
+            Self::Striped(value) => value,
+        }
+    }
+}
+
+impl<T> From<Arc<T>> for Shared<T> {
+    fn from(value: Arc<T>) -> Self {
+        Self::One(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Does the value live as long as any reference to it, whatever thread that is from, and no longer?
+    #[test]
+    fn the_last_reference_counts() {
+        let value = Arc::new(7);
+        let striped = Striped::new(value.clone());
+        let held: Vec<_> =
+            (0..20).map(|_| thread::scope(|scope| scope.spawn(|| striped.hold()).join().unwrap())).collect();
+        drop(striped);
+        assert!(held.iter().all(|held| **held == 7) && Arc::strong_count(&value) > 1);
+        drop(held);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    /// Is nothing lost of what many threads count?
+    #[test]
+    fn counts_are_exact() {
+        let counts = Counts::new();
+        thread::scope(|scope| {
+            for n in 0..20 {
+                let counts = &counts;
+                scope.spawn(move || (0..1000).for_each(|_| counts.add(n % 2)));
+            }
+        });
+        assert_eq!(counts.sums(), [10_000, 10_000]);
+    }
+}
