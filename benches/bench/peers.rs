@@ -31,7 +31,7 @@ pub(crate) fn beside(report: &mut Report, cloud: &Cloud, hit: &Hit) {
     report.section(
         "Other libraries",
         "Each by a short program of benches/peers, in the same devcloud, with the versions pinned there. Cached: the call that a user of \
-         it makes, scopes given each time. Cold: a new app or credential each time; what a library keeps for the whole process (connections, \
+         it makes, scopes given each time. Cold: a new app or credential each time, by certificate where devcloud takes it; what a library keeps for the whole process (connections, \
          discovery) stays.",
     );
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers");
