@@ -36,8 +36,8 @@ abi: ## compare the interface with that of the last release, and say which bump 
 abi-release: ## write down today's interface as that of a release, into abi/released.txt
 	MTLSPOP_RELEASE=1 cargo test --test abi -- --exact abi_version_has_grown_with_the_interface
 
-errors: ## write docs/ERRORS.md from the tables in src/error
-	MTLSPOP_UPDATE=1 cargo test --lib -- errors_document_is_current
+errors: ## write docs/ERRORS.md from the tables in tests/errors
+	MTLSPOP_UPDATE=1 cargo test --test errors -- errors_document_is_current
 
 docs: ## make the reference in HTML, for C and Rust: target/doc/index.html
 	@scripts/prerequisites.sh docs

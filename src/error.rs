@@ -1,14 +1,6 @@
 //! The one error type: a number for the program, a sentence for the person, and what the server said.
 
 pub(crate) mod aadsts;
-#[cfg(test)]
-mod codes;
-#[cfg(test)]
-mod document;
-#[cfg(test)]
-mod never;
-#[cfg(test)]
-mod raised;
 mod reached;
 pub(crate) mod text;
 

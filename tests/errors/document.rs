@@ -2,13 +2,13 @@
 
 use std::fs;
 
+use mtlspop::ErrorKind::{self, *};
 use syn::{Expr, Item, Lit, Meta};
 
-use super::ErrorKind::{self, *};
-use super::aadsts::ADVICE;
-use super::codes::{CODES, Origin, Row};
-use super::never::NEVER_RAISED;
-use super::raised::root;
+use crate::aadsts::ADVICE;
+use crate::codes::{CODES, Origin, Row};
+use crate::never::NEVER_RAISED;
+use crate::support::root;
 
 /// Does docs/ERRORS.md say what the tables say? `make errors` writes it.
 #[test]
@@ -29,7 +29,7 @@ fn errors_document_is_current() {
 fn every_status_has_an_answer() {
     let names: Vec<String> = statuses().into_iter().map(|status| status.name).collect();
     let known: Vec<String> = WHAT_TO_DO.iter().map(|(kind, _)| name_of(*kind)).collect();
-    assert_eq!(names, known, "src/ffi/error.rs and WHAT_TO_DO in src/error/document.rs differ");
+    assert_eq!(names, known, "src/ffi/error.rs and WHAT_TO_DO in tests/errors/document.rs differ");
 }
 
 const WHAT_TO_DO: &[(ErrorKind, &str)] = &[
@@ -57,7 +57,7 @@ const WHAT_TO_DO: &[(ErrorKind, &str)] = &[
 const INTRODUCTION: &str = "\
 # Errors
 
-<!-- Written by `make errors` from the tables in src/error: change those. -->
+<!-- Written by `make errors` from the tables in tests/errors and src/error/aadsts.rs: change those. -->
 
 A function that fails returns a number and, where it has an `out_error`, an object that says more. A program acts on
 the number; everything else is for the person who reads the log.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::codes::CODES;
-use super::raised::root;
+use crate::codes::CODES;
+use crate::support::root;
 
 /// What MSAL has for client credentials and managed identities and this library never raises, and why.
-pub(super) const NEVER_RAISED: &[(&[&str], &str)] = &[
+pub(crate) const NEVER_RAISED: &[(&[&str], &str)] = &[
     (
         &["mtls_pop_without_region", "mtls_bearer_without_region", "region_required_for_mtls_pop"],
         "without a region the global mTLS endpoint is asked; MSAL does so too, and never raises these either",
@@ -77,7 +77,7 @@ fn codes_of_msal_are_accounted_for() {
         .chain(NEVER_RAISED.iter().flat_map(|(codes, _)| *codes).copied())
         .collect();
     let missing: Vec<_> = SECTION_7_3.split_whitespace().filter(|code| !known.contains(code)).collect();
-    assert!(missing.is_empty(), "say in src/error/codes.rs when, or why never: {missing:?}");
+    assert!(missing.is_empty(), "say in tests/errors/codes.rs when, or why never: {missing:?}");
 }
 
 const SECTION_7_3: &str = "

@@ -11,16 +11,18 @@ use syn::{
     Type, Visibility,
 };
 
+use crate::support::root;
+
 /// One place where a code is raised.
-pub(super) struct Raised {
-    pub(super) code: String,
+pub(crate) struct Raised {
+    pub(crate) code: String,
     /// The variant of `ErrorKind` that stands beside it; `None` where it is not written there.
-    pub(super) kind: Option<String>,
-    pub(super) place: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) place: String,
 }
 
 /// Every code that is raised anywhere in src outside of tests.
-pub(super) fn everywhere() -> Vec<Raised> {
+pub(crate) fn everywhere() -> Vec<Raised> {
     let files = rust_files(&root().join("src")).into_iter().map(|path| {
         let place = path.strip_prefix(root()).unwrap().display().to_string();
         (place, fs::read_to_string(path).unwrap())
@@ -45,11 +47,6 @@ fn raised_in(files: &[(String, String)]) -> Vec<Raised> {
         raised.extend(reader.raised);
     }
     raised
-}
-
-/// The repository.
-pub(super) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The functions that are handed a code, and those that are not: by name, the index of the parameter
@@ -271,14 +268,13 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The files of the library, but for this room's own tables. Tests live in `mod tests`; where that is a
-/// folder, it is named so.
+/// The files of the library. Tests live in `mod tests`; where that is a folder, it is named so.
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if !path.ends_with("tests") && !path.ends_with("src/error") {
+            if !path.ends_with("tests") {
                 files.extend(rust_files(&path));
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
@@ -293,8 +289,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::error::codes::{CODES, Origin, Row};
-    use crate::error::never::NEVER_RAISED;
+    use crate::codes::{CODES, Origin, Row};
+    use crate::never::NEVER_RAISED;
 
     const SAMPLE: &str = r#"
         fn direct() -> Error { Error::new(ErrorKind::Network, "direct", "text") }
@@ -353,7 +349,11 @@ mod tests {
                 missing.push(format!("{}: {} as {:?}", raised.place, raised.code, raised.kind));
             }
         }
-        assert!(missing.is_empty(), "src/error/codes.rs lacks these rows or kinds:\n{}", missing.join("\n"));
+        assert!(
+            missing.is_empty(),
+            "tests/errors/codes.rs lacks these rows or kinds:\n{}",
+            missing.join("\n")
+        );
     }
 
     /// Is every code of the table raised somewhere, unless it is passed through from the service? And is
@@ -363,12 +363,12 @@ mod tests {
         let raised: BTreeSet<String> = everywhere().into_iter().map(|raised| raised.code).collect();
         let own = CODES.iter().filter(|row| row.origin != Origin::Service);
         let idle: Vec<_> = own.map(|row| row.code).filter(|code| !raised.contains(*code)).collect();
-        assert!(idle.is_empty(), "nobody raises these, take the rows out of src/error/codes.rs: {idle:?}");
+        assert!(idle.is_empty(), "nobody raises these, take the rows out of tests/errors/codes.rs: {idle:?}");
         let never = NEVER_RAISED.iter().flat_map(|(codes, _)| *codes);
         let wrong: Vec<_> = never.filter(|code| raised.contains(**code)).collect();
         assert!(
             wrong.is_empty(),
-            "these are raised now, move them from src/error/never.rs to src/error/codes.rs: {wrong:?}"
+            "these are raised now, move them from tests/errors/never.rs to tests/errors/codes.rs: {wrong:?}"
         );
     }
 }

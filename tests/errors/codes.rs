@@ -1,11 +1,11 @@
 //! Every `error_code` string there is: which numbers it comes with, when, and what to do. For docs/ERRORS.md
 //! and for the tests that hold the source against it.
 
-use super::ErrorKind::{self, *};
+use mtlspop::ErrorKind::{self, *};
 
 /// Who coined a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// MSAL, which reports the same under this name.
     Msal,
     /// This library: MSAL has no word for it.
@@ -15,14 +15,14 @@ pub(super) enum Origin {
 }
 
 /// A row of the table.
-pub(super) struct Row {
-    pub(super) code: &'static str,
-    pub(super) kinds: &'static [ErrorKind],
-    pub(super) origin: Origin,
+pub(crate) struct Row {
+    pub(crate) code: &'static str,
+    pub(crate) kinds: &'static [ErrorKind],
+    pub(crate) origin: Origin,
     /// One clause.
-    pub(super) when: &'static str,
+    pub(crate) when: &'static str,
     /// One sentence.
-    pub(super) fix: &'static str,
+    pub(crate) fix: &'static str,
 }
 
 const fn msal(code: &'static str, kinds: &'static [ErrorKind], when: &'static str, fix: &'static str) -> Row {
@@ -43,7 +43,7 @@ const fn service(
 }
 
 /// In the order of the alphabet.
-pub(super) const CODES: &[Row] = &[
+pub(crate) const CODES: &[Row] = &[
     msal(
         "B2C_authority_host_mismatch",
         &[InvalidArgument],
