@@ -306,7 +306,7 @@ class Exceptions(Case):
             "from mtlspop._library import lib\n"
             "request = lib.mtlspop_http_request_new(b'GET', b'https://localhost/')\n"
             "_body.give(request, None, iter([b'x']), None)\n"
-            "del _callbacks._destroy, _callbacks._registered\n"
+            "del _callbacks._destroy, _callbacks.registered\n"
             "others = [c.Destroy(lambda _: print('called another')) for _ in range(100)]\n"
             "del request\n"
             "print('freed')\n"
@@ -347,7 +347,7 @@ class Lifetimes(Case):
 
     def test_registry(self):
         """Is nothing kept, whether calls succeed, fail or are never made?"""
-        before = len(_callbacks._registered)
+        before = len(_callbacks.registered)
         federated(broken).close()
         self.assertRaises(mtlspop.MtlsPopError, federated, broken, authority="http://example.org")
         self.assertRaises(mtlspop.MtlsPopError, Certificate.with_signer, b"no certificate", broken)
@@ -355,7 +355,7 @@ class Lifetimes(Case):
         logger.setLevel(logging.DEBUG)
         client(logger=logger, metrics=broken, token_cache=TokenCache(store=MemoryStore())).close()
         gc.collect()
-        self.assertEqual(len(_callbacks._registered), before)
+        self.assertEqual(len(_callbacks.registered), before)
 
 
 class Listening(Case):

@@ -108,7 +108,7 @@ class Fork(Case):
         with open(env("FIC_ASSERTION_PATH")) as file:
             jwt = file.read().strip()
         binding = mtlspop.Certificate.from_file(env("FIC_CERTIFICATE_PATH"))
-        before = len(_callbacks._registered)
+        before = len(_callbacks.registered)
         app = federated(lambda request: ClientSignedAssertion(jwt, binding))
         result = app.acquire_token_for_client(SCOPES, mtls_proof_of_possession=True)
         self.assertEqual(app.send(result, "GET", ME).status, 200)
@@ -119,7 +119,7 @@ class Fork(Case):
                 fresh = app.acquire_token_for_client(SCOPES, mtls_proof_of_possession=True)
                 answered = [app.send(token, "GET", ME).status for token in (result, fresh)]
                 app.close()
-                code = 0 if answered == [200, 200] and len(_callbacks._registered) == before else 2
+                code = 0 if answered == [200, 200] and len(_callbacks.registered) == before else 2
             finally:
                 os._exit(code)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)

@@ -11,14 +11,15 @@ Clients for it: mtlspop.requests, mtlspop.httpx and mtlspop.azure, which import 
 """
 
 from ._app import (
-    Cancel,
     Capabilities,
     ConfidentialClientApplication,
     ManagedIdentityClient,
     SystemAssignedManagedIdentity,
     UserAssignedManagedIdentity,
 )
-from ._callbacks import AssertionRequest, AttestationRequest, ClientSignedAssertion, Metric, SignRequest
+from ._assertion import AssertionRequest, ClientSignedAssertion
+from ._callbacks import AttestationRequest, Metric, SignRequest
+from ._cancel import Cancel
 from ._certificate import PKCS12_LEGACY, PKCS12_MODERN, Certificate
 from ._errors import (
     CallbackError,
@@ -37,11 +38,12 @@ from ._errors import (
     ThrottledError,
     TimeoutError,
 )
-from ._http import Headers, Response
 from ._library import federated_credential_audience, library_path
 from ._prototypes import VERSION as __version__
+from ._response import Headers, Response
 from ._result import TokenResult
-from ._settings import BindingStore, KeySigner, TokenCache, Tpm
+from ._settings import BindingStore, KeySigner, TokenCache
+from ._tpm import Tpm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from . import _errors, _http, _settings
 from . import _prototypes as c
+from ._cancel import Cancel
 from ._errors import call, failure, settle
 from ._library import flag, items, lib, milliseconds, number32, one, text, utf8, words, wrong
 from ._result import TokenResult
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._body import Body
-    from ._http import HeadersLike, Params, Response, Timeout
+    from ._http import HeadersLike, Params, Timeout
+    from ._response import Response
     from ._settings import ClientSettings, Credential, IdentitySettings
     from ._stream import StreamingResponse
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
         claims_from_client: str
         #: Seconds for the whole call.
         timeout: float
-        cancel: "Cancel"
+        cancel: Cancel
 
     class ClientOptions(Options, total=False):
         """What requests of a confidential client can be given, too."""
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
         timeout: Optional[Timeout]
         max_response_bytes: Optional[int]
         answer_claims_challenge: bool
-        cancel: Optional["Cancel"]
+        cancel: Optional[Cancel]
         allow_renegotiation: Optional[bool]
 
 
@@ -80,18 +82,6 @@ _raised = _errors.raised
 
 #: Closed before the interpreter ends: a thread of the library must not call Python after that.
 _open: WeakSet[_Application] = WeakSet()
-
-
-class Cancel:
-    """A flag that stops calls from another thread, for good: they raise CancelledError."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(self) -> None:
-        self._handle = lib.mtlspop_cancel_new()
-
-    def cancel(self) -> None:
-        lib.mtlspop_cancel_raise(self._handle)
 
 
 class Capabilities:

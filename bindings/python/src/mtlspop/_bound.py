@@ -7,8 +7,8 @@ from math import inf
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from ._app import Cancel
 from ._body import Watched
+from ._cancel import Cancel
 from ._errors import CancelledError, MtlsPopError, TimeoutError
 from ._prototypes import E_TIMEOUT
 

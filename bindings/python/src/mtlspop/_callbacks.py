@@ -11,17 +11,15 @@ from ctypes import ArgumentError, py_object, pythonapi
 from itertools import count
 
 from . import _prototypes as c
-from ._errors import MtlsPopError, call, described, raised
-from ._library import WrongType, data, lib, octets, one, text, time, utf8
-from ._result import TokenResult
+from ._errors import MtlsPopError, call, raised
+from ._library import WrongType, data, lib, octets, text, time, utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
-    from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple, Union
+    from typing import Any, Callable, Dict, Optional, Protocol, Tuple
 
     from ._body import Source
-    from ._certificate import Certificate
 
     class Store(Protocol):
         """What a token cache can have behind it, for several processes to share."""
@@ -29,9 +27,7 @@ if TYPE_CHECKING:
         def load(self, key: str) -> Optional[bytes]: ...
         def save(self, key: str, data: bytes, expires_on: datetime) -> object: ...
 
-    Assertion = Union[str, Tuple[str, Optional[Certificate]], "ClientSignedAssertion"]
-
-_registered: Dict[int, Any] = {}
+registered: Dict[int, Any] = {}
 _numbers = count(1)
 
 LEVELS = {c.LOG_ERROR: 40, c.LOG_WARNING: 30, c.LOG_INFO: 20, c.LOG_VERBOSE: 10}
@@ -40,17 +36,17 @@ LEVELS = {c.LOG_ERROR: 40, c.LOG_WARNING: 30, c.LOG_INFO: 20, c.LOG_VERBOSE: 10}
 def give(setter: Any, *before: Any, kind: Any, target: Any, after: Tuple[Any, ...] = ()) -> Any:
     """Gives the library a callback, and keeps `target` for it."""
     number = next(_numbers)
-    _registered[number] = target
+    registered[number] = target
     try:
         return setter(*before, kind, number, _destroy, *after)
     except ArgumentError:
         # The library was not called, and will not call destroy.
-        del _registered[number]
+        del registered[number]
         raise
 
 
 @c.Destroy
-def _destroy(userdata: int, pop: Any = _registered.pop) -> None:
+def _destroy(userdata: int, pop: Any = registered.pop) -> None:
     pop(userdata, None)
 
 
@@ -58,17 +54,7 @@ def _destroy(userdata: int, pop: Any = _registered.pop) -> None:
 pythonapi.Py_IncRef(py_object(_destroy))
 
 
-class ClientSignedAssertion:
-    """An answer to AssertionRequest: a JWT, and for mtls_pop the certificate that it is bound to."""
-
-    __slots__ = ("assertion", "token_binding_certificate")
-
-    def __init__(self, assertion: str, token_binding_certificate: Optional[Certificate] = None) -> None:
-        self.assertion = assertion
-        self.token_binding_certificate = token_binding_certificate
-
-
-class _Operation:
+class Operation:
     """One question, for as long as its callback runs; after that every answer is None."""
 
     __slots__ = ("_op",)
@@ -83,60 +69,7 @@ class _Operation:
         self._op = None
 
 
-class AssertionRequest(_Operation):
-    """What an assertion callback is asked."""
-
-    __slots__ = ()
-
-    @property
-    def client_id(self) -> str:
-        return text(lib.mtlspop_assertion_op_client_id(self._op))
-
-    @property
-    def tenant_id(self) -> Optional[str]:
-        return text(lib.mtlspop_assertion_op_tenant_id(self._op))
-
-    @property
-    def authority(self) -> str:
-        return text(lib.mtlspop_assertion_op_authority(self._op))
-
-    @property
-    def token_endpoint(self) -> str:
-        """The URL that the assertion is sent to: its audience."""
-        return text(lib.mtlspop_assertion_op_token_endpoint(self._op))
-
-    @property
-    def token_type(self) -> str:
-        """ "Bearer" or "mtls_pop"; the latter needs a certificate, too."""
-        return text(lib.mtlspop_assertion_op_token_type(self._op))
-
-    @property
-    def claims(self) -> Optional[str]:
-        return text(lib.mtlspop_assertion_op_claims(self._op))
-
-    @property
-    def client_capabilities(self) -> List[str]:
-        return (text(lib.mtlspop_assertion_op_client_capabilities(self._op)) or "").split()
-
-    @property
-    def fmi_path(self) -> Optional[str]:
-        return text(lib.mtlspop_assertion_op_fmi_path(self._op))
-
-    @property
-    def correlation_id(self) -> str:
-        return text(lib.mtlspop_assertion_op_correlation_id(self._op))
-
-    @property
-    def remaining(self) -> Optional[float]:
-        """The seconds that the call had left when the callback was called; None where it has no limit."""
-        return _seconds(lib.mtlspop_assertion_op_remaining_ms(self._op))
-
-    @property
-    def is_cancelled(self) -> bool:
-        return lib.mtlspop_assertion_op_is_cancelled(self._op) == 1
-
-
-class AttestationRequest(_Operation):
+class AttestationRequest(Operation):
     """The key that an attestation callback is to have attested."""
 
     __slots__ = ()
@@ -168,14 +101,14 @@ class AttestationRequest(_Operation):
 
     @property
     def remaining(self) -> Optional[float]:
-        return _seconds(lib.mtlspop_attestation_op_remaining_ms(self._op))
+        return seconds(lib.mtlspop_attestation_op_remaining_ms(self._op))
 
     @property
     def is_cancelled(self) -> bool:
         return lib.mtlspop_attestation_op_is_cancelled(self._op) == 1
 
 
-class SignRequest(_Operation):
+class SignRequest(Operation):
     """The signature that a signer is asked for: RSA as long as the key, ECDSA in DER."""
 
     __slots__ = ()
@@ -214,13 +147,13 @@ class Metric:
         }
 
 
-def _question(kind: Any, set_error: str) -> Any:
+def question(kind: Any, set_error: str) -> Any:
     """Makes a callback of a function that answers one question."""
 
     def decorate(answer: Callable[[Any, Any], None]) -> Any:
         def callback(userdata: int, operation: Any) -> int:
             try:
-                answer(_registered[userdata], operation)
+                answer(registered[userdata], operation)
                 return 0
             except BaseException as exception:
                 getattr(lib, set_error)(operation, _describe(exception))
@@ -232,53 +165,27 @@ def _question(kind: Any, set_error: str) -> Any:
     return decorate
 
 
-@_question(c.AssertionCallback, "mtlspop_assertion_op_set_error")
-def assertion(target: Callable[[AssertionRequest], Assertion], operation: Any) -> None:
-    with AssertionRequest(operation) as request:
-        answer = target(request)
-    if isinstance(answer, ClientSignedAssertion):
-        jwt, certificate = answer.assertion, answer.token_binding_certificate
-    else:
-        jwt, certificate = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
-    returns = "what the assertion callback returns"
-    signed = utf8(jwt, returns, "a str or a ClientSignedAssertion")
-    lib.mtlspop_assertion_op_set_assertion(operation, signed)
-    if certificate is not None:
-        handle = _handle(certificate, f"the certificate in {returns}")
-        lib.mtlspop_assertion_op_set_certificate(operation, handle)
-
-
-@_question(c.AssertionCallback, "mtlspop_assertion_op_set_error")
-def certificate(target: Callable[[AssertionRequest], Optional[Certificate]], operation: Any) -> None:
-    with AssertionRequest(operation) as request:
-        answer = target(request)
-    # Without one the library says so.
-    if answer is not None:
-        answer = _handle(answer, "what the certificate callback returns")
-        lib.mtlspop_assertion_op_set_certificate(operation, answer)
-
-
-@_question(c.AttestationCallback, "mtlspop_attestation_op_set_error")
+@question(c.AttestationCallback, "mtlspop_attestation_op_set_error")
 def attestation(target: Callable[[AttestationRequest], str], operation: Any) -> None:
     with AttestationRequest(operation) as request:
         token = utf8(target(request), "what the attestation callback returns")
     lib.mtlspop_attestation_op_set_token(operation, token)
 
 
-@_question(c.SignCallback, "mtlspop_sign_op_set_error")
+@question(c.SignCallback, "mtlspop_sign_op_set_error")
 def sign(target: Callable[[SignRequest], bytes], operation: Any) -> None:
     with SignRequest(operation) as request:
         signature = octets(target(request), "what the signer returns")
     lib.mtlspop_sign_op_set_signature(operation, signature, len(signature))
 
 
-@_question(c.SecretCallback, "mtlspop_secret_op_set_error")
+@question(c.SecretCallback, "mtlspop_secret_op_set_error")
 def secret(target: Callable[[], bytes], operation: Any) -> None:
     value = octets(target(), "what the secret callback returns")
     lib.mtlspop_secret_op_set_secret(operation, value, len(value))
 
 
-@_question(c.BodyCallback, "mtlspop_body_op_set_error")
+@question(c.BodyCallback, "mtlspop_body_op_set_error")
 def body(source: Source, operation: Any) -> None:
     source.answer(operation)
 
@@ -287,7 +194,7 @@ def body(source: Source, operation: Any) -> None:
 def store(userdata: int, operation: Any) -> int:
     """Unlike the others it fails no call: the library goes on without the store."""
     try:
-        target: Store = _registered[userdata]
+        target: Store = registered[userdata]
         key = text(lib.mtlspop_store_op_partition_key(operation))
         if lib.mtlspop_store_op_kind(operation) == c.STORE_LOAD:
             found = target.load(key)
@@ -312,19 +219,12 @@ def store(userdata: int, operation: Any) -> int:
 
 @c.LogCallback
 def log(userdata: int, level: int, target: bytes, message: bytes) -> None:
-    _registered[userdata].log(LEVELS.get(level, 10), "%s: %s", target.decode(), message.decode())
+    registered[userdata].log(LEVELS.get(level, 10), "%s: %s", target.decode(), message.decode())
 
 
 @c.MetricsCallback
 def metrics(userdata: int, metric: c.Metric) -> None:
-    _registered[userdata](Metric(metric))
-
-
-@c.BackgroundRefreshCallback
-def background_refresh(userdata: int, token: c.Token, error: c.Error) -> None:
-    failed = described(lib.mtlspop_error_status(error), error) if error else None
-    result = TokenResult(token, c.TokenRequest()) if token else None
-    _registered[userdata](result, failed)
+    registered[userdata](Metric(metric))
 
 
 def _describe(exception: BaseException) -> bytes:
@@ -334,12 +234,6 @@ def _describe(exception: BaseException) -> bytes:
         return utf8(str(exception), "text")
     words = f"{name}: {exception}" if isinstance(exception, MtlsPopError) else f"the callback raised {name}"
     return utf8(words.replace("\0", " "), "text")
-
-
-def _handle(certificate: Any, name: str) -> Any:
-    from ._certificate import Certificate
-
-    return one(Certificate, certificate, name)._handle
 
 
 def _keep(exception: BaseException) -> None:
@@ -358,5 +252,5 @@ def _log(exception: BaseException, message: str) -> None:
     logging.getLogger("mtlspop").warning(message, exc_info=exception)
 
 
-def _seconds(milliseconds: int) -> Optional[float]:
+def seconds(milliseconds: int) -> Optional[float]:
     return milliseconds / 1000 if milliseconds >= 0 else None

@@ -8,6 +8,7 @@ from . import _callbacks
 from . import _prototypes as c
 from ._errors import call
 from ._library import data, function, lib, number32, octets, one, path, pem, text, time, utf8
+from ._tpm import Tpm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from ._callbacks import SignRequest
     from ._library import Text
-    from ._settings import Tpm
 
     Password = Union[str, bytes, None]
 
@@ -74,8 +74,6 @@ class Certificate:
     @classmethod
     def with_tpm_key(cls, certificate: Union[str, bytes], key: Union[str, bytes], tpm: Tpm) -> Certificate:
         """One whose key is in a TPM: key is what export_tpm_key() gave, or OpenSSL's TPM provider."""
-        from ._settings import Tpm
-
         certificate, key = pem(certificate, "certificate"), pem(key, "key")
         arguments = (certificate, len(certificate), key, len(key), one(Tpm, tpm, "tpm")._handle)
         return cls._new(lib.mtlspop_certificate_new_with_tpm_key, *arguments)

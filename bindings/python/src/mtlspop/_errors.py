@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple, TypeVar
 
     from ._enums import RegionOutcome
-    from ._http import Response
+    from ._response import Response
 
     Out = TypeVar("Out")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from _collections_abc import Mapping
 
 from . import _prototypes as c
+from ._certificate import Certificate
 from ._library import lib, text, time, utf8
 
 TYPE_CHECKING = False
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, Callable, Dict, Iterator, List, Optional
 
-    from ._certificate import Certificate
     from ._enums import CacheLevel, CacheRefreshReason, RegionOutcome, Strength, TokenSource
 
     Fields = Mapping[str, Any]
@@ -153,8 +153,6 @@ class TokenResult(Fields):
         try:
             return self._certificate
         except AttributeError:
-            from ._certificate import Certificate
-
             handle = lib.mtlspop_token_binding_certificate(self._handle)
             self._certificate = Certificate(handle) if handle else None
             return self._certificate

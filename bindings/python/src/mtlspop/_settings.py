@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _callbacks
+from . import _assertion, _callbacks, _refreshed
 from ._certificate import Certificate
 from ._library import (
     flag,
@@ -10,24 +10,24 @@ from ._library import (
     items,
     lib,
     milliseconds,
-    number,
     number32,
     octets,
     one,
     path,
-    plugin_path,
     size,
     utf8,
     words,
     wrong,
 )
+from ._tpm import Tpm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional, Tuple, TypedDict, Union
 
-    from ._callbacks import AssertionRequest, Assertion, AttestationRequest, Metric, SignRequest, Store
+    from ._assertion import Assertion, AssertionRequest
+    from ._callbacks import AttestationRequest, Metric, SignRequest, Store
     from ._errors import MtlsPopError
     from ._library import Text
     from ._result import TokenResult
@@ -72,50 +72,10 @@ if TYPE_CHECKING:
         min_strength: int
         attestation: Callable[[AttestationRequest], str]
         binding_store: "BindingStore"
-        tpm: "Tpm"
+        tpm: Tpm
         key_signer: "KeySigner"
 
     Credential = Union[str, Certificate, Mapping[str, Any], Callable[[AssertionRequest], Assertion], None]
-
-
-class Tpm:
-    """A TPM 2.0 that holds keys: this host's, unless tcti says another."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(
-        self,
-        *,
-        plugin: Optional[Text] = None,
-        tcti: Optional[str] = None,
-        auth: Union[bytes, Callable[[], bytes], None] = None,
-        owner_auth: Optional[bytes] = None,
-        persistent_handle: Optional[int] = None,
-        attestation_pcrs: Optional[Iterable[int]] = None,
-    ) -> None:
-        self._handle = handle = lib.mtlspop_tpm_options_new()
-        plugin = plugin_path() if plugin is None else plugin
-        if plugin is not None:
-            lib.mtlspop_tpm_options_set_plugin(handle, path(plugin, "plugin"))
-        if tcti is not None:
-            lib.mtlspop_tpm_options_set_tcti(handle, utf8(tcti, "tcti"))
-        if callable(auth):
-            setter = lib.mtlspop_tpm_options_set_auth_callback
-            _callbacks.give(setter, handle, kind=_callbacks.secret, target=auth)
-        elif auth is not None:
-            auth = octets(auth, "auth", "bytes or a function")
-            lib.mtlspop_tpm_options_set_auth(handle, auth, len(auth))
-        if owner_auth is not None:
-            owner_auth = octets(owner_auth, "owner_auth")
-            lib.mtlspop_tpm_options_set_owner_auth(handle, owner_auth, len(owner_auth))
-        if persistent_handle is not None:
-            persistent = number(persistent_handle, "persistent_handle")
-            lib.mtlspop_tpm_options_set_persistent_handle(handle, persistent)
-        if attestation_pcrs is not None:
-            if isinstance(attestation_pcrs, (int, str)) or not hasattr(attestation_pcrs, "__iter__"):
-                raise wrong("attestation_pcrs", "a list of numbers", attestation_pcrs)
-            pcrs = bytes(attestation_pcrs)
-            lib.mtlspop_tpm_options_set_attestation(handle, pcrs, len(pcrs))
 
 
 class KeySigner:
@@ -256,7 +216,7 @@ def metrics(handle: Any, value: Any, name: str) -> None:
 
 def on_background_refresh(handle: Any, value: Any, name: str) -> None:
     setter, target = lib.mtlspop_app_options_set_background_refresh_callback, function(value, name)
-    _callbacks.give(setter, handle, kind=_callbacks.background_refresh, target=target)
+    _callbacks.give(setter, handle, kind=_refreshed.background_refresh, target=target)
 
 
 def attestation(handle: Any, value: Any, name: str) -> None:
@@ -290,7 +250,7 @@ def credential(handle: Any, value: Credential, send_x5c: Optional[bool]) -> None
         return lib.mtlspop_app_options_set_certificate(handle, value._handle, x5c(send_x5c))
     if callable(value):
         setter = lib.mtlspop_app_options_set_client_assertion
-        _callbacks.give(setter, handle, kind=_callbacks.assertion, target=value)
+        _callbacks.give(setter, handle, kind=_assertion.assertion, target=value)
         return
     if not hasattr(value, "keys"):
         raise wrong("client_credential", "a str, a Certificate, a function or a dict", value)
@@ -309,14 +269,14 @@ def member(name: str) -> str:
     return f"client_credential[{name!r}]"
 
 
-def _assertion(handle: Any, form: Dict[str, Any], _: Any) -> None:
+def _jwt(handle: Any, form: Dict[str, Any], _: Any) -> None:
     value = form.pop("client_assertion")
     _only(form)
     if not callable(value):
         utf8(value, member("client_assertion"), "a str or a function")
     target = (lambda request: value()) if callable(value) else (lambda request: value)
     _callbacks.give(
-        lib.mtlspop_app_options_set_client_assertion, handle, kind=_callbacks.assertion, target=target
+        lib.mtlspop_app_options_set_client_assertion, handle, kind=_assertion.assertion, target=target
     )
 
 
@@ -346,7 +306,7 @@ def _provider(handle: Any, form: Dict[str, Any], send_x5c: Optional[bool]) -> No
     setter, after = lib.mtlspop_app_options_set_certificate_provider, (x5c(send_x5c),)
     target = function(form.pop("certificate"), member("certificate"))
     _only(form)
-    _callbacks.give(setter, handle, kind=_callbacks.certificate, target=target, after=after)
+    _callbacks.give(setter, handle, kind=_assertion.certificate, target=target, after=after)
 
 
 def _file(handle: Any, form: Dict[str, Any], _: Any) -> None:
@@ -364,7 +324,7 @@ def _only(rest: Dict[str, Any]) -> None:
 
 
 FORMS: Dict[str, Callable[..., None]] = {
-    "client_assertion": _assertion,
+    "client_assertion": _jwt,
     "private_key_pfx_path": _pfx,
     "private_key": _pem,
     "certificate": _provider,

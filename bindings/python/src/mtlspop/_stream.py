@@ -7,8 +7,8 @@ from ctypes import byref, c_char, c_size_t
 
 from . import _prototypes as c
 from ._errors import InvalidResponseError, call
-from ._http import Response
 from ._library import lib, number, size
+from ._response import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
