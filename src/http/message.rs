@@ -21,6 +21,9 @@ const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The time one attempt may take; MSAL's (HttpClient's) default.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(100);
 
+/// The headers in which services of a host want to see what only its workloads know.
+const PROOFS: [&str; 3] = ["Authorization", "secret", "X-IDENTITY-HEADER"];
+
 /// One request, which can be sent as often as its body can. `Debug` shows no query, header value or body.
 pub(crate) struct Request<'a> {
     pub(super) method: Method,
@@ -133,6 +136,13 @@ impl<'a> Request<'a> {
             headers.remove(name);
         }
         self.header(name, value)
+    }
+
+    /// What of its headers proves who asks.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let headers = self.headers.as_ref().ok();
+        let proofs = PROOFS.iter().filter_map(move |name| headers?.get(*name));
+        proofs.filter_map(|value| str::from_utf8(value.as_bytes()).ok()?.rsplit(' ').next())
     }
 
     /// A longer answer is an error. 1 MiB where nothing is said.

@@ -23,6 +23,7 @@ mod proxy;
 mod query;
 mod refusal;
 mod renegotiation;
+mod repeated;
 mod retry;
 mod roots;
 mod sessions;
@@ -54,6 +55,7 @@ pub(crate) use refusal::Refusal;
 pub(crate) use renegotiation::{Renegotiation, is_key_vault};
 pub(crate) use retry::{Policy, retry_after, send_with_retry};
 pub(crate) use throttle::Throttle;
+pub(crate) use repeated::without_secrets;
 pub(crate) use token_proxy::TokenProxy;
 
 /// What we call ourselves towards servers and proxies.

@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{
     Client, Policy, Refusal, Request, Response, TlsDetails, add_query, local_endpoint, retry_after,
-    send_with_retry,
+    send_with_retry, without_secrets,
 };
 use crate::runtime::Call;
 use crate::secret::Secret;
@@ -68,7 +68,12 @@ pub(super) fn send(
     call: &Call,
 ) -> Result<Response> {
     call.log.info("managed_identity", || format!("asking {} for a Bearer token", source.name()));
-    send_with_retry(client, request, call, policy).map_err(|error| unreachable(source, error))
+    let response =
+        send_with_retry(client, request, call, policy).map_err(|error| unreachable(source, error))?;
+    Ok(match response.status {
+        200 => response,
+        _ => without_secrets(response, request.secrets()),
+    })
 }
 
 /// Reads the token in an answer.

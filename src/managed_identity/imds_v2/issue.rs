@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Certificate, renewal_time};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Imds, Policy, Refusal, Request, https_url, send_with_retry};
+use crate::http::{Client, Imds, Policy, Refusal, Request, https_url, send_with_retry, without_secrets};
 use crate::key::PrivateKey;
 use crate::managed_identity::ManagedIdentityId;
 use crate::managed_identity::ManagedIdentitySource::Imds as SOURCE;
@@ -64,6 +64,7 @@ pub(super) fn issue_credential(
     let response =
         send_with_retry(client, &request, call, Policy::Imds).map_err(|error| unreachable(SOURCE, error))?;
     if response.status != 200 {
+        let response = without_secrets(response, body.attestation_token);
         let error = refused(SOURCE, &response, call.clock.now()).context("issuecredential");
         return Err(match body.attestation_token {
             None if wants_attestation(response.status, &response.body) => error.context(
