@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-dotnet dist
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-dotnet dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -42,6 +42,9 @@ errors: ## write docs/ERRORS.md from the tables in tests/errors
 docs: ## make the reference in HTML, for C and Rust: target/doc/index.html
 	@scripts/prerequisites.sh docs
 	@scripts/docs.sh
+
+fuzz: ## run one fuzzer of fuzz/fuzz_targets for a while (TARGET=pem SECONDS=60); needs cargo-fuzz
+	@scripts/fuzz.sh $(or $(TARGET),pem) $(or $(SECONDS),60)
 
 interop: ## write docs/MSAL_PYTHON.md from the table in tests/interop
 	MTLSPOP_UPDATE=1 cargo test --test interop -- document_is_current

@@ -7,6 +7,7 @@
 //!
 //! | room | job |
 //! |---|---|
+//! | `fuzzing` | what fuzzers call: for them and for tests alone |
 //! | `ffi` | the C ABI |
 //! | `app` | the one flow: cache, else fetch once for all who wait |
 //! | `resource` | calling an API with a token |
@@ -29,6 +30,8 @@ mod credential;
 mod env;
 mod error;
 mod ffi;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod key;
 mod log;

@@ -18,6 +18,8 @@ use crate::secret::Secret;
 use crate::token::is_token;
 
 pub(crate) use cache::AttestationCache;
+#[cfg(any(test, fuzzing))]
+pub(crate) use tpm::fuzz_service;
 
 /// Has the binding key of a managed identity attested. It is called on the thread of the caller, inside
 /// the call, with no lock held: whenever a certificate is to be issued, for renewals, too. Whoever needs the

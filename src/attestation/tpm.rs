@@ -152,12 +152,7 @@ pub(super) fn attest(
     call: &Call,
 ) -> Result<Secret> {
     let tpm_key = key.in_tpm().ok_or_else(|| Error::internal("the key to attest is not in a TPM"))?;
-    let asked: Challenge = exchange(pool, endpoint, &Init { r#type: "aikcert" }, call)?;
-    let challenge = URL_SAFE_NO_PAD
-        .decode(asked.challenge.trim_end_matches('='))
-        .ok()
-        .filter(|challenge| (1..=LONGEST_CHALLENGE).contains(&challenge.len()))
-        .ok_or_else(|| unreadable("its challenge is no base64url, empty or too long"))?;
+    let (asked, challenge) = challenge(pool, endpoint, call)?;
     let evidence = tpm_key.attest(&challenge, pcrs, &call.wait())?;
     let logs = boot_log(tpm_key).map(|log| Log { r#type: "TCG", log: base64(&log) });
     let attestation = Attestation {
@@ -183,12 +178,35 @@ pub(super) fn attest(
         },
     };
     let signed = SignedRequest { request: sign(key, &attestation, call)? };
-    let answer: Report = exchange(pool, endpoint, &signed, call)?;
+    report(pool, endpoint, &signed, call)
+}
+
+/// What the service wants to see in the evidence, as it came and in bytes.
+fn challenge(pool: &Pool, endpoint: &Url, call: &Call) -> Result<(Challenge, Vec<u8>)> {
+    let asked: Challenge = exchange(pool, endpoint, &Init { r#type: "aikcert" }, call)?;
+    let challenge = URL_SAFE_NO_PAD
+        .decode(asked.challenge.trim_end_matches('='))
+        .ok()
+        .filter(|challenge| (1..=LONGEST_CHALLENGE).contains(&challenge.len()))
+        .ok_or_else(|| unreadable("its challenge is no base64url, empty or too long"))?;
+    Ok((asked, challenge))
+}
+
+fn report(pool: &Pool, endpoint: &Url, signed: &SignedRequest, call: &Call) -> Result<Secret> {
+    let answer: Report = exchange(pool, endpoint, signed, call)?;
     let report = Secret::new(answer.report);
     match is_token(report.expose()) {
         true => Ok(report),
         false => Err(unreadable("its report is empty, or has characters that no token has")),
     }
+}
+
+/// Both of the service's answers, without a TPM between them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_service(pool: &Pool, endpoint: &Url, call: &Call) -> Result<Secret> {
+    let (_, challenge) = challenge(pool, endpoint, call)?;
+    assert!((1..=LONGEST_CHALLENGE).contains(&challenge.len()));
+    report(pool, endpoint, &SignedRequest { request: String::new() }, call)
 }
 
 fn current(evidence: &Evidence, logs: Option<Log>) -> Current {

@@ -17,6 +17,8 @@ pub use export::Pkcs12Format;
 pub(crate) use export::hex;
 use export::pkcs12_password;
 pub(crate) use lifetime::{Lifetime, lifetime, renewal_time};
+#[cfg(any(test, fuzzing))]
+pub(crate) use store::fuzz_entry;
 pub use store::{BindingStore, StoreSecretFn};
 
 /// An issued certificate with what belongs to it. They travel together and never change.

@@ -29,6 +29,8 @@ mod capabilities;
 mod certificate;
 mod draft;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod handle;
 mod http;

@@ -26,6 +26,8 @@ mod renegotiation;
 mod repeated;
 mod retry;
 mod roots;
+#[cfg(any(test, fuzzing))]
+mod scripted;
 mod sessions;
 mod socket;
 mod throttle;
@@ -53,9 +55,11 @@ pub(crate) use pool::{Pool, TransportOptions};
 pub(crate) use query::add_query;
 pub(crate) use refusal::Refusal;
 pub(crate) use renegotiation::{Renegotiation, is_key_vault};
-pub(crate) use retry::{Policy, retry_after, send_with_retry};
-pub(crate) use throttle::Throttle;
 pub(crate) use repeated::without_secrets;
+pub(crate) use retry::{Policy, retry_after, send_with_retry};
+#[cfg(any(test, fuzzing))]
+pub(crate) use scripted::{answer_next, scripted};
+pub(crate) use throttle::Throttle;
 pub(crate) use token_proxy::TokenProxy;
 
 /// What we call ourselves towards servers and proxies.

@@ -40,6 +40,11 @@ struct Line {
 impl Socket {
     /// Looks up `host` and connects to the first of its addresses that answers.
     pub(super) fn open(host: &str, port: u16, deadline: Instant) -> Result<Self, OpenError> {
+        #[cfg(any(test, fuzzing))]
+        if super::scripted::is_scripted() {
+            let stream = super::scripted::connect().map_err(OpenError::Connect)?;
+            return Ok(Self::over(stream, deadline));
+        }
         let addresses = alternate(resolve(host, port, deadline).map_err(OpenError::Resolve)?);
         let mut last = io::Error::new(NotFound, "the name has no address");
         for (index, address) in addresses.iter().enumerate() {
@@ -57,11 +62,7 @@ impl Socket {
     fn connect(address: SocketAddr, until: Instant, deadline: Instant) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        let line = Line { stream: socket.into(), turn: Mutex::default() };
-        let mut socket = Self { line: Arc::new(line), user: Weak::new(), deadline, listens: false };
-        if let Some(exchange) = Exchange::current() {
-            exchange.note_opened();
-        }
+        let mut socket = Self::over(socket.into(), deadline);
         // From here on a cancellation shuts the socket down. Linux remembers that even where it
         // comes before the connect: the wait for the connection then ends at once.
         socket.enlist();
@@ -77,6 +78,15 @@ impl Socket {
         }
         stream.set_nodelay(true)?;
         Ok(socket)
+    }
+
+    /// Over `stream`, which never blocks.
+    fn over(stream: TcpStream, deadline: Instant) -> Self {
+        let line = Line { stream, turn: Mutex::default() };
+        if let Some(exchange) = Exchange::current() {
+            exchange.note_opened();
+        }
+        Self { line: Arc::new(line), user: Weak::new(), deadline, listens: false }
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Instant) {

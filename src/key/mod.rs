@@ -21,6 +21,8 @@ pub(crate) use public::usual_public_key;
 pub(crate) use scheme::{KeyAlgorithm, SignatureScheme};
 pub(crate) use software::SoftwareKey;
 pub use strength::MtlsBindingStrength;
+#[cfg(any(test, fuzzing))]
+pub(crate) use tpm::fuzz_plugin_frame;
 pub(crate) use tpm::{Evidence, KEY_LOST, TpmKey};
 pub use tpm::{TpmAuthFn, TpmOptions};
 

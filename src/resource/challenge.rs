@@ -10,7 +10,7 @@ use crate::token::parse_claims;
 
 /// The claims, a JSON object, that a 401 asks for, whatever the scheme of the challenge. A challenge that
 /// cannot be read is no error: the caller gets the response as it is.
-pub(super) fn claims(response: &Response, log: &Logger) -> Option<String> {
+pub(crate) fn claims(response: &Response, log: &Logger) -> Option<String> {
     if response.status != 401 {
         return None;
     }

@@ -10,14 +10,14 @@ use std::borrow::Cow;
 /// - blanks or semicolons in place of commas, or nothing where a quote ends;
 /// - names without a value;
 /// - a value whose closing quote is missing: it ends before the next parameter.
-pub(super) struct Parameters<'a> {
+pub(crate) struct Parameters<'a> {
     rest: &'a str,
     /// A parameter belongs to a scheme, which stands somewhere before it.
     after_scheme: bool,
 }
 
 impl<'a> Parameters<'a> {
-    pub(super) fn new(header: &'a str) -> Self {
+    pub(crate) fn new(header: &'a str) -> Self {
         Self { rest: header, after_scheme: false }
     }
 

@@ -179,7 +179,9 @@ fn homes() -> BTreeMap<String, String> {
 /// The files of src/ffi by name, but for the one that only lists the others.
 fn ffi_files() -> BTreeMap<String, std::path::PathBuf> {
     let directory = fs::read_dir(root().join("src/ffi")).unwrap();
-    let paths = directory.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("mod.rs"));
+    let paths = directory
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !path.ends_with("mod.rs"));
     paths.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path)).collect()
 }
 

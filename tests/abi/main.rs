@@ -318,6 +318,16 @@ fn unsafe_code_is_where_it_belongs() {
     assert!(manifest.contains("unsafe_code = \"deny\""), "Cargo.toml no longer denies unsafe code");
 }
 
+/// Does the fuzzer call every function, with all of its parameters?
+#[test]
+fn functions_are_fuzzed() {
+    let table = fs::read_to_string(root().join("src/ffi/fuzzing/table.rs")).unwrap();
+    let known: BTreeSet<&str> = table.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let missing: Vec<_> =
+        functions().into_iter().map(|f| f.name).filter(|name| !known.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "give these a place in src/ffi/fuzzing/table.rs: {missing:?}");
+}
+
 /// Does NULL, for any pointer of any function, stay an error or a fallback, and no crash?
 #[test]
 fn null_pointers_do_not_crash() {

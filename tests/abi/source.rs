@@ -77,6 +77,8 @@ pub(crate) fn circles() -> Vec<String> {
     let directory = root().join("src/ffi");
     let mut files: BTreeMap<String, BTreeSet<String>> = rust_files(&directory)
         .iter()
+        // Which is no part of the library, and calls all of it.
+        .filter(|path| !path.starts_with(directory.join("fuzzing")))
         .map(|path| {
             let source = fs::read_to_string(path).unwrap();
             assert!(!source.contains("super::{"), "{}: one line for each import, please", path.display());
@@ -102,7 +104,8 @@ pub(crate) fn circles() -> Vec<String> {
 }
 
 /// The rooms from the top down; those of one storey know nothing of each other, but for the lowest.
-const ROOMS: [&[&str]; 10] = [
+const ROOMS: [&[&str]; 11] = [
+    &["fuzzing"],
     &["ffi"],
     &["app"],
     &["resource", "credential", "managed_identity"],

@@ -6,6 +6,8 @@
 
 mod directory;
 mod entry;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,8 @@ use crate::secret::SecretBytes;
 pub(crate) use directory::FileLock;
 use directory::{Directory, Problem};
 use entry::{Keys, Opened};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::fuzz_entry;
 
 /// Where binding certificates are kept with their private keys, and how those are protected.
 ///

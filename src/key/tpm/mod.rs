@@ -1,6 +1,8 @@
 //! Keys in a TPM 2.0, by way of a plugin: see docs/adr/011.
 
 mod device;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 #[allow(dead_code, reason = "some of it is for the other side")]
 mod interface;
 mod key;
@@ -22,6 +24,8 @@ use crate::runtime::{Wait, undisturbed};
 use crate::secret::SecretBytes;
 
 use device::Device;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::fuzz_plugin_frame;
 pub(crate) use interface::Evidence;
 use interface::{Auth, Request};
 pub(crate) use key::TpmKey;
