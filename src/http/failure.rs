@@ -123,6 +123,8 @@ pub(super) fn ureq(error: ureq::Error, peer: &Peer, limit: Limit) -> Error {
             Err(error) => Error::internal(format!("unexpected failure of the transport: {error}")),
         },
         ureq::Error::Timeout(_) => unanswered(peer, limit),
+        // The server hung up, in due form, within the line that says how long a chunk is.
+        ureq::Error::BodyStalled => io(io::ErrorKind::UnexpectedEof.into(), peer, limit),
         ureq::Error::Protocol(error) => invalid(format!("the {peer} broke the rules of HTTP ({error})")),
         ureq::Error::LargeResponseHeader(..) => invalid(format!("the {peer} sent too many headers")),
         ureq::Error::RequireHttpsOnly(_) => Error::argument(format!("the {peer} must be asked over https")),

@@ -155,6 +155,21 @@ fn not_http() {
     assert_eq!(end.unwrap_err().kind(), ErrorKind::InvalidResponse);
 }
 
+/// Is a connection that ends within the size of a chunk one that was lost, and no bug of ours (found by a fuzzer)?
+#[test]
+fn ends_within_the_size_of_a_chunk() {
+    let ca = Ca::new("ca");
+    let server = Server::scripted(&ca, |talk, _, _| {
+        talk.head()?;
+        talk.say(&format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nff"))
+    });
+    let pool = pool(&ca);
+    let (_, _, end) = read_all(&pool.plain().unwrap(), &server.url("/"), 4096);
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+    assert!(error.message().contains("lost before the answer was complete"), "{error}");
+}
+
 /// Does the time of the call end with the headers, and that of each read with its bytes?
 #[test]
 fn times() {
