@@ -1,7 +1,8 @@
 //! What requests are known by in the caches of an app.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+
+use once_cell::race::OnceBox;
 
 use super::TokenRequest;
 use super::core::{Core, Identity};
@@ -10,12 +11,13 @@ use super::request::Key;
 use crate::error::Result;
 use crate::token::{KeyBuilder, KeyStem, TokenType, scopes};
 
-/// What the keys of plain requests have in common, made once for each way in which they ask.
+/// What the keys of plain requests have in common, made once for each way in which they ask. Without a lock: a forked
+/// child could inherit one as another thread had it.
 #[derive(Default)]
 pub(super) struct Stems {
-    bearer: OnceLock<KeyStem>,
-    bearer_over_mtls: OnceLock<KeyStem>,
-    mtls_pop: OnceLock<KeyStem>,
+    bearer: OnceBox<KeyStem>,
+    bearer_over_mtls: OnceBox<KeyStem>,
+    mtls_pop: OnceBox<KeyStem>,
 }
 
 impl Core {
@@ -28,7 +30,7 @@ impl Core {
             let stem = match stem.get() {
                 Some(stem) => stem,
                 None => {
-                    let made = self.without_scopes(request)?.stem();
+                    let made = Box::new(self.without_scopes(request)?.stem());
                     stem.get_or_init(|| made)
                 }
             };
@@ -42,7 +44,7 @@ impl Core {
         Ok(self.without_scopes(request)?.scopes(&self.scopes_of(request)?))
     }
 
-    fn stem(&self, request: &TokenRequest) -> Option<&OnceLock<KeyStem>> {
+    fn stem(&self, request: &TokenRequest) -> Option<&OnceBox<KeyStem>> {
         request.is_plain().then_some(match (request.token_type(), request.is_over_mtls()) {
             (TokenType::MtlsPop, _) => &self.stems.mtls_pop,
             (TokenType::Bearer, true) => &self.stems.bearer_over_mtls,
