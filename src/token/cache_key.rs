@@ -7,6 +7,10 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+use once_cell::race::OnceBox;
+use uuid::Uuid;
 
 /// The parts of a key, joined so that no two different lists of parts give the same text, and hashed once. Clones
 /// share the text.
@@ -107,7 +111,7 @@ impl CacheKey {
     /// A key whose text was written down earlier.
     pub(crate) fn from_text(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
-        let hash = foldhash::fast::FixedState::default().hash_one(&text);
+        let hash = SeedableRandomState::with_seed(0, seed()).hash_one(&text);
         Self { text, hash }
     }
 
@@ -145,6 +149,13 @@ pub(crate) fn scopes<'a>(scopes: &[&'a str]) -> Cow<'a, str> {
     sorted.sort_unstable();
     sorted.dedup();
     Cow::Owned(sorted.join(" "))
+}
+
+/// Another one in each process: parts of keys may be chosen by who means harm, and could else all lie in one bucket.
+/// Without a lock, which a forked child could inherit as another thread had it.
+fn seed() -> &'static SharedSeed {
+    static SEED: OnceBox<SharedSeed> = OnceBox::new();
+    SEED.get_or_init(|| Box::new(SharedSeed::from_u64(Uuid::new_v4().as_u64_pair().1)))
 }
 
 /// Names may be the caller's, too: the lengths in front keep `a` + `bc` apart from `ab` + `c`.
@@ -200,6 +211,16 @@ mod tests {
                 format!("1:c:{length}:{value};|1:p:{length}:{value};6:scopes:{length}:{scopes};")
             );
         }
+    }
+
+    /// Can somebody who knows the library find keys that lie in one bucket, to make each look a long one?
+    #[test]
+    fn nobody_else_knows_the_hash() {
+        let key = KeyBuilder::default().part("a", "x").build();
+        assert_eq!(key.hash_value(), CacheKey::from_text(key.text()).hash_value());
+        assert_ne!(key.hash_value(), SeedableRandomState::fixed().hash_one(key.text()));
+        let known = SeedableRandomState::with_seed(0, SharedSeed::global_fixed());
+        assert_ne!(key.hash_value(), known.hash_one(key.text()));
     }
 
     /// Can a crafted value imitate other parts (isolation of the cache, confidential_client spec, 5.2)?
