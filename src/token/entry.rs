@@ -75,9 +75,10 @@ impl Entry {
         Shared::One(self.token.clone())
     }
 
-    /// Notes that it is used `now`; writes only what is new.
+    /// Notes that it is used `now`; writes only what is new. A thread that was held up since it read the time takes nothing
+    /// back.
     pub(super) fn touch(&self, now: u64) {
-        if self.used.load(Ordering::Relaxed) != now {
+        if self.used.load(Ordering::Relaxed) < now {
             self.used.store(now, Ordering::Relaxed);
         }
     }
@@ -119,6 +120,16 @@ mod tests {
     fn take_turns(entry: &Entry, allowance: &Arc<Allowance>) {
         for _ in 0..2 * TURNS {
             thread::scope(|scope| drop(scope.spawn(|| drop(entry.share(allowance)))));
+        }
+    }
+
+    /// Does a use that is noted late leave alone what was noted since?
+    #[test]
+    fn the_last_use_counts() {
+        let entry = Entry::new(&key("a"), token("a"), 1, 4);
+        for (now, used) in [(3, 4), (5, 5), (1, 5), (7, 7)] {
+            entry.touch(now);
+            assert_eq!(entry.used(), used);
         }
     }
 
