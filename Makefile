@@ -66,7 +66,7 @@ test: prerequisites ## what CI runs: format, lints, every test
 	cargo test --workspace --lib --bins --tests --no-fail-fast || failed=1; \
 	scripts/test-python.sh || failed=1; [ -z "$$failed" ]
 
-loom: ## try every order in which threads can meet in the cache, in flights and claims; part of `make test`
+loom: ## try the orders in which threads can meet in the cache, in flights and claims; part of `make test`
 	cargo test --package mtlspop-loom
 
 test-python: prerequisites ## test the Python package (PYTHON: which interpreter)

@@ -1,4 +1,5 @@
-//! Every order in which a few threads can meet (loom), in the library's own files: the token cache, flights, claims.
+//! Every order in which a few threads can meet (loom) when they are interrupted three times at most, in the library's
+//! own files: the token cache, flights, claims.
 //!
 //! `make loom` runs it, and so does `make test`. Each model is also run against a copy with a mistake in it
 //! (`build.rs`), which it has to find: else it would look at nothing.
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     if let Some((_, _, run)) = all().find(|(name, _, _)| Some(*name) == wanted.as_deref()) {
         let mut builder = loom::model::Builder::new();
         builder.max_branches = 100_000;
+        // More than three interruptions, and it would not end.
         builder.preemption_bound = Some(3);
         builder.check(run);
         return ExitCode::SUCCESS;
