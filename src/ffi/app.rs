@@ -229,7 +229,9 @@ pub unsafe extern "C" fn mtlspop_app_token_cache(app: *const mtlspop_app) -> *mu
 /// Background work is stopped, and waited for: a second at most, which it exceeds only inside a
 /// callback that takes longer. Called on a background thread, and in a forked child, it waits for
 /// nothing. Where calls are under way on other threads it returns at once, and the last of them does
-/// the rest, including destroy() of the app's callbacks; new calls must not start.
+/// the rest, including destroy() of the app's callbacks; new calls must not start. A thread that is only
+/// about to call is not seen here: who frees an app that others use must know that they are in their
+/// calls, or call no more.
 ///
 /// @param app  the app; NULL is fine
 #[unsafe(no_mangle)]
