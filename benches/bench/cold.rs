@@ -89,7 +89,7 @@ fn managed_identity(report: &mut Report, cloud: &Cloud) -> Bar {
     let steps = Step::received(cloud);
     // The key of that certificate request; the certificate is the same but for its dates.
     let certificate = token.binding_certificate().expect("a bound token");
-    let raw = Raw::new(cloud, &(certificate.chain_pem() + exported(&certificate).as_str()));
+    let raw = Raw::new(cloud, &(certificate.chain_pem() + exported(certificate).as_str()));
     let generate = || drop(KeyPair::generate(KeySize::Rsa2048).expect("a key"));
     let mut sign = signer();
     let mut parts = Vec::new();

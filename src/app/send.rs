@@ -167,7 +167,7 @@ impl App {
             if let Some(certificate) = certificate.filter(|_| error.code() == KEY_LOST) {
                 let caches = self.core.caches.get();
                 if let Identity::ManagedIdentity(identity) = &self.core.identity {
-                    identity.bindings(&caches).forget(certificate);
+                    identity.bindings(caches).forget(certificate);
                 }
                 caches.tokens.remove_bound_to(certificate.x5t_s256());
             }

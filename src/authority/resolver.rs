@@ -97,7 +97,7 @@ impl Resolver {
         }
         let network = match authority.cloud() {
             None if self.instance_discovery => {
-                preferred_network(&self.instances.get(), authority, pool, call)?
+                preferred_network(self.instances.get(), authority, pool, call)?
             }
             _ => None,
         };

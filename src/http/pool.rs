@@ -122,14 +122,14 @@ impl Pool {
     /// For https servers that are not shown a certificate.
     pub(crate) fn plain(&self) -> Result<Arc<Client>> {
         let state = self.state.get();
-        let make = || self.https_client(&state, None).map(Arc::new);
+        let make = || self.https_client(state, None).map(Arc::new);
         state.plain.get_or_try_init(make).cloned()
     }
 
     /// For IMDS and the endpoints of this machine: never through a proxy, and plain http is allowed.
     pub(crate) fn direct(&self) -> Result<Arc<Client>> {
         let state = self.state.get();
-        let make = || self.local_client(&state, Tls::OnDemand(state.roots.clone()));
+        let make = || self.local_client(state, Tls::OnDemand(state.roots.clone()));
         Ok(state.direct.get_or_init(make).clone())
     }
 
@@ -146,7 +146,7 @@ impl Pool {
         }
         // Roots that could not be loaded may be there the next time.
         let lasting = roots.is_ok();
-        let client = self.local_client(&state, Tls::Ready(Arc::new(TlsClient::pinned(leaf, roots)?)));
+        let client = self.local_client(state, Tls::Ready(Arc::new(TlsClient::pinned(leaf, roots)?)));
         if lasting {
             *pinned = Some((leaf, client.clone()));
         }
@@ -171,7 +171,7 @@ impl Pool {
             None => state.roots.trusted()?,
         };
         let tls = TlsClient::new(trusted, None)?.named(proxy.name.as_deref());
-        let client = Arc::new(self.client(&state, tls, None));
+        let client = Arc::new(self.client(state, tls, None));
         // The one before ends with the last request that it is in use for.
         *token_proxy = Some((pem.to_vec(), client.clone()));
         Ok(client)
@@ -185,7 +185,7 @@ impl Pool {
             if let Some(present) = certified.clients.get(certificate.sha256()).and_then(Weak::upgrade) {
                 return Ok(present);
             }
-            let made = Arc::new(self.https_client(&state, Some(certificate))?);
+            let made = Arc::new(self.https_client(state, Some(certificate))?);
             certified.insert(*certificate.sha256(), Arc::downgrade(&made));
             Ok(made)
         })

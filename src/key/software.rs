@@ -102,7 +102,7 @@ impl SoftwareKey {
         let pkcs8 = Arc::new(SecretBytes::new(pkcs8));
         let source = Arc::clone(&pkcs8);
         let signer = PerProcess::new(move || Pair::parse(algorithm, source.expose()));
-        let public_key = match &*signer.get() {
+        let public_key = match signer.get() {
             Ok(parsed) => parsed.public_key_der()?,
             Err(error) => return Err(error.clone()),
         };
@@ -121,7 +121,7 @@ impl PrivateKey for SoftwareKey {
 
     fn sign_within(&self, scheme: SignatureScheme, message: &[u8], _: &Wait) -> Result<Vec<u8>> {
         self.algorithm.require(scheme)?;
-        match &*self.signer.get() {
+        match self.signer.get() {
             Ok(signer) => undisturbed(|| signer.sign(scheme, message)),
             Err(error) => Err(error.clone()),
         }
