@@ -4,7 +4,14 @@
 //! `make loom` runs it, and so does `make test`. Each model is also run against a copy with a mistake in it
 //! (`build.rs`), which it has to find: else it would look at nothing.
 
-#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unit_arg,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 mod clock;
 mod error;

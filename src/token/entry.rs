@@ -65,7 +65,7 @@ impl Entry {
             let times = (turns >> BITS) + 1;
             self.turns.store(times << BITS | stripe, Ordering::Relaxed);
             // Each time as often again, where none may be spread now.
-            if times % TURNS == 0 && allowance.take() {
+            if times.is_multiple_of(TURNS) && allowance.take() {
                 let token = Striped::new(self.token.clone());
                 let spread = Spread { token, allowance: allowance.clone() };
                 // Another thread may have been faster; its own then gives back what this one took.
