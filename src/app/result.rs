@@ -1,9 +1,9 @@
 //! What a call gives back: the token and everything known about it.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use once_cell::race::OnceBox;
 use uuid::Uuid;
 
 use super::request::token_sha256;
@@ -60,8 +60,8 @@ pub struct Token {
     token: Shared<AccessToken>,
     /// Where it was more than a look into the memory.
     metadata: Option<Box<Metadata>>,
-    /// Made on demand for cache hits, which send no id to anybody.
-    correlation_id: OnceLock<String>,
+    /// Made on demand for cache hits, which send no id to anybody. Without a lock: a forked child may have the token, too.
+    correlation_id: OnceBox<String>,
 }
 
 impl Token {
@@ -74,13 +74,14 @@ impl Token {
         Self {
             token: token.into(),
             metadata: Some(Box::new(metadata)),
-            correlation_id: OnceLock::from(correlation_id),
+            correlation_id: OnceBox::with_value(Box::new(correlation_id)),
         }
     }
 
     /// One that the memory had, or another call got meanwhile.
     pub(super) fn cached(token: impl Into<Shared<AccessToken>>, correlation_id: Option<&str>) -> Self {
-        let correlation_id = correlation_id.map(|id| OnceLock::from(id.to_owned())).unwrap_or_default();
+        let correlation_id =
+            correlation_id.map(|id| OnceBox::with_value(Box::new(id.to_owned()))).unwrap_or_default();
         Self { token: token.into(), metadata: None, correlation_id }
     }
 
@@ -211,7 +212,7 @@ impl Token {
 
     /// The id of this call, also where the cache answered.
     pub fn correlation_id(&self) -> &str {
-        self.correlation_id.get_or_init(|| Uuid::new_v4().to_string())
+        self.correlation_id.get_or_init(|| Box::new(Uuid::new_v4().to_string()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Text, bytes and durations across the boundary: in by copy and checked, out by pointer into the handle.
 
 use std::ffi::{CStr, CString, c_char};
-use std::sync::OnceLock;
 use std::time::Duration;
+
+use once_cell::race::OnceBox;
 
 use crate::error::{Error, Result};
 use crate::http::TlsVersion;
@@ -71,20 +72,21 @@ pub(super) unsafe fn no_length(out_length: *mut usize) {
 }
 
 /// Text that a handle lends to C, made when it is first asked for. Not for secrets: they bring their
-/// own NUL, see [`crate::Secret`].
+/// own NUL, see [`crate::Secret`]. Without a lock: a forked child inherits handles, and would inherit that as another
+/// thread had it.
 #[derive(Default)]
-pub(super) struct Lent(OnceLock<Option<CString>>);
+pub(super) struct Lent(OnceBox<Option<CString>>);
 
 impl Lent {
     /// The text as C wants it; NULL where `make` gives none.
     pub(super) fn get<'a>(&self, make: impl FnOnce() -> Option<&'a str>) -> *const c_char {
-        let text = self.0.get_or_init(|| make().map(c_string));
+        let text = self.0.get_or_init(|| Box::new(make().map(c_string)));
         text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr())
     }
 
     /// Like [`Lent::get`], for text that is made on the spot.
     pub(super) fn get_owned(&self, make: impl FnOnce() -> Option<String>) -> *const c_char {
-        let text = self.0.get_or_init(|| make().map(|text| c_string(&text)));
+        let text = self.0.get_or_init(|| Box::new(make().map(|text| c_string(&text))));
         text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr())
     }
 }
@@ -116,4 +118,44 @@ pub(super) fn milliseconds(duration: Duration) -> i64 {
 pub(super) fn c_string(text: &str) -> CString {
     let end = text.find('\0').unwrap_or(text.len());
     CString::new(&text[..end]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    /// A child that is forked while another thread makes the text: does it get it, too?
+    #[test]
+    fn a_forked_child_waits_for_nobody() {
+        let lent = &Lent::default();
+        let (making, is_making) = mpsc::channel();
+        let (forked, has_forked) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let _ = lent.get_owned(|| {
+                    making.send(()).unwrap();
+                    has_forked.recv().unwrap();
+                    Some("text".to_owned())
+                });
+            });
+            is_making.recv().unwrap();
+            // SAFETY: the child makes a text, for which the C library has memory in it, and ends.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: these need nothing that another thread may have had.
+                unsafe {
+                    libc::alarm(10);
+                    libc::_exit(i32::from(lent.get(|| Some("text")).is_null()));
+                }
+            }
+            forked.send(()).unwrap();
+            let mut status = -1;
+            // SAFETY: `status` is a place for what it writes.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0);
+        });
+    }
 }

@@ -1,7 +1,8 @@
 //! `mtlspop_token`: the token and everything known about it.
 
 use std::ffi::{CString, c_char};
-use std::sync::OnceLock;
+
+use once_cell::race::OnceBox;
 
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
@@ -54,7 +55,7 @@ pub struct mtlspop_token {
 pub(super) struct TokenValue {
     token: Token,
     /// Made when the first of them is asked for: most callers want only the token.
-    texts: OnceLock<Box<Texts>>,
+    texts: OnceBox<Texts>,
 }
 
 #[derive(Default)]
@@ -66,7 +67,7 @@ struct Texts {
     region: Lent,
     region_error: Lent,
     correlation_id: Lent,
-    parameters: OnceLock<Vec<CString>>,
+    parameters: OnceBox<Vec<CString>>,
 }
 
 impl Handle for mtlspop_token {
@@ -87,7 +88,7 @@ impl TokenValue {
 
 impl From<Token> for TokenValue {
     fn from(token: Token) -> Self {
-        Self { token, texts: OnceLock::new() }
+        Self { token, texts: OnceBox::new() }
     }
 }
 
@@ -294,7 +295,7 @@ pub unsafe extern "C" fn mtlspop_token_response_parameter(
         let texts = value
             .texts()
             .parameters
-            .get_or_init(|| value.token.response_parameters().map(c_string).collect());
+            .get_or_init(|| Box::new(value.token.response_parameters().map(c_string).collect()));
         Ok(texts.get(index).map_or(std::ptr::null(), |text| text.as_ptr()))
     })
 }
