@@ -113,7 +113,11 @@ impl<'a> Request<'a> {
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
         if let Ok(headers) = &mut self.headers {
             match header(name, value.as_ref()) {
-                Ok((name, value)) => drop(headers.append(name, value)),
+                Ok((name, value)) => {
+                    if headers.try_append(name, value).is_err() {
+                        self.headers = Err(Error::argument("a request cannot have so many headers"));
+                    }
+                }
                 Err(error) => self.headers = Err(error),
             }
         }

@@ -81,6 +81,18 @@ fn header_injection_is_refused() {
     assert!(server.seen().is_empty());
 }
 
+/// Are more headers than can be kept an error, rather than a panic?
+#[test]
+fn too_many_headers() {
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let url = "https://localhost:1/".parse().unwrap();
+    let request =
+        (0..40_000).fold(Request::get(&url), |request, number| request.header(&format!("x-{number}"), "1"));
+    let error = client.send(&request, &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(error.message(), "a request cannot have so many headers");
+}
+
 /// Is an answer that is too long an error, whether its length was announced or not?
 #[test]
 fn the_body_is_capped() {
