@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use der::pem::{LineEnding, encode_string};
+use p12_keystore::rand::rng;
 use p12_keystore::{
     Certificate as Pkcs12Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm,
     PrivateKey as Pkcs12Key, PrivateKeyChain,
@@ -69,6 +70,8 @@ impl Certificate {
     /// form only and must be kept like a key file.
     pub fn pkcs12(&self, password: &Secret, format: Pkcs12Format) -> Result<SecretBytes> {
         let password = pkcs12_password(password)?;
+        // What the writer draws salts from goes on in a forked child as in its parent.
+        rng().reseed().map_err(|_| Error::internal("the system gave no random bytes"))?;
         let pkcs8 = self.key().export_pkcs8_der()?;
         let mut store = KeyStore::new();
         let key = Pkcs12Key::from_der(pkcs8.expose()).map_err(unwritable)?;

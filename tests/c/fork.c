@@ -1,4 +1,4 @@
-/* fork.c: do both sides of a fork work on, with warm connections and a refresh under way? */
+/* fork.c: do both sides of a fork work on, with warm connections and a refresh under way, and draw other random bytes? */
 
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +25,44 @@ static int wait_for(pid_t pid, const mtlspop_app *app, const mtlspop_token *toke
     }
     CHECK(ended == pid);
     return status;
+}
+
+/* The certificate with its key, as PKCS#12: the same but for its salts. */
+static mtlspop_buffer *exported(const mtlspop_token *token)
+{
+    mtlspop_certificate *certificate = mtlspop_token_binding_certificate(token);
+    mtlspop_buffer *buffer = NULL;
+    mtlspop_error *error = NULL;
+
+    CHECK_OK(mtlspop_certificate_export_pkcs12(certificate, "password", MTLSPOP_PKCS12_MODERN, &buffer, &error), error);
+    mtlspop_certificate_free(certificate);
+    return buffer;
+}
+
+/* Whether both sides of a fork that have exported before it export something else after it. */
+static void exports_differ(const mtlspop_token *token)
+{
+    mtlspop_buffer *buffer = exported(token);
+    uint8_t theirs[16384];
+    const uint8_t *data;
+    size_t length;
+    ssize_t got, sum = 0;
+    int ends[2], status = -1;
+    pid_t pid;
+
+    mtlspop_buffer_free(buffer);
+    CHECK(pipe(ends) == 0);
+    fflush(stdout);
+    pid = fork();
+    buffer = exported(token);
+    data = mtlspop_buffer_data(buffer, &length);
+    if (pid == 0) _exit(write(ends[1], data, length) != (ssize_t)length);
+    close(ends[1]);
+    while ((got = read(ends[0], theirs + sum, sizeof theirs - (size_t)sum)) > 0) sum += got;
+    close(ends[0]);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK((size_t)sum == length && memcmp(data, theirs, length) != 0);
+    mtlspop_buffer_free(buffer);
 }
 
 /* Must not use what the parent still uses: its cache is empty, its connections are its own. */
@@ -71,6 +109,7 @@ int main(void)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 
     CHECK(call_graph(app, token) == 200);
+    exports_differ(token);
     mtlspop_token_free(again);
     again = acquire(app, request);
     CHECK(mtlspop_token_source(again) == MTLSPOP_TOKEN_SOURCE_CACHE);
