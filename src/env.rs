@@ -4,7 +4,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
+
+use rustix::io::Errno;
 
 /// Where the library reads environment variables and finds well-known files. Production uses [`ProcessEnv`]; a test gives a map.
 pub trait Env: Send + Sync + fmt::Debug {
@@ -39,6 +42,12 @@ impl Env for ProcessEnv {
 pub(crate) fn is_privileged() -> bool {
     // SAFETY: reads a number that the kernel gave the process.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Whether it is this process, or machine, that has too little just now. What is left out for that would be missing for as
+/// long as the app lives.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 impl Env for HashMap<String, String> {

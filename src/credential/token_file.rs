@@ -6,6 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::env::is_shortage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -33,7 +34,13 @@ pub(super) fn read(path: &Path) -> Result<Secret> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    bad(path, &format!("cannot be read ({error}); check AZURE_FEDERATED_TOKEN_FILE and the volume it is on"))
+    match is_shortage(error) {
+        true => bad(path, &format!("cannot be read now ({error})")).with_retryable(true),
+        false => bad(
+            path,
+            &format!("cannot be read ({error}); check AZURE_FEDERATED_TOKEN_FILE and the volume it is on"),
+        ),
+    }
 }
 
 fn bad(path: &Path, what: &str) -> Error {
@@ -69,5 +76,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(read(&path).unwrap_err().message().contains("AZURE_FEDERATED_TOKEN_FILE"));
         assert!(read(directory.path()).unwrap_err().message().contains("cannot be read"));
+        assert!(!read(&path).unwrap_err().is_retryable());
+        assert!(unreadable(&path, &rustix::io::Errno::MFILE.into()).is_retryable());
     }
 }

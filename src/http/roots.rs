@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 use openssl_probe::candidate_cert_dirs;
-use rustix::io::Errno;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::CertificateResult;
 
 use super::trust::for_servers;
 use super::words;
-use crate::env::{Env, is_privileged};
+use crate::env::{Env, is_privileged, is_shortage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Logger;
 use crate::pem;
@@ -241,13 +240,7 @@ pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether it is this process, or machine, that has too little just now. Roots that are left out for that would be
-/// missing for as long as the app lives.
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
-}
-
-fn short(path: &Path, error: &io::Error) -> Error {
+pub(super) fn short(path: &Path, error: &io::Error) -> Error {
     unusable(format!("the trusted roots in {} cannot be read now: {error}", path.display()))
         .with_kind(ErrorKind::Network)
         .with_retryable(true)
@@ -274,6 +267,7 @@ mod tests {
     use std::sync::Mutex;
 
     use rcgen::{CertificateParams, KeyPair};
+    use rustix::io::Errno;
 
     use super::*;
     use crate::log::LogLevel;

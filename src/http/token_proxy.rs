@@ -1,12 +1,13 @@
 //! The token proxy of a Kubernetes cluster (AKS identity bindings): where it is, by which name, and who vouches for it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::DnsName;
 use url::Url;
 
-use super::roots::read_file;
-use crate::env::Env;
+use super::roots::{read_file, short};
+use crate::env::{Env, is_shortage};
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 
 /// Stands in for the token endpoint, and for nothing else (docs/adr/020).
@@ -141,7 +142,14 @@ fn parse(text: &str) -> Result<Url> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    read_file(path).map_err(|problem| unusable(path, &format!("cannot be read: {problem}")))
+    read_file(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    match is_shortage(error) {
+        true => short(path, error),
+        false => unusable(path, &format!("cannot be read: {error}")),
+    }
 }
 
 fn is_empty(pem: &[u8]) -> bool {
@@ -161,11 +169,25 @@ fn shown(text: &str) -> String {
 mod tests {
     use std::collections::HashMap;
 
+    use rustix::io::Errno;
+
     use super::*;
 
     fn of(variables: &[(&str, &str)]) -> Result<Option<TokenProxy>> {
         let env: HashMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         TokenProxy::from_env(&env)
+    }
+
+    /// Is a file that cannot be read for want of a descriptor an error that passes, and one that is not there none?
+    #[test]
+    fn a_shortage_is_no_wrong_setting() {
+        for (problem, kind, passes) in
+            [(Errno::MFILE, ErrorKind::Network, true), (Errno::NOENT, ErrorKind::InvalidArgument, false)]
+        {
+            let error = unreadable(Path::new("/ca.pem"), &problem.into());
+            assert_eq!((error.kind(), error.is_retryable()), (kind, passes), "{error}");
+            assert!(error.message().contains("/ca.pem"), "{error}");
+        }
     }
 
     /// Is a setting that says too little, too much or something else refused, without a secret in it

@@ -22,6 +22,7 @@ use once_cell::sync::OnceCell;
 
 use super::{Binding, Lifetime, hex, lifetime};
 use crate::clock::unix_seconds;
+use crate::env::is_shortage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KEY_LOST, KeyHome};
 use crate::log::Logger;
@@ -44,7 +45,7 @@ pub struct BindingStore {
     directory: PathBuf,
     protection: Protection,
     /// This host, so that nothing is taken for its own that another one left on the same disk.
-    host: Arc<[u8]>,
+    host: OnceCell<Arc<[u8]>>,
 }
 
 /// Gives the secret that keys are encrypted under.
@@ -80,12 +81,12 @@ impl BindingStore {
     pub fn encrypted_with(directory: impl Into<PathBuf>, provide: Box<StoreSecretFn>) -> Self {
         let source = Source { provide, asking: PerProcess::new(Mutex::default), keys: OnceCell::new() };
         let (directory, protection) = (directory.into(), Protection::Encrypted(Arc::new(source)));
-        Self { directory, protection, host: this_host() }
+        Self { directory, protection, host: OnceCell::new() }
     }
 
     /// Private keys lie there as they are, in files that only this user may read (mode 0600).
     pub fn unencrypted(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), protection: Protection::Plain, host: this_host() }
+        Self { directory: directory.into(), protection: Protection::Plain, host: OnceCell::new() }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -101,7 +102,7 @@ impl BindingStore {
         if let Protection::Encrypted(source) = &self.protection {
             source.get()?;
         }
-        if self.host.is_empty() {
+        if self.host.get_or_try_init(this_host)?.is_empty() {
             log.warn("binding_store", || {
                 "this host has no /etc/machine-id: the store must not be shared with other hosts".to_owned()
             });
@@ -279,7 +280,8 @@ impl BindingStore {
 
     /// Stands for an identity or a name on this host.
     fn label(&self, what: &str) -> String {
-        let mut text = self.host.to_vec();
+        // Known since `check`.
+        let mut text = self.host.get().map_or_else(Vec::new, |host| host.to_vec());
         text.push(0);
         text.extend_from_slice(what.as_bytes());
         hex(digest(&SHA256, &text).as_ref())
@@ -324,8 +326,16 @@ fn may_come_back(error: &Error) -> bool {
         || matches!(kind, ErrorKind::NotSupported | ErrorKind::Timeout | ErrorKind::Cancelled)
 }
 
-fn this_host() -> Arc<[u8]> {
-    host(&fs::read("/etc/machine-id").unwrap_or_default()).into()
+/// An error is a shortage: a host that is known must not be taken for one that is not, for as long as the app lives.
+fn this_host() -> Result<Arc<[u8]>> {
+    let file = "/etc/machine-id";
+    match fs::read(file) {
+        Err(error) if is_shortage(&error) => {
+            let message = format!("{file} cannot be read now, which the binding store needs: {error}");
+            Err(Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message).with_retryable(true))
+        }
+        read => Ok(host(&read.unwrap_or_default()).into()),
+    }
 }
 
 /// What tells a host from others, of its machine-id; an image that was not started yet has an empty one or a word.

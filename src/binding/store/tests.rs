@@ -100,7 +100,11 @@ impl Place {
 
 /// The store as a host has it that is known: the one that runs the tests may have no machine-id.
 fn on_a_host(store: BindingStore) -> BindingStore {
-    BindingStore { host: host(b"0123456789abcdef0123456789abcdef\n").into(), ..store }
+    BindingStore { host: known(b"0123456789abcdef0123456789abcdef\n"), ..store }
+}
+
+fn known(machine_id: &[u8]) -> OnceCell<Arc<[u8]>> {
+    OnceCell::with_value(host(machine_id).into())
 }
 
 const SECRET: &str = "a secret of more than 16 bytes";
@@ -149,7 +153,8 @@ fn what_is_not_whole_is_not_used() {
     assert!(place.load(&place.encrypted("another secret of 16 bytes")).is_none());
     assert!(place.said().contains("the secret is another one"));
     assert!(place.load(&place.plain()).is_none());
-    let elsewhere = BindingStore { host: Arc::from(&b"cloned"[..]), ..place.encrypted(SECRET) };
+    let elsewhere =
+        BindingStore { host: known(b"fedcba9876543210fedcba9876543210\n"), ..place.encrypted(SECRET) };
     assert!(place.load(&elsewhere).is_none());
     // Another identity's, under this one's name: the name of the file is not what is believed.
     let file = place.file(ENTRY);
@@ -353,7 +358,7 @@ fn what_is_not_safe_is_refused() {
 fn a_host_without_a_machine_id_is_a_warning() {
     for machine_id in ["", "\n", "uninitialized\n", "0123456789abcdef"] {
         let place = Place::new();
-        let store = BindingStore { host: host(machine_id.as_bytes()).into(), ..place.plain() };
+        let store = BindingStore { host: known(machine_id.as_bytes()), ..place.plain() };
         store.check(&place.log()).unwrap();
         assert!(place.said().contains("no /etc/machine-id"), "{machine_id:?}");
         store.save(IDENTITY, &binding(), &place.call(None, &Cancel::new()));
