@@ -11,7 +11,7 @@ use crate::support::{Build, builds, checked, compile, hermetic, library_director
 
 /// How much of a stack a call may need, in KiB, as the header says for an installed library. What is not optimised needs
 /// more.
-const STACK_KIB: u32 = if cfg!(debug_assertions) { 192 } else { 96 };
+const STACK_KIB: u32 = if cfg!(debug_assertions) { 192 } else { 80 };
 
 /// A program without sanitizers, to be run without valgrind.
 fn plain(name: &'static str) -> Program {
