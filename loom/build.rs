@@ -22,7 +22,7 @@ const MISTAKES: [[&str; 4]; 4] = [
         "claim_not_swapped.rs",
         "runtime/claim.rs",
         "self.quiet_until.compare_exchange(quiet_until, taken, relaxed, relaxed)",
-        "Ok::<(), ()>(self.quiet_until.store(taken, relaxed))",
+        "Ok::<i64, ()>({ self.quiet_until.store(taken, relaxed); taken })",
     ],
     // Of those who wait for a flight, one is told that it has landed.
     [

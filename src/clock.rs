@@ -13,6 +13,11 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// The wall clock, for expiry of tokens and certificates.
     fn now(&self) -> SystemTime;
 
+    /// The same in seconds since 1970-01-01T00:00:00Z, negative before, for what is looked at often.
+    fn unix_seconds(&self) -> i64 {
+        unix_seconds(self.now())
+    }
+
     /// A clock that never jumps, for deadlines.
     fn monotonic(&self) -> Instant;
 
@@ -27,7 +32,16 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     /// As of the last tick, a few milliseconds ago at most: rules are told by seconds, and this costs next to nothing.
     fn now(&self) -> SystemTime {
-        tick().unwrap_or_else(SystemTime::now)
+        let since_1970 = |tick: libc::timespec| {
+            let (seconds, nanoseconds) =
+                (u64::try_from(tick.tv_sec).ok()?, u32::try_from(tick.tv_nsec).ok()?);
+            UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+        };
+        tick().and_then(since_1970).unwrap_or_else(SystemTime::now)
+    }
+
+    fn unix_seconds(&self) -> i64 {
+        tick().map_or_else(|| unix_seconds(SystemTime::now()), |tick| tick.tv_sec)
     }
 
     fn monotonic(&self) -> Instant {
@@ -42,16 +56,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// Not by rustix, which looks for the kernel's own function in a place that is not there under valgrind.
+/// Seconds and nanoseconds. Not by rustix, which looks for the kernel's own function in a place that is not there under
+/// valgrind.
 #[allow(unsafe_code)]
-fn tick() -> Option<SystemTime> {
+fn tick() -> Option<libc::timespec> {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a place for what it writes.
-    if unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) } != 0 {
-        return None;
-    }
-    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec).ok()?, u32::try_from(now.tv_nsec).ok()?);
-    UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
+    (unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) } == 0).then_some(now)
 }
 
 /// The clock of the host, as all apps have it that are not given another one.
@@ -94,6 +105,6 @@ mod tests {
         let now = SystemClock.now();
         let second = Duration::from_secs(1);
         assert!(before - second < now && now <= SystemTime::now());
-        assert!(tick().is_some());
+        assert!((unix_seconds(now)..=unix_seconds(now) + 1).contains(&SystemClock.unix_seconds()));
     }
 }

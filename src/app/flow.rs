@@ -72,6 +72,18 @@ impl App {
 }
 
 impl Core {
+    /// The whole flow where nothing is to be told or done: a fresh token for a request that was used before. Without a
+    /// call in it that is not needed; `None` says nothing but that the others have to look.
+    #[inline(always)]
+    pub(super) fn fresh(&self, request: &TokenRequest) -> Option<Token> {
+        if self.metrics.is_on() {
+            return None;
+        }
+        let key = request.remembered_key(self.number)?;
+        let token = self.caches.get().tokens.fresh(key, |token| self.judge(token, request))?;
+        Some(Token::cached(token, request.correlation_id()))
+    }
+
     /// Look: what the cache has under `key` that can be served, fresh or due for replacement. `seen` learns why
     /// there is nothing.
     fn look(&self, key: &CacheKey, request: &TokenRequest, seen: &mut Seen) -> Option<(Cached, Freshness)> {
@@ -89,11 +101,12 @@ impl Core {
     }
 
     /// Judge: what a cached token is worth for `request` now.
+    #[inline(always)]
     pub(super) fn judge(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
         // The key says the type already; a store is not trusted with it.
         match request.rejects(token) || token.token_type != request.token_type() {
             true => Freshness::Expired,
-            false => freshness(token, self.clock.now()),
+            false => freshness(token, self.clock.unix_seconds()),
         }
     }
 

@@ -24,7 +24,7 @@ impl Core {
     /// The key of `request` in this app's cache, which a request remembers that is used again. Refuses what cannot
     /// work, before the cache is asked.
     pub(super) fn key<'a>(&self, request: &'a TokenRequest) -> Result<Key<'a>> {
-        request.cache_key(self.number, || {
+        let make = || {
             let Some(stem) = self.stem(request) else { return Ok(self.cache_key(request)?.build()) };
             request.check()?;
             let stem = match stem.get() {
@@ -35,7 +35,8 @@ impl Core {
                 }
             };
             Ok(stem.key(&self.scopes_of(request)?))
-        })
+        };
+        request.cache_key(self.number, make, |key| self.caches.get().tokens.shared_key(key))
     }
 
     /// The same before it is built.

@@ -52,7 +52,16 @@ impl App {
     ///
     /// Blocks its caller. Callers that ask for the same token at the same time cause one request;
     /// each keeps its own timeout and cancellation.
+    #[inline]
     pub fn acquire_token(&self, request: &TokenRequest) -> Result<Token> {
+        match self.core.fresh(request) {
+            Some(token) => Ok(token),
+            None => self.acquire_and_measure(request),
+        }
+    }
+
+    #[inline(never)]
+    fn acquire_and_measure(&self, request: &TokenRequest) -> Result<Token> {
         let started = self.core.metrics.is_on().then(|| self.core.clock.monotonic());
         let mut seen = Seen::default();
         let result = self.acquire(request, &mut seen);

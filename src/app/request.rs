@@ -352,9 +352,23 @@ impl TokenRequest {
         }
     }
 
+    /// The key that is remembered for the app with number `app`, for a request that a cached token may be served to.
+    #[inline(always)]
+    pub(super) fn remembered_key(&self, app: u64) -> Option<&CacheKey> {
+        if self.is_cancelled() || self.bypasses_cache() {
+            return None;
+        }
+        self.memo.key.get().filter(|(known, _)| *known == app).map(|(_, key)| key)
+    }
+
     /// The cache key in the app with number `app`, made by `make` unless it is remembered. What is wrong with the
-    /// request is found there.
-    pub(crate) fn cache_key(&self, app: u64, make: impl FnOnce() -> Result<CacheKey>) -> Result<Key<'_>> {
+    /// request is found there. What is remembered is what `adopt` has for it.
+    pub(crate) fn cache_key(
+        &self,
+        app: u64,
+        make: impl FnOnce() -> Result<CacheKey>,
+        adopt: impl FnOnce(&CacheKey) -> CacheKey,
+    ) -> Result<Key<'_>> {
         let Memo { used, key } = &self.memo;
         if let Some((known, key)) = key.get()
             && *known == app
@@ -367,7 +381,7 @@ impl TokenRequest {
             used.store(true, Ordering::Relaxed);
             return Ok(Key::Made(made));
         }
-        let (known, key) = key.get_or_init(|| Box::new((app, made.clone())));
+        let (known, key) = key.get_or_init(|| Box::new((app, adopt(&made))));
         Ok(if *known == app { Key::Kept(key) } else { Key::Made(made) })
     }
 

@@ -79,6 +79,7 @@ impl Token {
     }
 
     /// One that the memory had, or another call got meanwhile.
+    #[inline(always)]
     pub(super) fn cached(token: impl Into<Shared<AccessToken>>, correlation_id: Option<&str>) -> Self {
         let correlation_id =
             correlation_id.map(|id| OnceBox::with_value(Box::new(id.to_owned()))).unwrap_or_default();

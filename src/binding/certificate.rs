@@ -34,6 +34,8 @@ struct Inner {
     subject: String,
     not_before: SystemTime,
     not_after: SystemTime,
+    /// The same in Unix seconds, which certificates count in.
+    ends_on: i64,
     /// Whoever issued it saw an attestation of its key.
     attested: bool,
     attachments: PerProcess<Attachments>,
@@ -66,6 +68,7 @@ impl Certificate {
             subject: parsed.subject().to_string(),
             not_before: from_unix_seconds(parsed.validity().not_before.timestamp()),
             not_after: from_unix_seconds(parsed.validity().not_after.timestamp()),
+            ends_on: parsed.validity().not_after.timestamp(),
             key,
             attested: false,
             attachments: PerProcess::new(Attachments::default),
@@ -149,6 +152,11 @@ impl Certificate {
     /// The last instant at which it is valid.
     pub fn not_after(&self) -> SystemTime {
         self.0.not_after
+    }
+
+    /// The same in Unix seconds.
+    pub(crate) fn ends_on(&self) -> i64 {
+        self.0.ends_on
     }
 
     /// Signs with the private key, wherever it lives: for TLS stacks and protocols other than this library's.

@@ -41,9 +41,18 @@ impl<T> PerProcess<T> {
     }
 
     /// The value of this process; made anew in the first call after a `fork`.
+    #[inline(always)]
     pub(crate) fn get(&self) -> &T {
         // `watch_forks` came before there was a value.
         let epoch = EPOCH.load(Ordering::Relaxed);
+        match &self.first.own {
+            Slot { epoch: own, value: Some(value) } if *own == epoch => value,
+            _ => self.of_child(epoch),
+        }
+    }
+
+    #[cold]
+    fn of_child(&self, epoch: u32) -> &T {
         let mut generation = &self.first;
         loop {
             match &generation.own {

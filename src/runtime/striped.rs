@@ -33,6 +33,7 @@ impl<T> Striped<T> {
     }
 
     /// A reference for this thread.
+    #[inline(always)]
     pub(crate) fn hold(&self) -> Held<T> {
         Held(self.0[stripe()].clone())
     }
@@ -44,6 +45,7 @@ impl Counts {
     }
 
     /// Adds one to the number with this index, 0 or 1.
+    #[inline(always)]
     pub(crate) fn add(&self, index: usize) {
         self.0[stripe()].0[index].fetch_add(1, Ordering::Relaxed);
     }
@@ -54,6 +56,7 @@ impl Counts {
 }
 
 /// The stripe of this thread.
+#[inline(always)]
 pub(crate) fn stripe() -> usize {
     thread_number() % STRIPES
 }

@@ -148,9 +148,27 @@ impl TokenCache {
         Some(found)
     }
 
+    /// What is kept under `key`, counted as a hit, if `judge` says that it is fresh. Looks without the lock only.
+    #[inline(always)]
+    pub(crate) fn fresh(
+        &self,
+        key: &CacheKey,
+        judge: impl Fn(&AccessToken) -> Freshness,
+    ) -> Option<Shared<AccessToken>> {
+        let process = self.0.process.get();
+        let token = process.of(key).fresh(key, |token| judge(token) == Freshness::Fresh)?;
+        process.counts.add(HIT);
+        Some(token)
+    }
+
     /// What is kept under `key`, fresh or not. Counts nothing.
     pub(crate) fn peek(&self, key: &CacheKey) -> Option<Arc<AccessToken>> {
         self.0.process.get().of(key).peek(key)
+    }
+
+    /// `key`, in the text that what is kept under it has: who asks with that is spared comparing texts.
+    pub(crate) fn shared_key(&self, key: &CacheKey) -> CacheKey {
+        self.0.process.get().of(key).shared_key(key)
     }
 
     /// Counts a call that [`TokenCache::get`] had nothing for, by whether it was spared a request.
@@ -272,6 +290,7 @@ impl Process {
         true
     }
 
+    #[inline(always)]
     fn of(&self, key: &CacheKey) -> &Shard {
         // The table inside a shard uses the bits at the lower end.
         &self.shards[(key.hash_value() >> 32) as usize & (self.shards.len() - 1)]

@@ -56,27 +56,35 @@ impl Entry {
     }
 
     /// The token, counted where no other thread counts if it is wanted by many.
+    #[inline(always)]
     pub(super) fn share(&self, allowance: &Arc<Allowance>) -> Shared<AccessToken> {
         if let Some(spread) = self.spread.get() {
             return Shared::Striped(spread.token.hold());
         }
-        let (turns, stripe) = (self.turns.load(Ordering::Relaxed), stripe() as u32);
-        if turns & ((1 << BITS) - 1) != stripe {
-            let times = (turns >> BITS) + 1;
-            self.turns.store(times << BITS | stripe, Ordering::Relaxed);
-            // Each time as often again, where none may be spread now.
-            if times.is_multiple_of(TURNS) && allowance.take() {
-                let token = Striped::new(self.token.clone());
-                let spread = Spread { token, allowance: allowance.clone() };
-                // Another thread may have been faster; its own then gives back what this one took.
-                let _ = self.spread.set(Box::new(spread));
-            }
+        let stripe = stripe() as u32;
+        if self.turns.load(Ordering::Relaxed) & ((1 << BITS) - 1) != stripe {
+            self.turn_to(stripe, allowance);
         }
         Shared::One(self.token.clone())
     }
 
+    /// Another stripe than the last one has it, and when that was so often enough, each will have its own.
+    #[cold]
+    fn turn_to(&self, stripe: u32, allowance: &Arc<Allowance>) {
+        let times = (self.turns.load(Ordering::Relaxed) >> BITS) + 1;
+        self.turns.store(times << BITS | stripe, Ordering::Relaxed);
+        // Each time as often again, where none may be spread now.
+        if times.is_multiple_of(TURNS) && allowance.take() {
+            let token = Striped::new(self.token.clone());
+            let spread = Spread { token, allowance: allowance.clone() };
+            // Another thread may have been faster; its own then gives back what this one took.
+            let _ = self.spread.set(Box::new(spread));
+        }
+    }
+
     /// Notes that it is used `now`; writes only what is new. A thread that was held up since it read the time takes nothing
     /// back.
+    #[inline(always)]
     pub(super) fn touch(&self, now: u64) {
         if self.used.load(Ordering::Relaxed) < now {
             self.used.store(now, Ordering::Relaxed);

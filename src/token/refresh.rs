@@ -1,9 +1,6 @@
 //! When a token is still good, and when it should be replaced early. Not how.
 
-use std::time::SystemTime;
-
 use super::AccessToken;
-use crate::clock::unix_seconds;
 
 /// What a cached token is worth now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +54,18 @@ const TEN_YEARS: i64 = 10 * 365 * 24 * 3600;
 /// Half the width of the window over which refreshes of many hosts are spread (section 5.6).
 const JITTER: i64 = 300;
 
-/// Judges `token` at `now`. A bound token lives no longer than its certificate, and none longer than it said when it came:
+/// Judges `token` at `now`, Unix seconds. A bound token lives no longer than its certificate, and none longer than it said when it came:
 /// where the clock stands before that, it was wrong then or is now, and nobody knows what is left.
-pub(crate) fn freshness(token: &AccessToken, now: SystemTime) -> Freshness {
-    let seconds = unix_seconds(now);
-    let certificate_ended = token.certificate.as_ref().is_some_and(|c| c.not_after() <= now);
-    let set_back = token.received_on > seconds + SLACK;
-    let bad_end = token.expires_on <= seconds + MARGIN || token.expires_on > seconds + TEN_YEARS;
+#[inline(always)]
+pub(crate) fn freshness(token: &AccessToken, now: i64) -> Freshness {
+    let certificate_ended = token.certificate.as_ref().is_some_and(|c| c.ends_on() <= now);
+    let set_back = token.received_on > now + SLACK;
+    let bad_end = token.expires_on <= now + MARGIN || token.expires_on > now + TEN_YEARS;
     if certificate_ended || set_back || bad_end {
         return Freshness::Expired;
     }
     match token.refresh_on {
-        Some(refresh_on) if refresh_on <= seconds => Freshness::RefreshDue,
+        Some(refresh_on) if refresh_on <= now => Freshness::RefreshDue,
         _ => Freshness::Fresh,
     }
 }
@@ -84,8 +81,6 @@ pub(crate) fn refresh_time(now: i64, refresh_in: i64, random: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use super::*;
     use crate::token::test::bearer;
 
@@ -96,8 +91,7 @@ mod tests {
     /// The limits of section 5.3, second by second.
     #[test]
     fn limits() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let judge = |expires_on, refresh_on| freshness(&token(expires_on, refresh_on), now);
+        let judge = |expires_on, refresh_on| freshness(&token(expires_on, refresh_on), 1_000_000);
         assert_eq!(judge(1_000_300, None), Freshness::Expired);
         assert_eq!(judge(1_000_301, None), Freshness::Fresh);
         assert_eq!(judge(1_000_301, Some(1_000_000)), Freshness::RefreshDue);
@@ -108,12 +102,12 @@ mod tests {
     /// A clock that was set back since the token came: is it given up before it may have ended?
     #[test]
     fn set_back() {
-        let judge = |received_on: i64, now: u64| {
+        let judge = |received_on: i64, now: i64| {
             let token = AccessToken { received_on, ..token(received_on + 3600, None) };
-            freshness(&token, UNIX_EPOCH + Duration::from_secs(now))
+            freshness(&token, now)
         };
-        assert_eq!(judge(1_000_000, 1_000_000 - SLACK as u64), Freshness::Fresh);
-        assert_eq!(judge(1_000_000, 1_000_000 - SLACK as u64 - 1), Freshness::Expired);
+        assert_eq!(judge(1_000_000, 1_000_000 - SLACK), Freshness::Fresh);
+        assert_eq!(judge(1_000_000, 1_000_000 - SLACK - 1), Freshness::Expired);
         assert_eq!(judge(1_000_000, 1_003_299), Freshness::Fresh);
         assert_eq!(judge(0, 0), Freshness::Fresh, "who does not say when it came");
         const { assert!(SLACK < MARGIN) };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::entry::{Allowance, Entry};
 use super::table::Table;
 use super::{AccessToken, CacheKey};
+use crate::runtime::Shared;
 use crate::runtime::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Tokens by key, within limits.
@@ -53,9 +54,30 @@ impl Shard {
         })
     }
 
+    /// The token under `key` where it `is_fresh`, which has been used then. One that is being put just now is not found.
+    #[inline(always)]
+    pub(super) fn fresh(
+        &self,
+        key: &CacheKey,
+        is_fresh: impl Fn(&AccessToken) -> bool,
+    ) -> Option<Shared<AccessToken>> {
+        let found = self.table.find(key, |entry| {
+            is_fresh(&entry.token).then(|| {
+                entry.touch(self.now.load(Ordering::Relaxed) + 1);
+                entry.share(&self.allowance)
+            })
+        });
+        found?
+    }
+
     /// The token under `key`. Does not count as use.
     pub(super) fn peek(&self, key: &CacheKey) -> Option<Arc<AccessToken>> {
         self.find(key, |entry| entry.token.clone())
+    }
+
+    /// The key of the entry under `key`, or where there is none `key` itself.
+    pub(super) fn shared_key(&self, key: &CacheKey) -> CacheKey {
+        self.find(key, |entry| entry.key.clone()).unwrap_or_else(|| key.clone())
     }
 
     /// Keeps `token` in place of what was there, if `replaces` says so of that, and unless it is larger than all
@@ -68,13 +90,15 @@ impl Shard {
         cost: usize,
         replaces: impl Fn(&AccessToken) -> bool,
     ) -> Vec<Arc<Entry>> {
-        let mut gone = Vec::new();
+        let (mut gone, mut key) = (Vec::new(), key.clone());
         let mut state = self.lock();
-        if let Some(present) = self.table.find(key, Arc::clone) {
+        if let Some(present) = self.table.find(&key, Arc::clone) {
             if !replaces(&present.token) {
                 return gone;
             }
             self.remove(&mut state, &present);
+            // Requests that are used again have it, see `shared_key`.
+            key = present.key.clone();
             gone.push(present);
         }
         if self.max_entries == 0 || cost > self.max_bytes {
@@ -82,7 +106,7 @@ impl Shard {
             return gone;
         }
         let now = self.now.load(Ordering::Relaxed) + 2;
-        let entry = Arc::new(Entry::new(key, token, cost, now));
+        let entry = Arc::new(Entry::new(&key, token, cost, now));
         state.bytes += cost;
         state.queue.insert(place(&entry), entry.clone());
         self.table.insert(&entry, state.queue.len());

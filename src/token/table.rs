@@ -32,6 +32,7 @@ impl Table {
 
     /// What `read` makes of the entry under `key`. One that is being put or moved just now may not be found: who
     /// finds nothing looks again when nobody changes anything.
+    #[inline(always)]
     pub(super) fn find<T>(&self, key: &CacheKey, read: impl FnOnce(&Arc<Entry>) -> T) -> Option<T> {
         let mut at = self.bucket(key.hash_value(), self.size.load(Ordering::Acquire))?.load();
         loop {
@@ -80,10 +81,12 @@ impl Table {
         }
     }
 
+    #[inline(always)]
     fn bucket(&self, hash: u64, size: usize) -> Option<&Link> {
         self.link(index(hash, size))
     }
 
+    #[inline(always)]
     fn link(&self, index: usize) -> Option<&Link> {
         let (segment, offset) = segment(index);
         self.segments.get(segment)?.get()?.get(offset)
@@ -91,6 +94,7 @@ impl Table {
 }
 
 /// The bucket of a hash, where there are `size` of them.
+#[inline(always)]
 fn index(hash: u64, size: usize) -> usize {
     let mask = size.next_power_of_two() - 1;
     let index = hash as usize & mask;
@@ -98,6 +102,7 @@ fn index(hash: u64, size: usize) -> usize {
 }
 
 /// Where a bucket is: in which segment, and where there.
+#[inline(always)]
 fn segment(index: usize) -> (usize, usize) {
     match (index | (FIRST - 1)).ilog2() {
         top if top < FIRST_BITS => (0, index),
