@@ -5,7 +5,7 @@
 #   OUT              another directory for them; what was in it is removed
 #   BUILDER          who builds, as a URI
 #   SOURCE           where the commit can be had, as a URI
-#   ARCHIVE, PLUGIN  as scripts/install.sh takes them
+#   ARCHIVE, PLUGIN  as scripts/install.sh takes them: for tests, as SBOMs tell what would have been built
 #
 # The same commit and tools make the same bytes, in whatever directory and whenever.
 set -eu
@@ -35,6 +35,10 @@ if [ -n "${PLUGIN:-}" ] || pkg-config --exists tss2-esys 2>/dev/null; then
     tpm=1
 else
     echo 'dist: without the plugin for keys in a TPM, which takes tpm2-tss (libtss2-dev)' >&2
+fi
+
+if [ -n "${ARCHIVE:-}${PLUGIN:-}" ]; then
+    echo 'dist: not to be published: ARCHIVE or PLUGIN was not built here' >&2
 fi
 
 rm -rf "$out"

@@ -123,6 +123,9 @@ fn what_a_release_consists_of() {
         );
         assert!(sums.contains(&line), "{line}");
     }
+    // The libraries above are not of this commit.
+    let given = &statement["predicate"]["buildDefinition"]["externalParameters"]["prebuilt"];
+    assert_eq!(*given, serde_json::json!(["ARCHIVE", "PLUGIN"]));
     let materials = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
     let commit = succeed(Command::new("git").current_dir(&sources).args(["rev-parse", "HEAD"]));
     assert_eq!(materials[0]["digest"]["gitCommit"], commit.trim());
