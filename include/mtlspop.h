@@ -167,7 +167,7 @@ typedef struct mtlspop_token_cache mtlspop_token_cache;
 
 /**
  * A request for a token. Reuse it: a reused request finds a cached token faster. Threads may share
- * it, but none may change it while another uses it.
+ * it, but none may change or free it while a call uses it, nor may a callback of that call.
  */
 typedef struct mtlspop_token_request mtlspop_token_request;
 

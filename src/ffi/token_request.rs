@@ -15,7 +15,7 @@ use crate::app::{Parameters, TokenRequest};
 use crate::error::Error;
 
 /// A request for a token. Reuse it: a reused request finds a cached token faster. Threads may share
-/// it, but none may change it while another uses it.
+/// it, but none may change or free it while a call uses it, nor may a callback of that call.
 pub struct mtlspop_token_request {
     _private: [u8; 0],
 }
