@@ -66,9 +66,10 @@ builds() {
     for part in registry git config.toml; do
         [ ! -e "$home/$part" ] || ln -s "$home/$part" "$other/$part"
     done
-    git clone --quiet . "$place/other/place/two"
+    # Of the same commit, whatever has come since.
+    git clone --quiet "$place/one" "$place/other/place/two"
     (umask 077 && export CARGO_HOME="$other" TZ=Asia/Tokyo LANG=de_DE.UTF-8 && build "$place/other/place/two")
-    diff -r "$place/one/out" "$place/other/place/two/out"
+    diff --recursive --brief "$place/one/out" "$place/other/place/two/out"
     echo "audit: two builds are the same:"
     cat "$place/one/out/SHA256SUMS"
     rm -rf "$place"
