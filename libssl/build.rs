@@ -99,8 +99,9 @@ fn build() -> Result<(), Box<dyn Error>> {
     if env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
         build.define("NDEBUG", None);
     }
-    let mut files: Vec<_> =
-        fs::read_dir(sources.join("ssl"))?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    // Objects are named after the directories of their sources: from there these are the same on every machine.
+    env::set_current_dir(&sources)?;
+    let mut files: Vec<_> = fs::read_dir("ssl")?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| {
         path.extension().is_some_and(|extension| extension == "cc")
             && path.file_stem().is_some_and(|stem| !stem.to_string_lossy().ends_with("_test"))
