@@ -30,7 +30,7 @@ mod credential;
 mod env;
 mod error;
 mod ffi;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "renegotiation"))]
 pub mod fuzzing;
 mod http;
 mod key;

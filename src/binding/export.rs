@@ -9,6 +9,7 @@ use p12_keystore::{
     PrivateKey as Pkcs12Key, PrivateKeyChain,
 };
 
+use super::fips::refuse;
 use crate::binding::Certificate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Secret, SecretBytes};
@@ -69,6 +70,7 @@ impl Certificate {
     /// The empty password is allowed, as OpenSSL and .NET allow it: the data is then encrypted in
     /// form only and must be kept like a key file.
     pub fn pkcs12(&self, password: &Secret, format: Pkcs12Format) -> Result<SecretBytes> {
+        refuse("PKCS#12 is not written: export certificate and key as PEM")?;
         let password = pkcs12_password(password)?;
         // What the writer draws salts from goes on in a forked child as in its parent.
         rng().reseed().map_err(|_| Error::internal("the system gave no random bytes"))?;

@@ -3,6 +3,7 @@
 mod cache;
 mod certificate;
 mod export;
+mod fips;
 mod lifetime;
 mod load;
 mod store;

@@ -69,6 +69,18 @@ impl Renegotiation {
         Self::For(hash)
     }
 
+    /// An error where this build cannot do what a request to `host` allows.
+    pub(crate) fn check_available(host: &str) -> Result<()> {
+        match cfg!(all(feature = "renegotiation", not(feature = "fips"))) {
+            true => Ok(()),
+            false => Err(Error::argument(format!(
+                "{host} may ask for the certificate of the token in a TLS renegotiation, which this build of the library is \
+                 without, as FIPS builds are; a request that does not allow it is sent all the same \
+                 (mtlspop_http_request_set_allow_renegotiation)"
+            ))),
+        }
+    }
+
     /// What to do about a server whose renegotiation was declined: what follows "it asks for the certificate in a
     /// renegotiation, ".
     pub(crate) fn advice(self) -> &'static str {

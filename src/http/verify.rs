@@ -114,6 +114,7 @@ impl ServerCertVerifier for Verifier {
 
 /// Whether what the key of a server's certificate signs can be accepted. rustls finds out when it verifies such a
 /// signature; this is for who has another do that.
+#[cfg_attr(any(feature = "fips", not(feature = "renegotiation")), allow(dead_code))]
 pub(super) fn judge_key(end_entity: &CertificateDer<'_>) -> Result<(), rustls::Error> {
     match rsa_bits(end_entity) {
         Some(bits) if bits < MIN_RSA_BITS => {

@@ -265,6 +265,7 @@ pub(crate) fn open(
     let renegotiation = match certificate {
         None => Renegotiation::Never,
         Some(_) if request.allow_renegotiation.unwrap_or_else(allowed) => {
+            Renegotiation::check_available(host)?;
             Renegotiation::with_token(authorization)
         }
         Some(_) => Renegotiation::NotAllowed,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use super::fips::refuse;
 use crate::binding::Certificate;
 use crate::clock::{Clock, SystemClock};
 use crate::env::ProcessEnv;
@@ -55,6 +56,7 @@ impl Certificate {
     /// From PKCS#12 data (PFX) or base64 text of it: the private key, its certificate, and the chain as far as
     /// it is in there. No password and the empty password are the same.
     pub fn from_pkcs12(pfx: &[u8], password: Option<&Secret>) -> Result<Self> {
+        refuse("PKCS#12 is not read: give certificate and key as PEM")?;
         let mut parts = Parts::default();
         pkcs12::read(pfx, password, &mut parts)?;
         parts.assemble()

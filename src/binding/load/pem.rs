@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::password::{EncryptedKey, Password, Trouble};
 use super::{Parts, locked, malformed, parse, pkcs12};
+use crate::binding::fips::refuse;
 use crate::error::{Error, Result};
 use crate::key::SoftwareKey;
 use crate::pem::{Block, blocks};
@@ -73,6 +74,7 @@ fn read_key(block: &Block, ec_parameters: Option<&[u8]>, password: &mut Password
 }
 
 fn decrypt(der: &[u8], password: &mut Password<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    refuse("a private key under a password is not read: give it unencrypted, and guard the file")?;
     let key = EncryptedKey::from_der(der).map_err(|_| locked("the encrypted private key is malformed"))?;
     password.decrypt_key(&key).map_err(|trouble| match trouble {
         Trouble::WrongPassword if password.is_empty() => {

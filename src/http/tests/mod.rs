@@ -7,6 +7,7 @@ mod asked;
 mod connections;
 mod downloads;
 mod early_answers;
+mod fips;
 mod limits;
 mod messages;
 mod offered;

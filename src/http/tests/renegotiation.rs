@@ -48,7 +48,7 @@ impl World {
     }
 
     /// GnuTLS, which renegotiates when a request has the method `**REHANDSHAKE**`.
-    fn gnutls(&self, priorities: &str) -> Gnutls {
+    pub(super) fn gnutls(&self, priorities: &str) -> Gnutls {
         let (folder, (der, key)) = (tempfile::tempdir().unwrap(), self.ca.issue(|_| {}));
         std::fs::write(folder.path().join("own.pem"), pem(&der) + &key.serialize_pem()).unwrap();
         // It does not say which port it was given.
@@ -87,9 +87,9 @@ pub(super) struct Openssl {
     _folder: tempfile::TempDir,
 }
 
-struct Gnutls {
+pub(super) struct Gnutls {
     child: Child,
-    url: Url,
+    pub(super) url: Url,
     _folder: tempfile::TempDir,
 }
 

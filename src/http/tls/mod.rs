@@ -3,6 +3,10 @@
 mod key;
 mod ordinary;
 mod provider;
+#[cfg(all(feature = "renegotiation", not(feature = "fips")))]
+mod renegotiating;
+#[cfg(not(all(feature = "renegotiation", not(feature = "fips"))))]
+#[path = "not_renegotiating.rs"]
 mod renegotiating;
 
 use std::io;
