@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-dotnet dist fips
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-dotnet dist fips sanitize
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -86,6 +86,9 @@ fips: ## test a build with AWS-LC's FIPS module, which takes Go and CMake
 	@command -v go >/dev/null && command -v cmake >/dev/null || { echo 'make fips takes Go and CMake (Debian, Ubuntu: apt-get install golang-go cmake)'; exit 1; }
 	CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/fips cargo test --no-default-features --features fips --lib -- fips:: http::tests::offered
 	CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/fips cargo test --no-default-features --features fips --test flows -- cold_and_warm sni_pop fic_matrix ec_certificate
+
+sanitize: prerequisites ## look into the library with sanitizers and valgrind, in tests of C, C++, Python and in examples; an hour
+	@scripts/sanitize.sh
 
 bench: ## measure what calls cost, and write docs/performance.md; PEERS=1: other libraries, too. What is not installed is left out
 	@scripts/prerequisites.sh demo

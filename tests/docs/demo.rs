@@ -9,15 +9,43 @@ use std::sync::OnceLock;
 use devcloud::{Cloud, Fault, Options};
 use tempfile::TempDir;
 
-use crate::support::{hermetic, library_directory, report, root, run, succeed};
+use crate::support::{build_directory, hermetic, library_directory, report, root, run, succeed, valgrind};
 use crate::swtpm::Swtpm;
 
 /// Does every example get the token it asks for and call the API with it, with nothing that
 /// AddressSanitizer or LeakSanitizer could find?
 #[test]
 fn demo_passes() {
+    passes(demo(examples(), &rust_example()));
+}
+
+/// The same under valgrind, which sees what the library does inside. `make sanitize` runs it: it takes minutes.
+#[test]
+#[ignore = "scripts/sanitize.sh runs it"]
+fn demo_passes_under_valgrind() {
+    let plain = build_directory().with_file_name("examples-c-plain");
+    for target in ["all", "libcurl"] {
+        succeed(&mut examples_with(target, &plain, "-O1 -g"));
+    }
+    // What the demo runs in their place.
+    let place = TempDir::new().unwrap();
+    let wrap = |program: &Path| {
+        let command = valgrind(program, 600);
+        let words: Vec<_> = command.get_args().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let wrapped = place.path().join(program.file_name().unwrap());
+        fs::write(&wrapped, format!("#!/bin/sh\nexec timeout {} \"$@\"\n", words.join(" "))).unwrap();
+        fs::set_permissions(&wrapped, fs::Permissions::from_mode(0o755)).unwrap();
+        wrapped
+    };
+    for source in sources() {
+        wrap(&plain.join(source.file_stem().unwrap()));
+    }
+    let rust = wrap(&rust_example());
+    passes(demo_within(3000, place.path(), &rust));
+}
+
+fn passes(mut command: Command) {
     let cloud = Cloud::start(Options::default()).unwrap();
-    let mut command = demo(examples(), &rust_example());
     command.envs(cloud.env());
     let printed = succeed(&mut command);
     let rows = printed.lines().filter(|line| line.ends_with(" 200")).count();
@@ -38,8 +66,7 @@ fn demo_passes() {
 fn demo_with_a_tpm_passes() {
     let cloud = Cloud::start(Options { require_tpm_attestation: true, ..Options::default() }).unwrap();
     let swtpm = Swtpm::start();
-    let mut make = examples_with("tpm");
-    succeed(&mut make);
+    succeed(&mut examples_with("tpm", &sanitized(), SANITIZED));
     let mut command = hermetic("dbus-run-session", 120);
     let script = root().join("scripts/demo-tpm.sh");
     command.arg("--").arg(&script).arg("--manage").arg(&script).arg("--run").arg(examples());
@@ -212,7 +239,11 @@ fn examples_explain_errors() {
 }
 
 fn demo(examples: &Path, rust_example: &Path) -> Command {
-    let mut command = hermetic(root().join("scripts/demo.sh"), 120);
+    demo_within(120, examples, rust_example)
+}
+
+fn demo_within(seconds: u32, examples: &Path, rust_example: &Path) -> Command {
+    let mut command = hermetic(root().join("scripts/demo.sh"), seconds);
     command.current_dir(root()).arg("--run").arg(examples).arg(rust_example);
     command
 }
@@ -221,30 +252,34 @@ fn demo(examples: &Path, rust_example: &Path) -> Command {
 fn examples() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let directory = library_directory().with_file_name("examples-c-sanitized");
         for target in ["all", "libcurl"] {
-            succeed(&mut examples_with(target));
+            succeed(&mut examples_with(target, &sanitized(), SANITIZED));
         }
-        directory
+        sanitized()
     })
 }
 
-fn examples_with(target: &str) -> Command {
-    let directory = library_directory().with_file_name("examples-c-sanitized");
+const SANITIZED: &str = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all";
+
+fn sanitized() -> PathBuf {
+    build_directory().with_file_name("examples-c-sanitized")
+}
+
+fn examples_with(target: &str, directory: &Path, flags: &str) -> Command {
     let mut command = hermetic("make", 120);
     command
         .args(["--silent", target, "-C"])
         .arg(root().join("examples-c"))
         .arg(format!("OUT={}", directory.display()))
         .arg(format!("LIBDIR={}", library_directory().display()))
-        .arg("CFLAGS=-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all");
+        .arg(format!("CFLAGS={flags}"));
     command
 }
 
 /// The Rust example, which `cargo test` would not build. Of the whole workspace, so that its features are those that
 /// everything else was built with.
 fn rust_example() -> PathBuf {
-    let profile = library_directory().parent().unwrap().to_owned();
+    let profile = build_directory().parent().unwrap().to_owned();
     let mut command = Command::new(env!("CARGO"));
     command
         .args(["build", "--quiet", "--workspace", "--bin", "acquire_pop", "--target-dir"])
