@@ -60,9 +60,10 @@ if ! ours leak | grep -q mtlspop_token_request_new; then
 fi
 
 # Left out is what measures memory, what is about how a library is found, and packaging.
-[ $# -gt 0 ] || set -- test_arguments test_callbacks test_certificate test_client_streaming test_clients test_errors \
-    test_library.Types test_managed_identity test_nginx test_process.Threads test_process.Asyncio test_process.Fork \
-    test_responses test_streaming test_tokens test_tpm
+[ $# -gt 0 ] || set -- test_arguments test_callbacks test_certificate test_client_streaming.Requests \
+    test_client_streaming.Httpx test_clients test_errors test_library.Types test_managed_identity test_nginx \
+    test_process.Threads test_process.Asyncio test_process.Fork test_responses test_streaming.Sent test_streaming.Received \
+    test_tokens test_tpm
 failed=
 checked tests -X dev -m unittest "$@" || failed=1
 if ours tests; then failed=1; fi
