@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::abi_version;
 use crate::header;
 use crate::release::{Bump, Interface, Release};
 use crate::support::{compiler, report, root, run, succeed};
@@ -73,8 +74,7 @@ fn abidiff_finds_no_break() {
     let place = tempfile::tempdir().unwrap();
     let released = Release::read(&fs::read_to_string(root().join("abi/released.txt")).unwrap());
     let items = header::items();
-    let version = items.iter().find(|item| item.name == "MTLSPOP_ABI_VERSION").unwrap();
-    let version: i32 = version.declaration.rsplit(' ').next().unwrap().parse().unwrap();
+    let version = abi_version(&items);
     let today = Release::new(version, &items);
     let old = library(place.path(), "released", &released.interface, &Declared::Here);
     let new = library(place.path(), "today", &today.interface, &Declared::By(&root().join("include")));
