@@ -1,0 +1,144 @@
+//! From the settings to an app of the library and a request for it.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use mtlspop::{App, AppOptions, LogLevel, Logger, ManagedIdentityId, Token, TokenRequest};
+
+use crate::credential::{credential, tpm};
+use crate::layers::{Kind, Layer, Layers};
+use crate::output::visible;
+use crate::settings::Settings;
+use crate::{Failure, Result};
+
+/// Whose tokens are asked for, and for what.
+pub(crate) struct Identity {
+    options: AppOptions,
+    request: TokenRequest,
+    pop: bool,
+    /// Nobody named it: it is what is left.
+    assumed: bool,
+}
+
+const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
+
+impl Identity {
+    /// By what the command line says, and the environment where that says nothing. Nothing is sent.
+    pub(crate) fn new(flags: &Settings, verbose: bool) -> Result<Self> {
+        let layers = Layers::new(flags)?;
+        let pop = layers.any(|layer| layer.settings.pop);
+        let kind = layers.kind(pop)?;
+        let assumed = kind.is_none();
+        let options = match kind {
+            None => managed_identity(layers.first(|layer| layer.settings.client_id.clone()), &layers)?,
+            Some((Kind::ManagedIdentity, places)) => managed_identity_of(places, &layers)?,
+            Some((kind, places)) => confidential_client(kind, places, &layers)?,
+        };
+        let options = options.with_background_refresh(false).with_logger(logger(verbose));
+        let request = TokenRequest::new(&scope(&layers)?).with_mtls_proof_of_possession(pop);
+        Ok(Self { options, request, pop, assumed })
+    }
+
+    /// Whether the token will be bound to a certificate.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.pop
+    }
+
+    /// The token, and the app and request that it was got with.
+    pub(crate) fn acquire(self) -> Result<(App, TokenRequest, Token)> {
+        let app = App::new(self.options)?;
+        match app.acquire_token(&self.request) {
+            Ok(token) => Ok((app, self.request, token)),
+            Err(error) if self.assumed => Err(Failure::from(error).hint(
+                "no option and no variable brings a credential, so that a managed identity of this host was asked for",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn managed_identity_of(places: &[Layer], layers: &Layers) -> Result<AppOptions> {
+    let id =
+        |get: fn(&Settings) -> &Option<String>| places.iter().find_map(|layer| get(&layer.settings).clone());
+    let ids = [
+        id(|settings| &settings.client_id).map(ManagedIdentityId::ClientId),
+        id(|settings| &settings.object_id).map(ManagedIdentityId::ObjectId),
+        id(|settings| &settings.resource_id).map(ManagedIdentityId::ResourceId),
+    ];
+    let mut ids = ids.into_iter().flatten();
+    let id = ids.next().unwrap_or(ManagedIdentityId::SystemAssigned);
+    if ids.next().is_some() {
+        return Err(Failure::input("a managed identity is named by one id: client, object or resource id"));
+    }
+    with_tpm(AppOptions::managed_identity(id), layers)
+}
+
+fn managed_identity(client_id: Option<String>, layers: &Layers) -> Result<AppOptions> {
+    let id = client_id.map_or(ManagedIdentityId::SystemAssigned, ManagedIdentityId::ClientId);
+    with_tpm(AppOptions::managed_identity(id), layers)
+}
+
+fn with_tpm(options: AppOptions, layers: &Layers) -> Result<AppOptions> {
+    match layers.any(|layer| layer.settings.tpm) {
+        true => Ok(options.with_tpm(tpm(layers)?)),
+        false => Ok(options),
+    }
+}
+
+fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<AppOptions> {
+    let setting = |get: fn(&Settings) -> &Option<String>| layers.first(|layer| get(&layer.settings).clone());
+    if layers.any(|layer| layer.settings.tpm) {
+        return Err(Failure::input(
+            "--tpm is for managed identities: an app's key is in the TPM where --key names its TSS2 PRIVATE KEY file",
+        ));
+    }
+    let needed = |value: Option<String>, what: &str, variable: &str| {
+        value.ok_or_else(|| {
+            Failure::input(format!(
+                "the app has no {what} id: set {variable}, or for a managed identity --managed-identity"
+            ))
+        })
+    };
+    let client_id =
+        needed(setting(|settings| &settings.client_id), "client", "--client-id or AZURE_CLIENT_ID")?;
+    let tenant = needed(setting(|settings| &settings.tenant), "tenant", "--tenant or AZURE_TENANT_ID")?;
+    let host = setting(|settings| &settings.authority_host).unwrap_or_else(|| AUTHORITY_HOST.to_owned());
+    // Azure's libraries take it without https://, too.
+    let scheme = if host.contains("://") { "" } else { "https://" };
+    let authority = format!("{scheme}{}/{tenant}", host.trim_end_matches('/'));
+    let mut options = AppOptions::confidential_client(&client_id).with_authority(&authority);
+    if let Some(region) = setting(|settings| &settings.region) {
+        let region = if region.eq_ignore_ascii_case("auto") { "TryAutoDetect" } else { &region };
+        options = options.with_azure_region(region);
+    }
+    if let Some(credential) = credential(kind, places, layers)? {
+        options = options.with_credential(credential);
+    }
+    Ok(options)
+}
+
+/// As scopes have it, also for managed identities. A slash at the end of a resource stays, as `az` does it: it is part of
+/// the audience.
+fn scope(layers: &Layers) -> Result<String> {
+    let asked = layers.first(|Layer { settings, .. }| match (&settings.scope, &settings.resource) {
+        (Some(scope), _) => Some(scope.clone()),
+        (None, Some(resource)) => Some(format!("{resource}/.default")),
+        (None, None) => None,
+    });
+    let missing =
+        "what is the token for? Give --resource, for example https://graph.microsoft.com, or --scope";
+    asked.ok_or_else(|| Failure::input(missing))
+}
+
+fn logger(verbose: bool) -> Logger {
+    if !verbose {
+        return Logger::default();
+    }
+    Logger::new(
+        LogLevel::Info,
+        Arc::new(|level, target, message| {
+            // Nobody is left to be told when stderr is gone.
+            let _ = writeln!(io::stderr(), "mtlspop: {level:?} {target}: {}", visible(message));
+        }),
+    )
+}

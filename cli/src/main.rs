@@ -1,0 +1,70 @@
+//! The program `mtlspop`: its commands, and how they end.
+
+mod credential;
+mod failure;
+mod identity;
+mod layers;
+mod output;
+mod secrets;
+mod settings;
+mod times;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Microsoft Entra tokens for programs: Bearer, or bound to a certificate (mtls_pop).
+#[derive(Debug, Parser)]
+#[command(version, name = "mtlspop", max_term_width = 100, after_help = EXAMPLES, after_long_help = DETAILS)]
+struct Cli {
+    /// Say on stderr what is being done
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Token(token::TokenArgs),
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  mtlspop token --resource https://graph.microsoft.com --output token
+  mtlspop token --help            whose token, and how it is printed";
+
+const DETAILS: &str = "\
+EXAMPLES:
+  mtlspop token --resource https://graph.microsoft.com --output token
+  mtlspop token --help            whose token, and how it is printed
+
+EXIT STATUS:
+  0   done
+  1   no: what was compared does not match
+  2   the command line, a setting or the input is wrong
+  3   what was asked for cannot be had here: this host, this identity
+  4   the service refused, or answered with what cannot be accepted
+  5   no answer: name look-up, connection, proxy, TLS
+  6   a private key, a certificate or another credential cannot be read or used
+  7   the service asks for fewer requests: try again later
+  23  the output could not be written
+  28  the time was over
+  70  a bug of this program
+Those above 9, except 70, are curl's.";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Token(args) => token::run(args, cli.verbose),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+type Result<T, E = Failure> = std::result::Result<T, E>;

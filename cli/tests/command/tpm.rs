@@ -1,0 +1,45 @@
+//! Keys in a TPM: a software one.
+
+use devcloud::directory::{APP_A_CLIENT_ID, TENANT_ID};
+
+use crate::support::{GRAPH, cloud, fail, in_cloud, json, tool};
+use crate::swtpm::Swtpm;
+
+/// Is the key of a managed identity made in the TPM, and that of an app used where a TSS2 PRIVATE KEY file leads to it; and
+/// is neither in software where there is no TPM?
+#[test]
+fn keys_in_a_tpm() {
+    let (cloud, swtpm) = (cloud(), Swtpm::start());
+    let place = tempfile::tempdir().unwrap();
+    tool(
+        place.path(),
+        &format!(
+            "export TPM2OPENSSL_TCTI={tcti}
+             openssl genpkey -provider tpm2 -provider default -propquery '?provider=tpm2' -algorithm RSA \
+                 -pkeyopt bits:2048 -out key.pem
+             openssl rsa -provider tpm2 -provider default -in key.pem -pubout -out public.pem
+             openssl rsa -pubin -in public.pem -RSAPublicKey_out -outform DER -out public.der",
+            tcti = swtpm.tcti()
+        ),
+    );
+    let public_key = std::fs::read(place.path().join("public.der")).unwrap();
+    let chain = place.path().join("chain.pem");
+    std::fs::write(&chain, cloud.certify_sni_key(&public_key).unwrap()).unwrap();
+
+    let identity = format!("token --pop --resource {GRAPH} --tpm");
+    let app = format!(
+        "token --pop --resource {GRAPH} --tenant {TENANT_ID} --client-id {APP_A_CLIENT_ID} --certificate {} --key {}",
+        chain.display(),
+        place.path().join("key.pem").display()
+    );
+    for arguments in [identity, app] {
+        let printed = json(in_cloud(&cloud, &arguments).env("TPM2TOOLS_TCTI", swtpm.tcti()));
+        assert_eq!(printed["bindingStrength"], "Hardware", "{arguments}");
+        let mut none = in_cloud(&cloud, &arguments);
+        let said =
+            fail(none.env("TPM2TOOLS_TCTI", "swtpm:host=127.0.0.1,port=1").env("TSS2_LOG", "all+none"), 3);
+        assert!(said.contains("TPM"), "{said}");
+    }
+    let app = format!("token --resource {GRAPH} --tenant x --client-id y --secret-file - --tpm");
+    assert!(fail(&mut in_cloud(&cloud, &app), 2).contains("--key"));
+}
