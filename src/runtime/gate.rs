@@ -1,10 +1,12 @@
 //! No process forks while a thread is inside of AWS-LC's random generator.
 //!
 //! That has locks of its own, and no handler for `fork`: a child that inherits one as another thread had it waits for
-//! ever at its first handshake. What draws random numbers there (key exchanges, signatures, new keys) says so here, and
-//! a `fork` waits until all have left. What is short and has no other thread to wait for may be inside, and no I/O.
+//! ever, at its first handshake or when it exits. What draws random numbers there (handshakes, signatures, new keys) says so
+//! here, and a `fork` waits until all have left. What is short and has no other thread to wait for may be inside, and no I/O.
 
-use std::cell::Cell;
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, OnceCell};
 use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -14,6 +16,9 @@ use std::time::Duration;
 pub(super) struct Gate {
     inside: AtomicUsize,
     forking: AtomicUsize,
+    /// Those who want in.
+    #[cfg(test)]
+    waiting: AtomicUsize,
 }
 
 pub(super) static GATE: Gate = Gate::new();
@@ -21,6 +26,7 @@ pub(super) static GATE: Gate = Gate::new();
 thread_local! {
     /// How often this thread is inside.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static END: OnceCell<End> = const { OnceCell::new() };
 }
 
 /// A `fork` waits no longer: a new RSA key takes a tenth of a second, or seconds on a machine that has others to do. Then
@@ -30,14 +36,36 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Does `work`, which is not under way in another thread when the process forks.
 pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     super::fork::watch();
-    GATE.pass(work)
+    GATE.undisturbed(work)
 }
 
 struct Inside<'a>(&'a Gate);
 
+/// The end of a thread that has been inside. AWS-LC has a list of all threads' states with a lock around it, and takes the
+/// thread's out when that ends. Here that happens a moment before: no other destructor can be told when to run.
+struct End(&'static Gate);
+
 impl Gate {
     const fn new() -> Self {
-        Self { inside: AtomicUsize::new(0), forking: AtomicUsize::new(0) }
+        Self {
+            inside: AtomicUsize::new(0),
+            forking: AtomicUsize::new(0),
+            #[cfg(test)]
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    fn undisturbed<T>(&'static self, work: impl FnOnce() -> T) -> T {
+        self.pass(|| {
+            // In the destructors of a thread it may be too late. What they draw is AWS-LC's to free.
+            let _ = END.try_with(|end| {
+                end.get_or_init(|| {
+                    aws_lc::prepare_thread();
+                    End(self)
+                });
+            });
+            work()
+        })
     }
 
     fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
@@ -47,15 +75,25 @@ impl Gate {
 
     fn enter(&self) -> Inside<'_> {
         if DEPTH.replace(DEPTH.get() + 1) == 0 {
-            let mut pauses = pauses(Duration::from_millis(5));
-            self.inside.fetch_add(1, SeqCst);
-            while self.forking.load(SeqCst) > 0 {
-                self.inside.fetch_sub(1, SeqCst);
-                thread::sleep(pauses.next().unwrap_or_default());
-                self.inside.fetch_add(1, SeqCst);
-            }
+            self.wait();
         }
         Inside(self)
+    }
+
+    /// Until no process forks; then this thread is among those inside.
+    fn wait(&self) {
+        #[cfg(test)]
+        self.waiting.fetch_add(1, SeqCst);
+        self.inside.fetch_add(1, SeqCst);
+        let mut pauses = pauses(Duration::from_millis(5));
+        while self.forking.load(SeqCst) > 0 {
+            let pause = pauses.next().unwrap_or_default();
+            self.inside.fetch_sub(1, SeqCst);
+            thread::sleep(pause);
+            self.inside.fetch_add(1, SeqCst);
+        }
+        #[cfg(test)]
+        self.waiting.fetch_sub(1, SeqCst);
     }
 
     /// Before a `fork`: lets nobody in, and waits until all others have left.
@@ -98,6 +136,36 @@ impl Drop for Inside<'_> {
         if DEPTH.replace(DEPTH.get() - 1) == 1 {
             self.0.inside.fetch_sub(1, SeqCst);
         }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.pass(aws_lc::end_thread);
+    }
+}
+
+/// What AWS-LC keeps for each thread.
+mod aws_lc {
+    use std::ffi::c_int;
+
+    unsafe extern "C" {
+        #[link_name = concat!(env!("MTLSPOP_AWS_LC_PREFIX"), "_ERR_peek_error")]
+        fn ERR_peek_error() -> u32;
+        #[link_name = concat!(env!("MTLSPOP_AWS_LC_PREFIX"), "_AWSLC_thread_local_clear")]
+        fn AWSLC_thread_local_clear() -> c_int;
+    }
+
+    /// Makes the thread's queue of errors. The first error would do so, wherever it happens, under a lock.
+    pub(super) fn prepare_thread() {
+        // SAFETY: it looks into a queue that belongs to the thread.
+        unsafe { ERR_peek_error() };
+    }
+
+    /// Frees all of it. Who calls AWS-LC on this thread once more has it made again.
+    pub(super) fn end_thread() {
+        // SAFETY: it is the thread's own, and none of it is in use.
+        let _ = unsafe { AWSLC_thread_local_clear() };
     }
 }
 
@@ -148,5 +216,35 @@ mod tests {
             assert_eq!(gate.inside.load(SeqCst), 1);
         });
         assert_eq!((gate.inside.load(SeqCst), gate.forking.load(SeqCst)), (0, 0));
+    }
+
+    /// Does a thread that was inside end only once a fork is over?
+    #[test]
+    fn threads_do_not_end_during_a_fork() {
+        static OWN: Gate = Gate::new();
+        let (drawn, has_drawn) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            OWN.undisturbed(|| aws_lc_rs::rand::fill(&mut [0]).unwrap());
+            drawn.send(()).unwrap();
+            may_end.recv().unwrap();
+        });
+        has_drawn.recv().unwrap();
+        OWN.close();
+        end.send(()).unwrap();
+        let ended = thread::spawn(move || thread.join().unwrap());
+        until(|| {
+            assert!(!ended.is_finished(), "it ended in the middle of the fork");
+            OWN.waiting.load(SeqCst) == 1
+        });
+        OWN.open();
+        ended.join().unwrap();
+        assert_eq!(OWN.inside.load(SeqCst), 0);
+    }
+
+    fn until(condition: impl Fn() -> bool) {
+        while !condition() {
+            thread::yield_now();
+        }
     }
 }
