@@ -92,7 +92,7 @@ impl Certificate {
 
     /// How well its key is kept. By what is known here, the home of the key and what was sent to be issued it:
     /// nothing that a service says makes it stronger.
-    pub(crate) fn strength(&self) -> MtlsBindingStrength {
+    pub fn strength(&self) -> MtlsBindingStrength {
         match self.0.attested {
             true => self.0.key.strength().attested(),
             false => self.0.key.strength(),
