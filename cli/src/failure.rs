@@ -15,6 +15,7 @@ pub(crate) struct Failure {
     message: Option<String>,
 }
 
+const MISMATCH: u8 = 1;
 const WRONG_INPUT: u8 = 2;
 const NOT_HERE: u8 = 3;
 const REFUSED: u8 = 4;
@@ -33,6 +34,11 @@ impl Failure {
     /// The command line, a setting or the input is wrong.
     pub(crate) fn input(message: impl Into<String>) -> Self {
         Self::new(WRONG_INPUT, message)
+    }
+
+    /// What was compared does not match.
+    pub(crate) fn mismatch(message: impl Into<String>) -> Self {
+        Self::new(MISMATCH, message)
     }
 
     /// A credential cannot be read or used.

@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use mtlspop::{App, AppOptions, LogLevel, Logger, ManagedIdentityId, Token, TokenRequest};
+use mtlspop::{App, AppOptions, Certificate, LogLevel, Logger, ManagedIdentityId, Token, TokenRequest};
 
-use crate::credential::{credential, tpm};
+use crate::credential::{certificate, credential, tpm};
 use crate::layers::{Kind, Layer, Layers};
 use crate::output::visible;
 use crate::settings::Settings;
@@ -55,6 +55,24 @@ impl Identity {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The certificate that bound tokens of the identity are bound to. That of a managed identity comes with a token.
+pub(crate) fn binding_certificate(flags: &Settings, verbose: bool) -> Result<Certificate> {
+    let layers = Layers::new(flags)?;
+    match layers.kind(true)? {
+        Some((Kind::Certificate, places)) => return certificate(places, &layers),
+        Some((Kind::Secret | Kind::FederatedTokenFile, _)) => {
+            return Err(Failure::input(
+                "a client secret or a federated token has no certificate: give --certificate or --managed-identity",
+            ));
+        }
+        Some((Kind::ManagedIdentity, _)) | None => {}
+    }
+    let flags = Settings { pop: true, ..flags.clone() };
+    let (_, _, token) = Identity::new(&flags, verbose)?.acquire()?;
+    let certificate = token.binding_certificate().cloned();
+    certificate.ok_or_else(|| Failure::input("the token is bound to no certificate"))
 }
 
 fn managed_identity_of(places: &[Layer], layers: &Layers) -> Result<AppOptions> {

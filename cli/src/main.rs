@@ -1,8 +1,10 @@
 //! The program `mtlspop`: its commands, and how they end.
 
+mod certificate;
 mod credential;
 mod failure;
 mod identity;
+mod inspect;
 mod layers;
 mod output;
 mod secrets;
@@ -18,7 +20,7 @@ use crate::failure::Failure;
 
 /// Microsoft Entra tokens for programs: Bearer, or bound to a certificate (mtls_pop).
 #[derive(Debug, Parser)]
-#[command(version, name = "mtlspop", max_term_width = 100, after_help = EXAMPLES, after_long_help = DETAILS)]
+#[command(version, name = "mtlspop", max_term_width = 100, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
 struct Cli {
     /// Say on stderr what is being done
     #[arg(short, long, global = true)]
@@ -30,6 +32,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Token(token::TokenArgs),
+    Certificate(certificate::CertificateArgs),
+    Inspect(inspect::InspectArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -37,11 +41,7 @@ EXAMPLES:
   mtlspop token --resource https://graph.microsoft.com --output token
   mtlspop token --help            whose token, and how it is printed";
 
-const DETAILS: &str = "\
-EXAMPLES:
-  mtlspop token --resource https://graph.microsoft.com --output token
-  mtlspop token --help            whose token, and how it is printed
-
+const STATUSES: &str = "\
 EXIT STATUS:
   0   done
   1   no: what was compared does not match
@@ -60,6 +60,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Token(args) => token::run(args, cli.verbose),
+        Command::Certificate(args) => certificate::run(args, cli.verbose),
+        Command::Inspect(args) => inspect::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,12 @@
 //! What goes to stdout, and how it looks there.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use clap::ValueEnum;
 
 use crate::{Failure, Result};
 
@@ -21,10 +23,28 @@ pub(crate) fn is_for_a_person() -> bool {
     io::stdout().is_terminal()
 }
 
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+impl Format {
+    /// What was asked for, else what suits the reader of stdout.
+    pub(crate) fn of(asked: Option<Self>) -> Self {
+        asked.unwrap_or(if is_for_a_person() { Self::Table } else { Self::Json })
+    }
+}
+
 /// Two columns.
-pub(crate) fn table(rows: &[(&str, String)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    rows.iter().fold(String::new(), |mut text, (name, value)| {
+pub(crate) fn table<N: AsRef<str>>(rows: &[(N, String)]) -> String {
+    // A name may be another's text, too.
+    let names: Vec<String> = rows.iter().map(|(name, _)| visible(name.as_ref())).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    names.iter().zip(rows).fold(String::new(), |mut text, (name, (_, value))| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name:width$}  {}", visible(value));
         text
@@ -46,12 +66,21 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
-/// Makes a file that its owner alone can read, in the place of one that may be there.
+/// Makes a file that its owner alone can read, in the place of one that may be there: all of it or nothing.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let failed = |error: &io::Error| Failure::output(&path.display().to_string(), error);
-    // A file that others could read, or have open, is not written into: a new one takes its place.
-    let _ = std::fs::remove_file(path);
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let failed = |error: io::Error| Failure::output(&path.display().to_string(), &error);
+    if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::input(format!("{} is there and is no file", path.display())));
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = Path::new(&beside);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside);
     let write = |mut file: File| file.write_all(content).and_then(|()| file.sync_all());
-    made.and_then(write).map_err(|error| failed(&error))
+    let written = made.and_then(write).and_then(|()| fs::rename(beside, path));
+    written.map_err(|error| {
+        // What is half a key is of no use to anybody.
+        let _ = fs::remove_file(beside);
+        failed(error)
+    })
 }

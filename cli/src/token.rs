@@ -7,6 +7,7 @@ use mtlspop::{Certificate, Token};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::certificate::pem_with_key;
 use crate::identity::Identity;
 use crate::output::{is_for_a_person, print, table, write_private};
 use crate::settings::Settings;
@@ -74,12 +75,6 @@ pub(crate) fn run(args: &TokenArgs, verbose: bool) -> Result<()> {
         Output::Header => format!("Authorization: {}\n", token.authorization()),
         Output::Env => env(&token),
     }))
-}
-
-/// Key, certificate and issuers in one text, as curl, requests and nginx read it.
-fn pem_with_key(certificate: &Certificate) -> Result<Zeroizing<String>> {
-    let key = certificate.private_key_pem()?;
-    Ok(Zeroizing::new(format!("{}{}", key.expose(), certificate.chain_pem())))
 }
 
 fn rows(token: &Token) -> Vec<(&'static str, String)> {

@@ -1,7 +1,9 @@
 //! Does the program do what its help says? Each test answers one question, most of them with many runs in one cloud.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod certificate;
 mod input;
+mod inspect;
 mod support;
 #[path = "../../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;
