@@ -22,6 +22,7 @@ const REFUSED: u8 = 4;
 const NO_ANSWER: u8 = 5;
 const UNUSABLE: u8 = 6;
 const THROTTLED: u8 = 7;
+const HTTP_ERROR: u8 = 22;
 const OUTPUT: u8 = 23;
 const TIMEOUT: u8 = 28;
 const BUG: u8 = 70;
@@ -39,6 +40,11 @@ impl Failure {
     /// What was compared does not match.
     pub(crate) fn mismatch(message: impl Into<String>) -> Self {
         Self::new(MISMATCH, message)
+    }
+
+    /// An API answered with an error, and that was not to be taken for a result.
+    pub(crate) fn http(status: u16) -> Self {
+        Self::new(HTTP_ERROR, format!("the API answered {status}"))
     }
 
     /// A credential cannot be read or used.

@@ -44,6 +44,12 @@ impl Identity {
         self.pop
     }
 
+    /// Says that claims challenges of APIs are answered.
+    pub(crate) fn answering_claims(mut self) -> Self {
+        self.options = self.options.with_client_capabilities(&["cp1"]);
+        self
+    }
+
     /// The token, and the app and request that it was got with.
     pub(crate) fn acquire(self) -> Result<(App, TokenRequest, Token)> {
         let app = App::new(self.options)?;

@@ -1,5 +1,6 @@
 //! The program `mtlspop`: its commands, and how they end.
 
+mod call;
 mod certificate;
 mod credential;
 mod failure;
@@ -32,6 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Token(token::TokenArgs),
+    Call(call::CallArgs),
     Certificate(certificate::CertificateArgs),
     Inspect(inspect::InspectArgs),
 }
@@ -39,6 +41,7 @@ enum Command {
 const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop token --resource https://graph.microsoft.com --output token
+  mtlspop call --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
   mtlspop token --help            whose token, and how it is printed";
 
 const STATUSES: &str = "\
@@ -51,6 +54,7 @@ EXIT STATUS:
   5   no answer: name look-up, connection, proxy, TLS
   6   a private key, a certificate or another credential cannot be read or used
   7   the service asks for fewer requests: try again later
+  22  call --fail: the API answered with 400 or more
   23  the output could not be written
   28  the time was over
   70  a bug of this program
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Token(args) => token::run(args, cli.verbose),
+        Command::Call(args) => call::run(args, cli.verbose),
         Command::Certificate(args) => certificate::run(args, cli.verbose),
         Command::Inspect(args) => inspect::run(args),
     };
