@@ -3,6 +3,8 @@
 //! That has locks of its own, and no handler for `fork`: a child that inherits one as another thread had it waits for
 //! ever, at its first handshake or when it exits. What draws random numbers there (handshakes, signatures, new keys) says so
 //! here, and a `fork` waits until all have left. What is short and has no other thread to wait for may be inside, and no I/O.
+//!
+//! Who wants in waits for a `fork` without regard to the time limit of its call, which notices afterwards.
 
 #![allow(unsafe_code)]
 
@@ -16,12 +18,14 @@ use std::time::Duration;
 pub(super) struct Gate {
     inside: AtomicUsize,
     forking: AtomicUsize,
+    /// Nobody waits longer, to fork or to get in. Then they take their chance.
+    longest: Duration,
     /// Those who want in.
     #[cfg(test)]
     waiting: AtomicUsize,
 }
 
-pub(super) static GATE: Gate = Gate::new();
+pub(super) static GATE: Gate = Gate::new(LONGEST);
 
 thread_local! {
     /// How often this thread is inside.
@@ -29,8 +33,8 @@ thread_local! {
     static END: OnceCell<End> = const { OnceCell::new() };
 }
 
-/// A `fork` waits no longer: a new RSA key takes a tenth of a second, or seconds on a machine that has others to do. Then
-/// it takes its chance.
+/// A new RSA key takes a tenth of a second, or seconds on a machine that has others to do. And threads that do nothing but
+/// fork leave no gap.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Does `work`, which is not under way in another thread when the process forks.
@@ -46,10 +50,11 @@ struct Inside<'a>(&'a Gate);
 struct End(&'static Gate);
 
 impl Gate {
-    const fn new() -> Self {
+    const fn new(longest: Duration) -> Self {
         Self {
             inside: AtomicUsize::new(0),
             forking: AtomicUsize::new(0),
+            longest,
             #[cfg(test)]
             waiting: AtomicUsize::new(0),
         }
@@ -85,12 +90,14 @@ impl Gate {
         #[cfg(test)]
         self.waiting.fetch_add(1, SeqCst);
         self.inside.fetch_add(1, SeqCst);
+        let mut waited = Duration::ZERO;
         let mut pauses = pauses(Duration::from_millis(5));
-        while self.forking.load(SeqCst) > 0 {
+        while self.forking.load(SeqCst) > 0 && waited < self.longest {
             let pause = pauses.next().unwrap_or_default();
             self.inside.fetch_sub(1, SeqCst);
             thread::sleep(pause);
             self.inside.fetch_add(1, SeqCst);
+            waited += pause;
         }
         #[cfg(test)]
         self.waiting.fetch_sub(1, SeqCst);
@@ -101,7 +108,7 @@ impl Gate {
         self.forking.fetch_add(1, SeqCst);
         let mut waited = Duration::ZERO;
         for pause in pauses(Duration::from_millis(1)) {
-            if self.inside.load(SeqCst) <= self.own() || waited >= LONGEST {
+            if self.inside.load(SeqCst) <= self.own() || waited >= self.longest {
                 return;
             }
             thread::sleep(pause);
@@ -179,7 +186,7 @@ mod tests {
     /// Does a fork wait for who is inside, and does nobody get in until it is over?
     #[test]
     fn a_fork_finds_nobody_inside() {
-        let (gate, order) = (Gate::new(), Mutex::new(Vec::new()));
+        let (gate, order) = (Gate::new(LONGEST), Mutex::new(Vec::new()));
         let note = |what| order.lock().unwrap().push(what);
         let (entered, has_entered) = mpsc::channel();
         thread::scope(|scope| {
@@ -205,7 +212,7 @@ mod tests {
     /// May who is inside go in once more, and fork, and does the child begin with nobody else inside?
     #[test]
     fn nobody_waits_for_himself() {
-        let gate = Gate::new();
+        let gate = Gate::new(LONGEST);
         gate.inside.fetch_add(7, SeqCst);
         gate.pass(|| {
             gate.forking.fetch_add(1, SeqCst);
@@ -221,7 +228,7 @@ mod tests {
     /// Does a thread that was inside end only once a fork is over?
     #[test]
     fn threads_do_not_end_during_a_fork() {
-        static OWN: Gate = Gate::new();
+        static OWN: Gate = Gate::new(LONGEST);
         let (drawn, has_drawn) = mpsc::channel();
         let (end, may_end) = mpsc::channel::<()>();
         let thread = thread::spawn(move || {
@@ -240,6 +247,18 @@ mod tests {
         OWN.open();
         ended.join().unwrap();
         assert_eq!(OWN.inside.load(SeqCst), 0);
+    }
+
+    /// Does who wants in get in at last, where other threads fork all the time, and who forks, where others stay inside?
+    #[test]
+    fn nobody_waits_for_ever() {
+        static OWN: Gate = Gate::new(Duration::from_millis(1));
+        let (passed, has_passed) = mpsc::channel();
+        OWN.forking.fetch_add(1, SeqCst);
+        thread::spawn(move || OWN.pass(|| passed.send(()).unwrap()));
+        has_passed.recv_timeout(Duration::from_secs(30)).expect("it waits still");
+        OWN.inside.fetch_add(1, SeqCst);
+        OWN.close();
     }
 
     fn until(condition: impl Fn() -> bool) {
