@@ -33,6 +33,11 @@ thread_local! {
     static END: OnceCell<End> = const { OnceCell::new() };
 }
 
+#[cfg(test)]
+thread_local! {
+    static LEFT: Cell<bool> = const { Cell::new(false) };
+}
+
 /// A new RSA key takes a tenth of a second, or seconds on a machine that has others to do. And threads that do nothing but
 /// fork leave no gap.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -43,7 +48,21 @@ pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     GATE.undisturbed(work)
 }
 
+/// Does `work`, which is I/O or waits for somebody, outside again. It may be called anywhere.
+pub(crate) fn outside<T>(work: impl FnOnce() -> T) -> T {
+    GATE.outside(work)
+}
+
+/// Whether this thread has left for a moment.
+#[cfg(test)]
+pub(crate) fn has_left() -> bool {
+    LEFT.get()
+}
+
 struct Inside<'a>(&'a Gate);
+
+/// Who comes back in, and how deep.
+struct Outside<'a>(&'a Gate, usize);
 
 /// The end of a thread that has been inside. AWS-LC has a list of all threads' states with a lock around it, and takes the
 /// thread's out when that ends. Here that happens a moment before: no other destructor can be told when to run.
@@ -75,6 +94,17 @@ impl Gate {
 
     fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = self.enter();
+        work()
+    }
+
+    fn outside<T>(&self, work: impl FnOnce() -> T) -> T {
+        let depth = DEPTH.take();
+        if depth > 0 {
+            self.inside.fetch_sub(1, SeqCst);
+            #[cfg(test)]
+            LEFT.set(true);
+        }
+        let _outside = Outside(self, depth);
         work()
     }
 
@@ -142,6 +172,17 @@ impl Drop for Inside<'_> {
     fn drop(&mut self) {
         if DEPTH.replace(DEPTH.get() - 1) == 1 {
             self.0.inside.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        DEPTH.set(self.1);
+        if self.1 > 0 {
+            #[cfg(test)]
+            LEFT.set(false);
+            self.0.wait();
         }
     }
 }
@@ -223,6 +264,39 @@ mod tests {
             assert_eq!(gate.inside.load(SeqCst), 1);
         });
         assert_eq!((gate.inside.load(SeqCst), gate.forking.load(SeqCst)), (0, 0));
+    }
+
+    /// Is I/O in the middle of it no matter for a fork, and does who did it come back in after the fork only, as deep
+    /// as he was?
+    #[test]
+    fn a_fork_does_not_wait_for_io() {
+        let (gate, order) = (Gate::new(LONGEST), Mutex::new(Vec::new()));
+        let note = |what| order.lock().unwrap().push(what);
+        let (left, has_left) = mpsc::channel();
+        let (back, may_come_back) = mpsc::channel::<()>();
+        let (gate, note) = (&gate, &note);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let work = || {
+                    gate.outside(|| {
+                        left.send(()).unwrap();
+                        may_come_back.recv().unwrap();
+                    });
+                    note("back");
+                    assert_eq!((gate.inside.load(SeqCst), DEPTH.get()), (1, 2));
+                };
+                gate.pass(|| gate.pass(work));
+            });
+            has_left.recv().unwrap();
+            gate.close();
+            assert_eq!(gate.inside.load(SeqCst), 0);
+            back.send(()).unwrap();
+            until(|| gate.waiting.load(SeqCst) == 1);
+            note("forked");
+            gate.open();
+        });
+        assert_eq!(*order.lock().unwrap(), ["forked", "back"]);
+        assert_eq!((gate.inside.load(SeqCst), gate.outside(|| DEPTH.get())), (0, 0));
     }
 
     /// Does a thread that was inside end only once a fork is over?

@@ -20,7 +20,9 @@ pub(crate) use cancel::Registration;
 pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
 pub(crate) use fork::{OwnProcess, PerProcess};
-pub(crate) use gate::undisturbed;
+#[cfg(test)]
+pub(crate) use gate::has_left;
+pub(crate) use gate::{outside, undisturbed};
 pub(crate) use limit::Limit;
 pub(crate) use memory::Memory;
 pub(crate) use striped::{Counts, Shared, Striped, stripe};

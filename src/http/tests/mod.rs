@@ -28,7 +28,7 @@ mod words;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -138,12 +138,14 @@ struct TestKey {
     pair: EcdsaKeyPair,
     spki: Vec<u8>,
     broken: bool,
+    /// For each signature: whether it was made in the middle of what no fork is to disturb.
+    amid: Arc<Mutex<Vec<bool>>>,
 }
 
 impl TestKey {
     fn new(key: &KeyPair) -> Self {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der()).unwrap();
-        Self { pair, spki: key.subject_public_key_info(), broken: false }
+        Self { pair, spki: key.subject_public_key_info(), broken: false, amid: Arc::default() }
     }
 }
 
@@ -161,6 +163,7 @@ impl PrivateKey for TestKey {
     }
 
     fn sign_within(&self, _: SignatureScheme, message: &[u8], _: &Wait) -> Result<Vec<u8>> {
+        self.amid.lock().unwrap().push(runtime::has_left());
         if self.broken {
             return Err(Error::new(ErrorKind::KeyUnavailable, "key_gone", "the key is gone"));
         }

@@ -296,6 +296,22 @@ fn a_key_that_fails_and_a_certificate_that_is_refused() {
     }
 }
 
+/// Does a handshake, the first one and a renegotiation, draw its random numbers where no fork is, and have the key sign,
+/// which may wait for somebody, outside of that?
+#[test]
+fn no_fork_in_a_handshake() {
+    let world = World::new();
+    let (asks_first, apache) =
+        (Server::mtls(&world.ca, &world.clients, &TLS12, |_| server::ok()), world.apache("TLSv1.2"));
+    for url in [asks_first.url("/"), url(&apache, "/private/secret")] {
+        let key = TestKey::new(&KeyPair::generate().unwrap());
+        let amid = key.amid.clone();
+        let client = world.client(&world.clients.named(CN, Arc::new(key)));
+        assert_eq!(get_bound(&client, &url, "mtls_pop a").unwrap().status, 200);
+        assert_eq!(*amid.lock().unwrap(), [true], "{url}");
+    }
+}
+
 /// Does it work through a tunnel?
 #[test]
 fn through_a_proxy() {

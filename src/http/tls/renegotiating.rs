@@ -20,7 +20,7 @@ use crate::http::renegotiation::TokenHash;
 use crate::http::socket::{Socket, is_over};
 use crate::http::verify::judge_key;
 use crate::key::PrivateKey;
-use crate::runtime::undisturbed;
+use crate::runtime::{outside, undisturbed};
 
 /// How often the server of a connection may renegotiate.
 const MOST: usize = 2;
@@ -90,10 +90,8 @@ impl Renegotiator {
         let (verifier, key) = (self.verifier.clone(), self.key.clone());
         let client = Client { verifier, name, key, asked: false };
         let wire = Wire { socket, waits: true, listens: false };
-        // Between its own draws is I/O, so that the rest is not for the gate: the first on a thread locks for longest.
-        undisturbed(|| aws_lc_rs::rand::fill(&mut [0]))
-            .map_err(|_| tls(rustls::Error::FailedToGetRandomBytes))?;
-        let session = Session::connect(&self.context, host, wire, client).map_err(told)?;
+        // It draws random numbers here and there, and calls back for what is no business of a fork's.
+        let session = undisturbed(|| Session::connect(&self.context, host, wire, client)).map_err(told)?;
         Ok(Box::new(Renegotiating { session, token, mixed: false, half: None, asks: false }))
     }
 }
@@ -120,7 +118,7 @@ impl Renegotiating {
         if let Some(exchange) = &exchange {
             exchange.note_handshake();
         }
-        let outcome = self.session.renegotiate().map_err(told);
+        let outcome = undisturbed(|| self.session.renegotiate()).map_err(told);
         if let Some(exchange) = &exchange {
             exchange.note_tls(self.details());
         }
@@ -240,13 +238,13 @@ impl TlsStream for Renegotiating {
 impl Party for Client {
     fn verify(&mut self, chain: &[&[u8]], ocsp: &[u8]) -> Result<(), Refused> {
         let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(*der)).collect();
-        let verdict = match chain.split_first() {
+        let verdict = outside(|| match chain.split_first() {
             Some((own, others)) => self
                 .verifier
                 .verify_server_cert(own, others, &self.name, ocsp, UnixTime::now())
                 .and_then(|_| judge_key(own)),
             None => Err(rustls::Error::NoCertificatesPresented),
-        };
+        });
         verdict.map_err(|error| {
             let alert = match &error {
                 rustls::Error::InvalidCertificate(why) => AlertDescription::from(why.clone()),
@@ -262,7 +260,7 @@ impl Party for Client {
         let known =
             known.ok_or_else(|| tls(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into()))?;
         let wait = Exchange::current().map(|exchange| exchange.wait()).unwrap_or_default();
-        self.key.sign_within(*known, message, &wait).map_err(io::Error::other)
+        outside(|| self.key.sign_within(*known, message, &wait)).map_err(io::Error::other)
     }
 
     fn certificate_requested(&mut self) {
@@ -275,16 +273,16 @@ impl Party for Client {
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.waits { self.socket.read(buffer) } else { self.socket.peek().read(buffer) }
+        outside(|| if self.waits { self.socket.read(buffer) } else { self.socket.peek().read(buffer) })
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.listens {
+        outside(|| match self.listens {
             true => self.socket.while_silent(|socket| socket.write(bytes)),
             false => self.socket.write(bytes),
-        }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
