@@ -44,10 +44,10 @@ pub(crate) fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Whether it is this process, or machine, that has too little just now. What is left out for that would be missing for as
-/// long as the app lives.
+/// Whether it is this process, or machine, that has too little just now, or was interrupted: the one rule for everybody who
+/// reads files. Such an error says that it passes; what is left out for it would be missing for as long as the app lives.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR))
 }
 
 impl Env for HashMap<String, String> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::env::is_shortage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Policy, Pool, Refusal, Request, Response, add_query, retry_after, send_with_retry};
 use crate::key::{Evidence, PrivateKey, SignatureScheme, TpmKey};
@@ -154,7 +155,7 @@ pub(super) fn attest(
     let tpm_key = key.in_tpm().ok_or_else(|| Error::internal("the key to attest is not in a TPM"))?;
     let (asked, challenge) = challenge(pool, endpoint, call)?;
     let evidence = tpm_key.attest(&challenge, pcrs, &call.wait())?;
-    let logs = boot_log(tpm_key).map(|log| Log { r#type: "TCG", log: base64(&log) });
+    let logs = boot_log(tpm_key)?.map(|log| Log { r#type: "TCG", log: base64(&log) });
     let attestation = Attestation {
         att_type: "basic",
         att_data: Data {
@@ -240,9 +241,15 @@ fn sign(key: &dyn PrivateKey, attestation: &Attestation<'_>, call: &Call) -> Res
     Ok(jws)
 }
 
-/// What the firmware measured into a TPM that is the host's own.
-fn boot_log(key: &TpmKey) -> Option<Vec<u8>> {
-    key.is_of_this_host().then(|| fs::read(BOOT_LOG).ok()).flatten()
+/// What the firmware measured into a TPM that is the host's own, where it may be read.
+fn boot_log(key: &TpmKey) -> Result<Option<Vec<u8>>> {
+    match key.is_of_this_host().then(|| fs::read(BOOT_LOG)).transpose() {
+        Err(error) if is_shortage(&error) => {
+            let message = format!("the log of the boot cannot be read now, which attestation needs: {error}");
+            Err(Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message).with_retryable(true))
+        }
+        read => Ok(read.ok().flatten()),
+    }
 }
 
 fn exchange<A: DeserializeOwned>(

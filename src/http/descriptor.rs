@@ -10,6 +10,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec, pread, read, write};
 
 use super::body::{BodyReader, StreamBody};
 use super::exchange::Exchange;
+use crate::env::is_shortage;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A duplicate of the caller's descriptor.
@@ -113,7 +114,7 @@ impl Descriptor {
                     ));
                 }
                 Ok(_) => return Ok(()),
-                Err(error) => return Err(unusable(error)),
+                Err(error) => return Err(unwatched(error)),
             }
         }
     }
@@ -126,7 +127,7 @@ impl Descriptor {
             return Ok(waker.clone());
         }
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let waker = Arc::new(eventfd(0, flags).map_err(unusable)?);
+        let waker = Arc::new(eventfd(0, flags).map_err(unwatched)?);
         let bell = waker.clone();
         exchange.on_cancel(Arc::new(move || {
             // It cannot be full.
@@ -139,4 +140,10 @@ impl Descriptor {
 
 fn unusable(error: Errno) -> Error {
     Error::argument(format!("the file descriptor of the body cannot be used: {error}"))
+}
+
+/// It could not be waited for, which is no fault of its own.
+fn unwatched(error: Errno) -> Error {
+    let message = format!("the body of the request cannot be waited for: {error}");
+    Error::new(ErrorKind::Network, "network_error", message).with_retryable(is_shortage(&error.into()))
 }

@@ -2,7 +2,7 @@
 //! (managed_identity spec, section 6.3), and says for which user-assigned identity it answers (since_july_2026 spec, section 1).
 
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, IssuedToken, failed};
 use super::{BearerRequest, ManagedIdentityId, ManagedIdentitySource};
-use crate::env::Env;
+use crate::env::{Env, is_shortage};
 use crate::error::{Error, ErrorKind, Result, text};
 use crate::http::{Client, Policy, Refusal, Request, Response};
 use crate::runtime::Call;
@@ -172,7 +172,7 @@ fn read_key(directory: &Path, path: &str) -> Result<Secret> {
     }
     // What is wrong with the file itself is not what the agent said.
     let unusable = |why: &str| refuse(why).with_kind(ErrorKind::KeyUnavailable);
-    let text = read_text(file).map_err(|why| unusable(&why))?;
+    let text = read_text(file).map_err(|(why, passes)| unusable(&why).with_retryable(passes))?;
     let key = text.trim_end_matches(['\r', '\n']);
     // It goes into a header, as tokens do.
     if !is_token(key) {
@@ -181,24 +181,28 @@ fn read_key(directory: &Path, path: &str) -> Result<Secret> {
     Ok(Secret::new(key))
 }
 
-/// The text of a regular file that is short; else, why not.
-fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
-    let cannot = |error: std::io::Error| {
-        format!("it cannot be read ({error}); is this user in the group himds, or root?")
-    };
+/// The text of a regular file that is short; else, why not, and whether that passes.
+fn read_text(path: &Path) -> Result<Zeroizing<String>, (String, bool)> {
+    let never = |why: &str| (why.to_owned(), false);
     // It may have been replaced since it was looked at: a link is not followed, and a pipe not waited for.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
-        return Err("it is not a regular file".to_owned());
+        return Err(never("it is not a regular file"));
     }
     // One more, so that nothing grows and leaves a copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_KEY_BYTES));
     file.take(MAX_KEY_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() > MAX_KEY_BYTES {
-        return Err(format!("it is longer than {MAX_KEY_BYTES} bytes"));
+        return Err(never(&format!("it is longer than {MAX_KEY_BYTES} bytes")));
     }
-    let text =
-        std::str::from_utf8(&bytes).map_err(|_| "it does not hold one line of ASCII text".to_owned())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| never("it does not hold one line of ASCII text"))?;
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn cannot(error: io::Error) -> (String, bool) {
+    match is_shortage(&error) {
+        true => (format!("it cannot be read now ({error})"), true),
+        false => (format!("it cannot be read ({error}); is this user in the group himds, or root?"), false),
+    }
 }

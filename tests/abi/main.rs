@@ -319,6 +319,20 @@ fn unsafe_code_is_where_it_belongs() {
     assert!(manifest.contains("unsafe_code = \"deny\""), "Cargo.toml no longer denies unsafe code");
 }
 
+/// Does whoever reads a file tell one that cannot be read just now, for want of a file descriptor, from a wrong one?
+#[test]
+fn a_shortage_is_no_wrong_file() {
+    let readers = source::readers_of_files();
+    assert!(readers.len() > 6, "{readers:?}");
+    // What a binding store cannot read is logged, and done without (docs/adr/010).
+    let careless: Vec<_> =
+        readers.iter().filter(|(file, knows)| !knows && file != "src/binding/store/directory.rs").collect();
+    assert!(
+        careless.is_empty(),
+        "these have their error say that it passes, see is_shortage(): {careless:?}"
+    );
+}
+
 /// Does the fuzzer call every function, with all of its parameters?
 #[test]
 fn functions_are_fuzzed() {

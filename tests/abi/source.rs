@@ -45,6 +45,22 @@ pub(crate) fn permissions_for_unsafe() -> Vec<String> {
     files.into_iter().flatten().filter(lifts).map(relative).collect()
 }
 
+/// The files of the library that read others, and whether they know when that fails for a moment only.
+pub(crate) fn readers_of_files() -> Vec<(String, bool)> {
+    let is_test =
+        |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs" || part == "fuzzing");
+    let files = rust_files(&root().join("src")).into_iter().filter(|path| !is_test(path));
+    let reader = |path: PathBuf| {
+        let source = fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let ways =
+            ["File::open(", "fs::read(", "fs::read_to_string(", "fs::read_dir(", "OpenOptions", "openat("];
+        let file = path.strip_prefix(root()).unwrap().display().to_string();
+        ways.iter().any(|way| code.contains(way)).then(|| (file, code.contains("is_shortage(")))
+    };
+    files.filter_map(reader).collect()
+}
+
 /// Every import of a room by one that may not have it, as `file: room`.
 pub(crate) fn imports_upwards() -> Vec<String> {
     let height = |room: &str| ROOMS.iter().position(|storey| storey.contains(&room));

@@ -92,6 +92,30 @@ static mtlspop_app *app_with_store(const char *directory)
     return app_of(options);
 }
 
+/* What is made of files is no wrong file, where none can be opened. */
+static void files_pass(void)
+{
+    static const uint8_t pem[] = "no matter what";
+    mtlspop_tpm_options *tpm = mtlspop_tpm_options_new();
+    int taken[LIMIT], count = take(taken, 0), call;
+    mtlspop_certificate *certificate = NULL;
+
+    for (call = 0; call < 2; call++) {
+        mtlspop_error *error = NULL;
+        mtlspop_status status =
+            call == 0 ? mtlspop_certificate_new_from_file(env("AZURE_CLIENT_CERTIFICATE_PATH"), NULL, NULL, &certificate, &error)
+                      : mtlspop_certificate_new_with_tpm_key(pem, sizeof pem, pem, sizeof pem, tpm, &certificate, &error);
+        printf("%s: %s\n", mtlspop_status_name(status), mtlspop_error_message(error));
+        CHECK(status == (call == 0 ? MTLSPOP_E_KEY_UNAVAILABLE : MTLSPOP_E_NOT_SUPPORTED));
+        CHECK_CONTAINS(mtlspop_error_message(error), "Too many open files");
+        CHECK(mtlspop_error_is_retryable(error));
+        mtlspop_error_free(error);
+    }
+    give_back(taken, count);
+    mtlspop_tpm_options_free(tpm);
+    mtlspop_certificate_free(load(env("AZURE_CLIENT_CERTIFICATE_PATH")));
+}
+
 int main(int count, char **arguments)
 {
     struct rlimit limit;
@@ -100,6 +124,7 @@ int main(int count, char **arguments)
     CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
     limit.rlim_cur = LIMIT;
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    files_pass();
     recovers(certificate_app());
     recovers(app_with_store(arguments[1]));
     return check_result();

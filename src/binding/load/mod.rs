@@ -9,7 +9,7 @@ mod pkcs12;
 mod signature;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::fips::refuse;
 use crate::binding::Certificate;
 use crate::clock::{Clock, SystemClock};
-use crate::env::ProcessEnv;
+use crate::env::{ProcessEnv, is_shortage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CallbackKey, PrivateKey, Signer, SoftwareKey, TpmKey, TpmOptions, usual_public_key};
 use crate::runtime::Wait;
@@ -172,17 +172,21 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>> {
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |reason: String| malformed(format!("{}: {reason}", path.display()));
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     // The room for everything is made at once: a buffer that grows leaves copies of a key behind.
     let size = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_SIZE);
     let mut data = Zeroizing::new(Vec::with_capacity(size as usize + 32));
     let read = file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data);
-    let read = read.map_err(|error| failed(error.to_string()))?;
+    let read = read.map_err(|error| unreadable(path, &error))?;
     if read as u64 > MAX_FILE_SIZE {
-        return Err(failed("it is larger than 1 MiB, so it cannot be a certificate".to_owned()));
+        let why = "it is larger than 1 MiB, so it cannot be a certificate";
+        return Err(malformed(format!("{}: {why}", path.display())));
     }
     Ok(data)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    malformed(format!("{}: {error}", path.display())).with_retryable(is_shortage(error))
 }
 
 /// The input is not what it should be.

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::error::Error as _;
 use std::ffi::{CStr, c_void};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::interface::{self, Entry, Request, Response};
 use super::unavailable;
+use crate::env::is_shortage;
 use crate::error::{Error, Result};
 use crate::key::unusable;
 use crate::runtime::PerProcess;
@@ -124,8 +126,13 @@ fn load(path: &Path) -> Result<Plugin> {
     if !path.is_absolute() {
         return Err(Error::argument(format!("the path of the TPM plugin is not absolute: {shown}")));
     }
-    if !path.exists() {
-        return Err(unavailable(format!("the TPM plugin is missing: there is no {shown}")));
+    // The linker tells the reason in words alone.
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(unavailable(format!("the TPM plugin is missing: there is no {shown}")));
+        }
+        Err(error) if is_shortage(&error) => return Err(short(path, &error)),
+        _ => {}
     }
     // SAFETY: a file that the caller or the installation names; what its initialisers do is that of Rust's
     // and tpm2-tss' libraries.
@@ -163,7 +170,7 @@ fn load(path: &Path) -> Result<Plugin> {
 
 fn find() -> Result<PathBuf> {
     let installed = LIBRARY_DIRECTORY.map(PathBuf::from).filter(|path| path.is_absolute());
-    let directories = [own_directory(), installed].into_iter().flatten();
+    let directories = [own_directory()?, installed].into_iter().flatten();
     let places: Vec<PathBuf> = directories
         .flat_map(|directory| [directory.join(FILE), directory.join(PRIVATE).join(FILE)])
         .collect();
@@ -179,9 +186,16 @@ fn find() -> Result<PathBuf> {
 
 /// Where the file is that this code was loaded from: the library, or the program it is linked into. Asked of
 /// the kernel, whose paths are absolute.
-fn own_directory() -> Option<PathBuf> {
-    let address = own_directory as *const () as usize;
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+fn own_directory() -> Result<Option<PathBuf>> {
+    let maps = "/proc/self/maps";
+    match fs::read_to_string(maps) {
+        Ok(maps) => Ok(directory_of(own_directory as *const () as usize, &maps)),
+        Err(error) if is_shortage(&error) => Err(short(Path::new(maps), &error)),
+        Err(_) => Ok(None),
+    }
+}
+
+fn directory_of(address: usize, maps: &str) -> Option<PathBuf> {
     let path = maps.lines().find_map(|line| {
         let (range, rest) = line.split_once(' ')?;
         let (from, to) = range.split_once('-')?;
@@ -189,6 +203,11 @@ fn own_directory() -> Option<PathBuf> {
         bounds.contains(&address).then(|| rest.find('/').map(|at| PathBuf::from(&rest[at..])))?
     })?;
     path.parent().map(Path::to_owned)
+}
+
+fn short(file: &Path, error: &io::Error) -> Error {
+    let message = format!("{} cannot be read now, which TPM keys need: {error}", file.display());
+    unavailable(message).with_retryable(true)
 }
 
 impl fmt::Debug for Plugin {
