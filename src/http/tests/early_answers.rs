@@ -1,6 +1,7 @@
 //! Servers that answer while the body of the request is still on its way: is it heard, and what becomes of the rest?
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use super::renegotiated_bodies::Filler;
@@ -62,6 +63,31 @@ fn refused_in_the_middle() {
         assert!((200_000..100_000_000).contains(&taken), "{rest}: {taken} bytes were read in vain");
         over.get(&client, &url).unwrap();
         assert_eq!(server.connections(), 2);
+    }
+}
+
+/// Is such an answer heard at once, however much of the body there were still to come?
+#[test]
+fn refused_in_the_middle_of_more_than_there_is() {
+    for over in BOTH {
+        let ca = Ca::new("ca");
+        let server = Server::scripted(&ca, |talk, _, _| {
+            talk.head()?;
+            talk.say(CONTINUE)?;
+            talk.body(100_000)?;
+            talk.say("HTTP/1.1 413 Too much\r\nContent-Length: 8\r\n\r\ntoo much")?;
+            while talk.read(&mut [0; 65536])? > 0 {}
+            Ok(())
+        });
+        let (pool, url, certificate) = (pool(&ca), server.url("/"), ca.client());
+        let (answered, answer) = mpsc::channel();
+        thread::spawn(move || {
+            let body = StreamBody::new(Endless(Arc::default()), Some(i64::MAX.unsigned_abs()));
+            let client = over.client(&pool, &certificate).unwrap();
+            answered.send(client.send(&over.request(put(&url, &body)), &call()).unwrap().status).unwrap();
+        });
+        let status = answer.recv_timeout(Duration::from_secs(30));
+        assert_eq!(status, Ok(413), "{over:?}: what the body lacks is still being made up");
     }
 }
 
