@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +11,7 @@ use mtlspop::{HttpRequest, HttpResponse, HttpStream};
 use crate::identity::Identity;
 use crate::secrets::STDIN;
 use crate::settings::Settings;
-use crate::{Failure, Result};
+use crate::{Context, Failure, Result};
 
 /// Call an API with a token, like curl
 ///
@@ -62,10 +62,11 @@ EXAMPLES:
 /// A body may take as long as it takes.
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-pub(crate) fn run(args: &CallArgs, verbose: bool) -> Result<()> {
+pub(crate) fn run(args: &CallArgs, context: &Context) -> Result<()> {
+    let identity = Identity::new(&args.settings, context)?.answering_claims();
     // What is wrong here is said before a token is got.
-    let request = request(args)?;
-    let (app, token_request, token) = Identity::new(&args.settings, verbose)?.answering_claims().acquire()?;
+    let request = request(args, identity.reads_stdin())?;
+    let (app, token_request, token) = identity.acquire()?;
     let mut answer = app.send_streaming_answering_claims(&token, &token_request, &request)?;
     let response = answer.response().clone();
     if args.fail && response.status() >= 400 {
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &CallArgs, verbose: bool) -> Result<()> {
     }
 }
 
-fn request(args: &CallArgs) -> Result<HttpRequest> {
+fn request(args: &CallArgs, stdin_is_taken: bool) -> Result<HttpRequest> {
     let data = args.json.as_deref().or(args.data.as_deref());
     let (method, url) = match &args.target[..] {
         [method, url] => (method.as_str(), url),
@@ -96,7 +97,7 @@ fn request(args: &CallArgs) -> Result<HttpRequest> {
         // Given twice it would be there twice.
         let content_type = if args.headers.iter().any(names) { "" } else { content_type };
         request = match data.strip_prefix('@') {
-            Some(STDIN) if reads_stdin(&args.settings) => {
+            Some(STDIN) if stdin_is_taken => {
                 return Err(Failure::input(
                     "stdin cannot be the body and hold a secret: put the secret into a file",
                 ));
@@ -117,11 +118,6 @@ fn request(args: &CallArgs) -> Result<HttpRequest> {
         request = request.with_header(name, value);
     }
     Ok(request)
-}
-
-fn reads_stdin(settings: &Settings) -> bool {
-    let files = [&settings.secret_file, &settings.certificate_password_file, &settings.tpm_auth_file];
-    files.into_iter().flatten().any(|path| path == Path::new(STDIN))
 }
 
 /// What comes is passed on as it comes.

@@ -12,7 +12,7 @@ use crate::output::{Format, print, table, write_private};
 use crate::secrets::From;
 use crate::settings::Settings;
 use crate::times::{in_words, seconds};
-use crate::{Failure, Result};
+use crate::{Context, Failure, Result};
 
 /// Show or export the certificate that bound tokens are bound to
 ///
@@ -67,10 +67,10 @@ EXAMPLES:
   mtlspop certificate show --managed-identity --resource https://graph.microsoft.com
   mtlspop certificate export --certificate app.pem --out app.pfx --format pfx --pfx-password-file password.txt";
 
-pub(crate) fn run(args: &CertificateArgs, verbose: bool) -> Result<()> {
+pub(crate) fn run(args: &CertificateArgs, context: &Context) -> Result<()> {
     match &args.command {
         Command::Show { settings, output } => {
-            let certificate = binding_certificate(settings, verbose)?;
+            let certificate = binding_certificate(settings, context)?;
             print(&match Format::of(*output) {
                 Format::Table => table(&rows(&certificate)),
                 Format::Json => json(&certificate),
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &CertificateArgs, verbose: bool) -> Result<()> {
                 }
                 (_, None) => None,
             };
-            let certificate = binding_certificate(settings, verbose)?;
+            let certificate = binding_certificate(settings, context)?;
             match password {
                 Some(password) => {
                     write_private(out, certificate.pkcs12(&password, Pkcs12Format::Modern)?.expose())

@@ -9,13 +9,14 @@ use crate::credential::{certificate, credential, tpm};
 use crate::layers::{Kind, Layer, Layers};
 use crate::output::visible;
 use crate::settings::Settings;
-use crate::{Failure, Result};
+use crate::{Context, Failure, Result};
 
 /// Whose tokens are asked for, and for what.
 pub(crate) struct Identity {
     options: AppOptions,
     request: TokenRequest,
     pop: bool,
+    reads_stdin: bool,
     /// Nobody named it: it is what is left.
     assumed: bool,
 }
@@ -24,8 +25,8 @@ const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
 
 impl Identity {
     /// By what the command line says, and the environment where that says nothing. Nothing is sent.
-    pub(crate) fn new(flags: &Settings, verbose: bool) -> Result<Self> {
-        let layers = Layers::new(flags)?;
+    pub(crate) fn new(flags: &Settings, context: &Context) -> Result<Self> {
+        let layers = Layers::new(flags, context)?;
         let pop = layers.any(|layer| layer.settings.pop);
         let kind = layers.kind(pop)?;
         let assumed = kind.is_none();
@@ -34,14 +35,20 @@ impl Identity {
             Some((Kind::ManagedIdentity, places)) => managed_identity_of(places, &layers)?,
             Some((kind, places)) => confidential_client(kind, places, &layers)?,
         };
-        let options = options.with_background_refresh(false).with_logger(logger(verbose));
+        let options = options.with_background_refresh(false).with_logger(logger(context.verbose));
         let request = TokenRequest::new(&scope(&layers)?).with_mtls_proof_of_possession(pop);
-        Ok(Self { options, request, pop, assumed })
+        let reads_stdin = layers.any(Layer::reads_stdin);
+        Ok(Self { options, request, pop, reads_stdin, assumed })
     }
 
     /// Whether the token will be bound to a certificate.
     pub(crate) fn is_bound(&self) -> bool {
         self.pop
+    }
+
+    /// Whether one of its secrets is, or could have been, on stdin.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.reads_stdin
     }
 
     /// Says that claims challenges of APIs are answered.
@@ -64,8 +71,8 @@ impl Identity {
 }
 
 /// The certificate that bound tokens of the identity are bound to. That of a managed identity comes with a token.
-pub(crate) fn binding_certificate(flags: &Settings, verbose: bool) -> Result<Certificate> {
-    let layers = Layers::new(flags)?;
+pub(crate) fn binding_certificate(flags: &Settings, context: &Context) -> Result<Certificate> {
+    let layers = Layers::new(flags, context)?;
     match layers.kind(true)? {
         Some((Kind::Certificate, places)) => return certificate(places, &layers),
         Some((Kind::Secret | Kind::FederatedTokenFile, _)) => {
@@ -76,7 +83,7 @@ pub(crate) fn binding_certificate(flags: &Settings, verbose: bool) -> Result<Cer
         Some((Kind::ManagedIdentity, _)) | None => {}
     }
     let flags = Settings { pop: true, ..flags.clone() };
-    let (_, _, token) = Identity::new(&flags, verbose)?.acquire()?;
+    let (_, _, token) = Identity::new(&flags, context)?.acquire()?;
     let certificate = token.binding_certificate().cloned();
     certificate.ok_or_else(|| Failure::input("the token is bound to no certificate"))
 }

@@ -1,12 +1,16 @@
-//! Where settings come from, first that of most weight: the command line, the environment.
+//! Where settings come from, first that of most weight: the command line, a profile that it names, the environment, another profile.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use mtlspop::{Env as _, ProcessEnv, Secret};
 
+use serde_json::Value;
+
+use crate::profile::Profiles;
 use crate::secrets::From;
 use crate::settings::Settings;
-use crate::{Failure, Result};
+use crate::{Context, Failure, Result};
 
 /// The settings of one place.
 #[derive(Debug)]
@@ -14,13 +18,14 @@ pub(crate) struct Layer {
     pub(crate) settings: Settings,
     pub(crate) secret: Option<From>,
     pub(crate) password: Option<From>,
-    place: Place,
+    pub(crate) source: Source,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
     CommandLine,
     Environment,
+    Profile(String),
 }
 
 /// How an identity is proven.
@@ -42,8 +47,29 @@ const CERTIFICATE: &str = "mtlspop.certificate";
 const PASSWORD: &str = "mtlspop.certificate-password";
 
 impl Layers {
-    pub(crate) fn new(flags: &Settings) -> Result<Self> {
-        Ok(Self(vec![Layer::command_line(flags), Layer::environment()?]))
+    /// A profile that the command line names stands behind its options. One that the environment names, or nobody, stands
+    /// behind the environment, as AWS's tools have it.
+    pub(crate) fn new(flags: &Settings, context: &Context) -> Result<Self> {
+        let profiles = Profiles::read()?;
+        let mut layers = vec![Layer::new(flags, Source::CommandLine)];
+        if let Some(name) = &context.profile {
+            layers.push(Layer::new(profiles.named(name)?, Source::Profile(name.clone())));
+        }
+        layers.push(Layer::environment()?);
+        if context.profile.is_none() {
+            let other = match variable("MTLSPOP_PROFILE")? {
+                Some(name) => Some(Layer::new(profiles.named(&name)?, Source::Profile(name))),
+                None => profiles
+                    .unnamed()
+                    .map(|(name, settings)| Layer::new(settings, Source::Profile(name.to_owned()))),
+            };
+            layers.extend(other);
+        }
+        Ok(Self(layers))
+    }
+
+    pub(crate) fn all(&self) -> &[Layer] {
+        &self.0
     }
 
     /// The first value that there is.
@@ -69,10 +95,32 @@ impl Layers {
 }
 
 impl Layer {
-    fn command_line(flags: &Settings) -> Self {
-        let secret = flags.secret_file.clone().map(From::File);
-        let password = flags.certificate_password_file.clone().map(From::File);
-        Self { settings: flags.clone(), secret, password, place: Place::CommandLine }
+    fn new(settings: &Settings, source: Source) -> Self {
+        let secret = settings.secret_file.clone().map(From::File);
+        let password = settings.certificate_password_file.clone().map(From::File);
+        Self { settings: settings.clone(), secret, password, source }
+    }
+
+    pub(crate) fn reads_stdin(&self) -> bool {
+        let auth = self.settings.tpm_auth_file.clone().map(From::File);
+        [&self.secret, &self.password, &auth].into_iter().flatten().any(From::is_stdin)
+    }
+
+    /// What is set here, by its name. Of secrets only where they are.
+    pub(crate) fn shown(&self) -> Vec<(String, Value)> {
+        let Ok(Value::Object(members)) = serde_json::to_value(&self.settings) else { return Vec::new() };
+        let mut shown: Vec<_> = members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null() && *value != Value::Bool(false))
+            .collect();
+        for (name, from) in [("secret-file", &self.secret), ("certificate-password-file", &self.password)] {
+            if let Some(from) = from
+                && !shown.iter().any(|(known, _)| known == name)
+            {
+                shown.push((name.to_owned(), from.place().into()));
+            }
+        }
+        shown
     }
 
     /// The variables of Azure's own libraries, and what systemd has put beside them.
@@ -96,7 +144,7 @@ impl Layer {
         let password =
             secret("AZURE_CLIENT_CERTIFICATE_PASSWORD")?.or_else(|| given(PASSWORD).map(From::File));
         let secret = secret("AZURE_CLIENT_SECRET")?.or_else(|| given(SECRET).map(From::File));
-        Ok(Self { settings, secret, password, place: Place::Environment })
+        Ok(Self { settings, secret, password, source: Source::Environment })
     }
 
     /// Of more than one the environment has the order of Azure's own libraries; elsewhere it is a mistake.
@@ -109,16 +157,26 @@ impl Layer {
         kinds.extend(self.secret.as_ref().map(|_| (Kind::Secret, "a secret")));
         kinds.extend(certificate.as_ref().map(|_| (Kind::Certificate, "a certificate")));
         kinds.extend(federated_token_file.as_ref().map(|_| (Kind::FederatedTokenFile, "a federated token")));
-        match (self.place, &kinds[..]) {
+        match (&self.source, &kinds[..]) {
             (_, []) => Ok(None),
             (_, [(kind, _)]) => Ok(Some(*kind)),
-            (Place::Environment, [(first, _), ..]) => {
+            (Source::Environment, [(first, _), ..]) => {
                 let bound = pop && certificate.is_some();
                 Ok(Some(if bound { Kind::Certificate } else { *first }))
             }
-            (Place::CommandLine, [(_, one), (_, other), ..]) => Err(Failure::input(format!(
-                "one of {one} and {other} proves the identity: give only that one"
+            (source, [(_, one), (_, other), ..]) => Err(Failure::input(format!(
+                "one of {one} and {other} proves the identity, and the {source} has both"
             ))),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("command line"),
+            Self::Environment => f.write_str("environment"),
+            Self::Profile(name) => write!(f, "profile {name}"),
         }
     }
 }

@@ -2,12 +2,14 @@
 
 mod call;
 mod certificate;
+mod config;
 mod credential;
 mod failure;
 mod identity;
 mod inspect;
 mod layers;
 mod output;
+mod profile;
 mod secrets;
 mod settings;
 mod times;
@@ -15,7 +17,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 
@@ -23,11 +25,21 @@ use crate::failure::Failure;
 #[derive(Debug, Parser)]
 #[command(version, name = "mtlspop", max_term_width = 100, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
 struct Cli {
+    #[command(flatten)]
+    context: Context,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What each command can be told.
+#[derive(Args, Debug)]
+struct Context {
+    /// Take settings from this profile: see mtlspop config --help [env: MTLSPOP_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
     /// Say on stderr what is being done
     #[arg(short, long, global = true)]
     verbose: bool,
-    #[command(subcommand)]
-    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +48,7 @@ enum Command {
     Call(call::CallArgs),
     Certificate(certificate::CertificateArgs),
     Inspect(inspect::InspectArgs),
+    Config(config::ConfigArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -63,10 +76,11 @@ Those above 9, except 70, are curl's.";
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
-        Command::Token(args) => token::run(args, cli.verbose),
-        Command::Call(args) => call::run(args, cli.verbose),
-        Command::Certificate(args) => certificate::run(args, cli.verbose),
+        Command::Token(args) => token::run(args, &cli.context),
+        Command::Call(args) => call::run(args, &cli.context),
+        Command::Certificate(args) => certificate::run(args, &cli.context),
         Command::Inspect(args) => inspect::run(args),
+        Command::Config(args) => config::run(args, &cli.context),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -43,6 +43,18 @@ impl From {
             text => Ok(Secret::new(text)),
         }
     }
+
+    pub(crate) fn is_stdin(&self) -> bool {
+        matches!(self, Self::File(path) if path.as_os_str() == STDIN)
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::File(path) => place(path),
+            Self::Variable(name, _) => format!("${name}"),
+        }
+    }
 }
 
 /// A file, or stdin, of at most 1 MiB.

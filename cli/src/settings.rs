@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 /// Whose token, and for what. Secrets are never among it: only where they are.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
     /// The API, by its URI: https://graph.microsoft.com, https://vault.azure.net
     #[arg(long, value_name = "URI", help_heading = "What for", conflicts_with = "scope")]

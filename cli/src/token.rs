@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::output::{is_for_a_person, print, table, write_private};
 use crate::settings::Settings;
 use crate::times::{in_words, local, seconds};
-use crate::{Failure, Result};
+use crate::{Context, Failure, Result};
 
 /// Get a token
 ///
@@ -56,8 +56,8 @@ EXAMPLES:
   mtlspop token --pop --resource https://graph.microsoft.com --output header --export-certificate cert.pem |
       curl --header @- --cert cert.pem https://mtlstb.graph.microsoft.com/v1.0/applications";
 
-pub(crate) fn run(args: &TokenArgs, verbose: bool) -> Result<()> {
-    let identity = Identity::new(&args.settings, verbose)?;
+pub(crate) fn run(args: &TokenArgs, context: &Context) -> Result<()> {
+    let identity = Identity::new(&args.settings, context)?;
     if args.export_certificate.is_some() && !identity.is_bound() {
         return Err(Failure::input(
             "a Bearer token has no certificate to export: ask for a bound one, --pop",

@@ -6,7 +6,7 @@ use std::process::Command;
 use devcloud::Cloud;
 use serde_json::Value;
 
-use crate::support::{GRAPH, as_app, cloud, fail, feed, in_cloud, json, succeed};
+use crate::support::{GRAPH, as_app, cloud, fail, fail_with, feed, in_cloud, json, succeed};
 
 /// Is the API called with what was asked for: method, headers, body and its type, a bound token with its certificate, also where
 /// that is asked for in a renegotiation; and is a claims challenge answered?
@@ -71,7 +71,6 @@ fn answers() {
         (format!("-H x {GRAPH}/"), 2, "NAME: VALUE"),
         (format!("-d @/nowhere {GRAPH}/"), 2, "/nowhere cannot be read"),
         (format!("-d @/ {GRAPH}/"), 2, "directory"),
-        (format!("-d @- --secret-file - {GRAPH}/"), 2, "stdin"),
         (format!("-o /nowhere/x {GRAPH}/big/1"), 23, "/nowhere/x cannot be written"),
         (format!("-o /dev/full {GRAPH}/big/1"), 23, "No space left"),
         ("https://localhost:1/".to_owned(), 5, "localhost"),
@@ -79,6 +78,9 @@ fn answers() {
         let said = fail(&mut as_app(&cloud, &format!("{call} {options}")), status);
         assert!(said.to_lowercase().contains(&says.to_lowercase()), "{options}: {said}");
     }
+    let said =
+        fail_with(&mut as_app(&cloud, &format!("{call} -d @- --secret-file - {GRAPH}/")), b"secret", 2);
+    assert!(said.contains("stdin cannot be the body and hold a secret"), "{said}");
 }
 
 /// Do bodies that do not fit into memory pass, both ways?

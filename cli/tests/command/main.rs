@@ -3,6 +3,7 @@
 
 mod call;
 mod certificate;
+mod config;
 mod input;
 mod inspect;
 mod support;
