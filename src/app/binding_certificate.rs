@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::core::Core;
 use crate::attestation::Attestor;
 use crate::binding::{Binding, BindingCache, Lifetime, lifetime};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::{Client, Imds};
 use crate::key::{KEY_LOST, KeyHome};
@@ -88,7 +89,7 @@ impl BindingCertificates<'_> {
     /// name means what it meant.
     pub(super) fn means_another(&self, binding: &Binding, call: &Call) -> bool {
         let (name, bindings) = (self.name(), &*self.bindings);
-        if self.core.clock.now() < binding.minted + JUST_NAMED {
+        if binding.age(&*self.core.clock) < JUST_NAMED {
             return false;
         }
         let Some(_claim) = bindings.claim_naming(&name, &self.core.clock) else { return false };
@@ -316,8 +317,7 @@ impl BindingCertificates<'_> {
 
 /// How many other certificates may be tried, one after the other, after `error`: the service said so, TLS
 /// did, or the connection broke after the certificate had been sent.
-pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime) -> usize {
-    let age = now.duration_since(binding.minted).unwrap_or_default();
+pub(super) fn worth_replacing(error: &Error, binding: &Binding, clock: &dyn Clock) -> usize {
     let numbers = error.aadsts_codes();
     match error.transport() {
         // Who asks for fewer requests is not sent more of them.
@@ -326,7 +326,7 @@ pub(super) fn worth_replacing(error: &Error, binding: &Binding, now: SystemTime)
         _ if error.never_asked() => 0,
         _ if error.code() == KEY_LOST => 1,
         Some(TransportFailure::ClientCertificate) => 1,
-        Some(TransportFailure::Reset) => usize::from(age >= ABOVE_SUSPICION),
+        Some(TransportFailure::Reset) => usize::from(binding.age(clock) >= ABOVE_SUSPICION),
         _ if numbers.iter().any(|number| NO_CERTIFICATE.contains(number)) => 0,
         _ if numbers.iter().any(|number| ANOTHER_CERTIFICATE.contains(number)) => 2,
         _ if !error.code().eq_ignore_ascii_case("invalid_client") => 0,

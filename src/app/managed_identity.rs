@@ -248,7 +248,7 @@ impl ManagedIdentity {
                     Err(_) => return Err(given_up(call, claim, error)),
                 }
             }
-            let worth = worth_replacing(&error, &binding, core.clock.now());
+            let worth = worth_replacing(&error, &binding, &*core.clock);
             if suspects.len() >= worth {
                 // The service does not know the client: its name may mean another one by now.
                 let unknown = matches!(error.code(), "unauthorized_client" | "invalid_client");

@@ -8,7 +8,7 @@ mod lifetime;
 mod load;
 mod store;
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
@@ -22,6 +22,8 @@ pub(crate) use lifetime::{Lifetime, lifetime, renewal_time};
 pub(crate) use store::fuzz_entry;
 pub use store::{BindingStore, StoreSecretFn};
 
+use crate::clock::Clock;
+
 /// An issued certificate with what belongs to it. They travel together and never change.
 #[derive(Debug)]
 pub(crate) struct Binding {
@@ -33,6 +35,8 @@ pub(crate) struct Binding {
     pub(crate) tenant_id: String,
     /// When it was issued to us, by our clock.
     pub(crate) minted: SystemTime,
+    /// The same by the one that never jumps, where this process was there.
+    pub(crate) minted_here: Option<Instant>,
     /// When to get the next one, although this one is good for longer.
     pub(crate) renew_on: SystemTime,
 }
@@ -41,5 +45,13 @@ impl Binding {
     /// Whether it is the same certificate: bindings that were read from a store are other values.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.certificate.sha256() == other.certificate.sha256()
+    }
+
+    /// How long ago it was issued: what each of the clocks has seen of it, as one may have been set back, and the other
+    /// stands still while the host is suspended.
+    pub(crate) fn age(&self, clock: &dyn Clock) -> Duration {
+        let by_wall = clock.now().duration_since(self.minted).unwrap_or_default();
+        let here = self.minted_here.map(|minted| clock.monotonic().saturating_duration_since(minted));
+        here.map_or(by_wall, |here| here.max(by_wall))
     }
 }

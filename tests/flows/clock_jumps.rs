@@ -2,10 +2,10 @@
 //! section 5.3). A monotonic clock stands still meanwhile, as CLOCK_MONOTONIC does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use devcloud::Fault;
+use devcloud::{Close, Fault};
 use mtlspop::{App, AppOptions, Cancel, Clock, ErrorKind, HttpRequest, Token, TokenRequest, TokenSource};
 
 use crate::support::{GRAPH, GRAPH_SCOPE, SYSTEM, World, assert_bound, bearer, pop};
@@ -16,12 +16,21 @@ const ME: &str = "https://graph.microsoft.com/v1.0/me";
 
 /// A wall clock that a test sets, beside one that only runs.
 #[derive(Debug, Default)]
-struct Wall(AtomicI64);
+struct Wall(AtomicI64, AtomicU64);
 
 impl Wall {
     /// How many seconds it is ahead, from now on.
     fn set(&self, seconds: i64) {
         self.0.store(seconds, Ordering::SeqCst);
+    }
+
+    /// Time passes, by both.
+    fn pass(&self, seconds: u64) {
+        self.1.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    fn passed(&self) -> Duration {
+        Duration::from_secs(self.1.load(Ordering::SeqCst))
     }
 }
 
@@ -29,11 +38,12 @@ impl Clock for Wall {
     fn now(&self) -> SystemTime {
         let ahead = self.0.load(Ordering::SeqCst);
         let distance = Duration::from_secs(ahead.unsigned_abs());
-        if ahead < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance }
+        let now = SystemTime::now() + self.passed();
+        if ahead < 0 { now - distance } else { now + distance }
     }
 
     fn monotonic(&self) -> Instant {
-        Instant::now()
+        Instant::now() + self.passed()
     }
 
     fn sleep(&self, _: Duration, _: &Cancel) {}
@@ -124,4 +134,26 @@ fn a_day_off() {
             assert_eq!(again.source(), TokenSource::Cache, "{off}: one request, not one for each call");
         }
     }
+}
+
+/// A clock that is set back by a day after a certificate was issued: is the host asked all the same what the name of an
+/// identity means that the service does not know, and a certificate of some age replaced where it is met with resets?
+#[test]
+fn set_back_by_a_day() {
+    let (world, clock) = (World::new(), Arc::new(Wall::default()));
+    let fetch = || {
+        // Without kept connections.
+        let app = app(world.managed_identity_options(SYSTEM), &clock);
+        app.acquire_token(&pop(GRAPH).with_force_refresh(true))
+    };
+    let first = assert_bound(&fetch().unwrap());
+    clock.set(-DAY);
+    clock.pass(61);
+    let unknown = r#"{"error":"unauthorized_client","error_description":"AADSTS700016: not found"}"#;
+    world.cloud.fault(Fault { body: Some(unknown.to_owned()), ..Fault::status("token", 400) }).unwrap();
+    assert_eq!(fetch().unwrap_err().code(), "unauthorized_client");
+    assert_eq!(world.cloud.counter("metadata"), 2);
+    clock.pass(300);
+    world.cloud.fault(Fault { close: Some(Close::BeforeResponse), times: 2, ..Fault::on("token") }).unwrap();
+    assert_ne!(assert_bound(&fetch().unwrap()), first);
 }

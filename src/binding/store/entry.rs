@@ -194,6 +194,7 @@ pub(super) fn open(
         client_id: content.client_id,
         tenant_id: content.tenant_id,
         minted: from_unix_seconds(content.issued_on),
+        minted_here: None,
     })))
 }
 

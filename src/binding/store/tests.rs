@@ -41,6 +41,7 @@ fn binding_of(key: &rcgen::KeyPair, days: i64, client_id: &str) -> Binding {
         client_id: client_id.to_owned(),
         tenant_id: "tenant".to_owned(),
         minted: SystemTime::now(),
+        minted_here: None,
     }
 }
 

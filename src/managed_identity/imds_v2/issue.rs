@@ -1,7 +1,6 @@
 //! `issuecredential`: a certificate for our key (managed_identity spec, sections 5.7 and 5.8).
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +10,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Certificate, renewal_time};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Imds, Policy, Refusal, Request, https_url, send_with_retry, without_secrets};
 use crate::key::PrivateKey;
@@ -75,7 +75,7 @@ pub(super) fn issue_credential(
     }
     let answer = response.json().map_err(|_| incomplete("is not the JSON expected"));
     answer
-        .and_then(|answer| bind(answer, key, body.attestation_token.is_some(), call.clock.now()))
+        .and_then(|answer| bind(answer, key, body.attestation_token.is_some(), &*call.clock))
         .map_err(|error| Refusal::explain(error, &response))
 }
 
@@ -96,7 +96,7 @@ fn wants_attestation(status: u16, body: &[u8]) -> bool {
     status == 400 && said.contains("attestation") && (said.contains("missing") || said.contains("empty"))
 }
 
-fn bind(answer: Answer, key: Arc<dyn PrivateKey>, attested: bool, minted: SystemTime) -> Result<Binding> {
+fn bind(answer: Answer, key: Arc<dyn PrivateKey>, attested: bool, clock: &dyn Clock) -> Result<Binding> {
     let text = |value: Option<String>, name: &str| {
         value.filter(|v| !v.is_empty()).ok_or_else(|| incomplete(&format!("lacks {name}")))
     };
@@ -112,7 +112,8 @@ fn bind(answer: Answer, key: Arc<dyn PrivateKey>, attested: bool, minted: System
         .with_attestation(attested);
     let renew_on = renewal_time(&certificate, Uuid::new_v4().as_fields().0);
     let endpoint = endpoint(&base, &tenant_id)?;
-    Ok(Binding { certificate, endpoint, client_id, tenant_id, minted, renew_on })
+    let (minted, minted_here) = (clock.now(), Some(clock.monotonic()));
+    Ok(Binding { certificate, endpoint, client_id, tenant_id, minted, minted_here, renew_on })
 }
 
 /// Section 5.8, and never anything but https: the certificate will be presented there.
