@@ -56,7 +56,8 @@ pub(super) fn acquire(
     endpoint: &Url,
     call: &Call,
 ) -> Result<IssuedToken> {
-    read(source, &send(policy(source), source, client, request, call)?, endpoint, call.clock.now())
+    let response = send(policy(source), source, client, request, call)?;
+    read(source, response, request, endpoint, call.clock.now())
 }
 
 /// Asks `source`. Any status is an answer.
@@ -76,17 +77,26 @@ pub(super) fn send(
     })
 }
 
-/// Reads the token in an answer.
+/// Reads the token in an answer to `request`.
 pub(super) fn read(
     source: ManagedIdentitySource,
-    response: &Response,
+    response: Response,
+    request: &Request<'_>,
     endpoint: &Url,
     now: SystemTime,
 ) -> Result<IssuedToken> {
-    match response.status {
-        200 => issued(source, response, endpoint, now).map_err(|error| Refusal::explain(error, response)),
-        _ => Err(refused(source, response, now)),
+    if response.status != 200 {
+        return Err(refused(source, &response, now));
     }
+    issued(source, &response, endpoint, now).or_else(|_| {
+        // What it says goes into the error. Never a token: it would be another one than was issued.
+        let response = without_secrets(response, request.secrets());
+        let error = issued(source, &response, endpoint, now).err().unwrap_or_else(|| {
+            let text = format!("{} answered 200 with a secret in the place of a token", source.peer());
+            failed(text).with_http_status(200)
+        });
+        Err(Refusal::explain(error, &response))
+    })
 }
 
 fn issued(

@@ -73,38 +73,46 @@ impl AzureArc {
             ManagedIdentityId::SystemAssigned => Policy::ManagedIdentity,
             _ => Policy::UserAssigned,
         };
-        let first = answer::send(policy, SOURCE, client, &request(&extended), call)?;
+        let asked = request(&extended);
+        let first = answer::send(policy, SOURCE, client, &asked, call)?;
         if first.status != 401 {
-            return self.read(bearer.id, &first, call);
+            return self.read(bearer.id, first, &asked, call);
         }
         let key = read_key(&self.keys, challenge(&first)?)?;
         let request = request(&url).header("Authorization", format!("Basic {}", key.expose()));
         let second = answer::send(policy, SOURCE, client, &request, call)?;
-        let token = self.read(bearer.id, &second, call);
-        match second.status {
+        let status = second.status;
+        let token = self.read(bearer.id, second, &request, call);
+        match status {
             500.. => token.map_err(|error| error.with_code("service_not_available")),
             _ => token,
         }
     }
 
-    /// The token in an answer, if it is one for `id`.
-    fn read(&self, id: &ManagedIdentityId, response: &Response, call: &Call) -> Result<IssuedToken> {
-        let user_assigned = *id != ManagedIdentityId::SystemAssigned;
-        if user_assigned && response.status == 404 {
-            return Err(not_assigned(response));
+    /// The token in an answer to `request`, if it is one for `id`.
+    fn read(
+        &self,
+        id: &ManagedIdentityId,
+        response: Response,
+        request: &Request<'_>,
+        call: &Call,
+    ) -> Result<IssuedToken> {
+        if *id == ManagedIdentityId::SystemAssigned {
+            return answer::read(SOURCE, response, request, &self.endpoint, call.clock.now());
         }
-        let token = answer::read(SOURCE, response, &self.endpoint, call.clock.now())?;
-        if user_assigned {
-            confirm(id, response)?;
+        if response.status == 404 {
+            return Err(not_assigned(&response));
         }
+        let said = response.json().unwrap_or_default();
+        let token = answer::read(SOURCE, response, request, &self.endpoint, call.clock.now())?;
+        confirm(id, said)?;
         Ok(token)
     }
 }
 
 /// An agent that does not know of user-assigned identities answers with the token of the system-assigned one:
 /// refuses a token that it does not say is for `id`.
-fn confirm(id: &ManagedIdentityId, response: &Response) -> Result<()> {
-    let said: Echo = response.json().unwrap_or_default();
+fn confirm(id: &ManagedIdentityId, said: Echo) -> Result<()> {
     // The resource id has two names; the token must be for this one by each that is there.
     let (asked, named) = match id {
         ManagedIdentityId::SystemAssigned => return Ok(()),

@@ -113,6 +113,30 @@ fn never_a_downgrade() {
     assert_eq!((bodies(&world).len(), world.cloud.counter("token")), (1, 0));
 }
 
+/// An IMDS, or a gateway before it, that repeats what it was sent: does the error say the rest of it, and not the token of the
+/// attestation service, be it a refusal or a 200 that is no certificate?
+#[test]
+fn what_is_repeated() {
+    let token = "e30.dGhlIGF0dGVzdGF0aW9uIHRva2Vu.c2lnbmF0dXJl";
+    let escaped = token.replace('.', "\\u002e");
+    for (status, body) in [
+        (400, format!(r#"{{"error":"invalid_request","message":"cannot take {token}"}}"#)),
+        (400, format!(r#"{{"error":"invalid_request","message":"cannot take {escaped}"}}"#)),
+        (403, format!("<html><title>cannot take {token}</title></html>")),
+        (200, format!(r#"{{"error":"invalid_request","message":"cannot take {token}"}}"#)),
+        (200, format!("<html><title>cannot take {token}</title></html>")),
+    ] {
+        let world = World::new();
+        let app = App::new(options(&world, move |_| Ok(Secret::new(token)))).unwrap();
+        let fault = Fault { body: Some(body.clone()), ..Fault::status("issuecredential", status) };
+        world.cloud.fault(fault).unwrap();
+        let error = app.acquire_token(&pop(GRAPH)).unwrap_err();
+        assert!(error.message().contains("cannot take ***"), "{body}: {error}");
+        assert!(token.split('.').skip(1).all(|part| !format!("{error:?}").contains(part)), "{error:?}");
+        assert!(bodies(&world)[0]["attestation_token"] == token);
+    }
+}
+
 /// Does a caller who gives up in the callback get told that (sections 3.5 and 5.6); and does a callback that
 /// panics leave nothing behind that stops the next call?
 #[test]

@@ -76,7 +76,7 @@ pub(super) fn issue_credential(
     let answer = response.json().map_err(|_| incomplete("is not the JSON expected"));
     answer
         .and_then(|answer| bind(answer, key, body.attestation_token.is_some(), &*call.clock))
-        .map_err(|error| Refusal::explain(error, &response))
+        .map_err(|error| Refusal::explain(error, &without_secrets(response, body.attestation_token)))
 }
 
 impl Body<'_> {

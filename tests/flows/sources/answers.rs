@@ -118,6 +118,21 @@ fn refusals_in_words() {
         assert!(error.message().contains(name) && error.message().contains(secret), "{error}");
         assert!(!format!("{error:?} {app:?}").contains("hunter2"));
     }
+    // One that repeats what it was sent, and one that does so with 200.
+    for (source, secret, operation) in [
+        (Source::AppService, "IDENTITY_HEADER", "app_service"),
+        (Source::ServiceFabric, "IDENTITY_HEADER", "service_fabric"),
+        (Source::MachineLearning, "MSI_SECRET", "machine_learning"),
+    ] {
+        for status in [400, 200] {
+            let host = host(&world, source);
+            let body = json!({ "error": "x", "message": format!("not {}", host.variables[secret]) });
+            let fault = Fault { body: Some(body.to_string()), ..Fault::status(operation, status) };
+            world.cloud.fault(fault).unwrap();
+            let error = app_on(&world, host).unwrap().acquire_token(&bearer(GRAPH)).unwrap_err();
+            assert!(error.message().contains("not ***"), "{status}: {error}");
+        }
+    }
     // What support at Azure can find is the service's own id.
     let id = "3f0d2f43-4c2b-4a5f-9f55-0a5f4f3b1c2d";
     let body = json!({ "statusCode": 501, "message": "broken", "correlationId": id }).to_string();
