@@ -88,14 +88,14 @@ pub(super) fn read(
     if response.status != 200 {
         return Err(refused(source, &response, now));
     }
-    issued(source, &response, endpoint, now).or_else(|_| {
+    issued(source, &response, endpoint, now).map_err(|_| {
         // What it says goes into the error. Never a token: it would be another one than was issued.
         let response = without_secrets(response, request.secrets());
         let error = issued(source, &response, endpoint, now).err().unwrap_or_else(|| {
             let text = format!("{} answered 200 with a secret in the place of a token", source.peer());
             failed(text).with_http_status(200)
         });
-        Err(Refusal::explain(error, &response))
+        Refusal::explain(error, &response)
     })
 }
 
