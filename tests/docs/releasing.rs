@@ -49,6 +49,27 @@ fn the_change_log_is_made_of_releases() {
     assert!(kinds.iter().all(|kind| known.contains(kind)), "{kinds:?}");
 }
 
+/// Is nothing released that was not tested in each way that CI leaves out; and does who reports something find which versions
+/// are supported?
+#[test]
+fn nothing_is_left_out() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (steps, makefile) = (read("docs/RELEASING.md"), read("Makefile"));
+    let green =
+        steps.split("## Steps").nth(1).and_then(|steps| steps.split("\n2. ").next()).unwrap().to_owned();
+    let own = |target: &str| {
+        makefile.contains(&format!("\n{target}: ")) && green.contains(&format!("`make {target}`"))
+    };
+    for target in ["test", "audit", "fips"] {
+        assert!(own(target), "make {target}: {green}");
+    }
+    let reporting = read("SECURITY.md").split("\n## ").nth(1).unwrap().to_owned();
+    assert!(
+        reporting.contains("(docs/RELEASING.md)") && steps.contains("## What is supported"),
+        "{reporting}"
+    );
+}
+
 /// The version of the ABI, major * 65536 + minor.
 fn abi() -> i32 {
     let source = fs::read_to_string(root().join("src/ffi/version.rs")).unwrap();
