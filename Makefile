@@ -12,13 +12,13 @@ DENY := $(if $(filter true,$(CI)),--deny warnings)
 build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 	cargo build --release --package mtlspop
 
-install: ## build and install library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1)
+install: ## build and install command, library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1; CLI=0: no command)
 	@scripts/install.sh
 
 uninstall: ## remove what `make install` put there, with the same PREFIX, LIBDIR and DESTDIR
 	@scripts/install.sh --remove
 
-deb: ## make Debian packages of library, development files and TPM plugin, into target/deb
+deb: ## make Debian packages of command, library, development files and TPM plugin, into target/deb
 	@scripts/deb.sh
 
 dist: ## make what a release consists of, into target/dist-archives: archives, SBOMs, SHA-256 sums, provenance
@@ -51,7 +51,7 @@ interop: ## write docs/MSAL_PYTHON.md from the table in tests/interop
 
 demo: ## run every example against devcloud
 	@scripts/prerequisites.sh demo
-	cargo build --package mtlspop --package devcloud --package mtlspop-examples
+	cargo build --package mtlspop --package devcloud --package mtlspop-examples --package mtlspop-cli
 	scripts/demo.sh
 
 demo-tpm: ## run the examples with keys in a (software) TPM

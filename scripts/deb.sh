@@ -1,9 +1,9 @@
 #!/bin/sh
 # deb.sh: makes Debian packages of what scripts/install.sh installs, for the release that it runs on: libmtlspop0,
-# libmtlspop-dev and mtlspop-tpm-plugin.
+# libmtlspop-dev, mtlspop-tpm-plugin and mtlspop-cli.
 #
-#   OUTPUT           where they go, target/deb unless given
-#   ARCHIVE, PLUGIN  as scripts/install.sh takes them
+#   OUTPUT                    where they go, target/deb unless given
+#   ARCHIVE, PLUGIN, PROGRAM  as scripts/install.sh takes them
 set -eu
 
 fail() {
@@ -39,7 +39,9 @@ mv "$work/all$libdir/libmtlspop_tpm.so" "$work/all$plugin"
 strip --strip-unneeded "$work/all$plugin"
 # Debian's libraries are not executable.
 find "$work/all$libdir" -type f -name '*.so*' -exec chmod 644 {} +
-gzip -9n "$work/all/usr/share/man/man3/"*.3
+gzip -9n "$work/all/usr/share/man/man3/"*.3 "$work/all/usr/share/man/man1/"*.1
+# Debian's place for completions of packages.
+mv "$work/all/usr/share/zsh/site-functions" "$work/all/usr/share/zsh/vendor-completions"
 
 # Moves files, given from the root, to a package.
 move() {
@@ -52,13 +54,14 @@ move() {
 }
 move "libmtlspop$abi" "$libdir/$soname" "$libdir/$(readlink "$work/all$libdir/$soname")"
 move mtlspop-tpm-plugin "$plugin"
+move mtlspop-cli /usr/bin /usr/share/man/man1 /usr/share/bash-completion /usr/share/zsh /usr/share/fish
 move libmtlspop-dev /usr/include "$libdir/libmtlspop.so" "$libdir/libmtlspop.a" "$libdir/pkgconfig" "$libdir/cmake" \
     /usr/share/man
 [ -z "$(find "$work/all" -type f -o -type l)" ] || fail "in no package: $(find "$work/all" -type f -o -type l)"
 
 # What a package needs for the shared objects in it: dpkg's word, and in any case the newest glibc that they name.
 needs() {
-    objects=$(find "$work/$1" -type f -name '*.so*')
+    objects=$(find "$work/$1" -type f \( -name '*.so*' -o -path '*/bin/*' \))
     mkdir -p "$work/debian" "$work/$1/DEBIAN"
     echo 'Source: mtlspop' >"$work/debian/control"
     # shellcheck disable=SC2086
@@ -72,7 +75,8 @@ needs() {
     esac
 }
 
-# Makes a package: its name, section, one line about it, and lines for its control file.
+# Makes a package: its name, section, one line about it, lines for its control file, and whether it may stand in for that of another
+# architecture.
 package() {
     root=$work/$1
     mkdir -p "$root/DEBIAN" "$root/usr/share/doc/$1"
@@ -84,7 +88,7 @@ Package: $1
 Source: mtlspop
 Version: $version
 Architecture: $architecture
-Multi-Arch: same
+Multi-Arch: ${5:-same}
 Section: $2
 Priority: optional
 Maintainer: $maintainer
@@ -111,6 +115,7 @@ CHANGELOG
 
 library_needs=$(needs "libmtlspop$abi")
 plugin_needs=$(needs mtlspop-tpm-plugin)
+cli_needs=$(needs mtlspop-cli)
 echo "libmtlspop $abi libmtlspop$abi (>= $upstream)" >"$work/libmtlspop$abi/DEBIAN/shlibs"
 echo 'activate-noawait ldconfig' >"$work/libmtlspop$abi/DEBIAN/triggers"
 
@@ -123,3 +128,7 @@ package mtlspop-tpm-plugin libs 'plugin of libmtlspop for keys in a TPM 2.0' \
     "Depends: libmtlspop$abi (= $version), $plugin_needs"
 package libmtlspop-dev libdevel 'Microsoft Entra tokens: files to build programs with' \
     "Depends: libmtlspop$abi (= $version), libc6-dev"
+# The library is inside.
+package mtlspop-cli utils 'Microsoft Entra tokens: the command mtlspop' \
+    "Depends: $cli_needs
+Suggests: mtlspop-tpm-plugin (= $version)" foreign

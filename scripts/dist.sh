@@ -5,7 +5,7 @@
 #   OUT              another directory for them; what was in it is removed
 #   BUILDER          who builds, as a URI
 #   SOURCE           where the commit can be had, as a URI
-#   ARCHIVE, PLUGIN  as scripts/install.sh takes them: for tests, as SBOMs tell what would have been built
+#   ARCHIVE, PLUGIN, PROGRAM  as scripts/install.sh takes them: for tests, as SBOMs tell what would have been built
 #
 # The same commit and tools make the same bytes, in whatever directory and whenever.
 set -eu
@@ -37,8 +37,8 @@ else
     echo 'dist: without the plugin for keys in a TPM, which takes tpm2-tss (libtss2-dev)' >&2
 fi
 
-if [ -n "${ARCHIVE:-}${PLUGIN:-}" ]; then
-    echo 'dist: not to be published: ARCHIVE or PLUGIN was not built here' >&2
+if [ -n "${ARCHIVE:-}${PLUGIN:-}${PROGRAM:-}" ]; then
+    echo 'dist: not to be published: ARCHIVE, PLUGIN or PROGRAM was not built here' >&2
 fi
 
 rm -rf "$out"
@@ -61,6 +61,7 @@ tar --create --directory="$work" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --own
 
 describe() { cargo run --quiet --package mtlspop-release -- "$@"; }
 describe sbom mtlspop >"$out/$name-$host.cdx.json"
+describe sbom mtlspop-cli >"$out/mtlspop-cli-$version-$host.cdx.json"
 [ "$tpm" = 0 ] || describe sbom mtlspop-tpm >"$out/mtlspop-tpm-$version-$host.cdx.json"
 cd "$out"
 sums() { find . -type f ! -name SHA256SUMS -printf '%P\0' | sort -z | xargs -0 sha256sum >SHA256SUMS; }

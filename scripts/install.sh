@@ -1,5 +1,6 @@
 #!/bin/sh
-# install.sh: puts the library and its headers where programs look for them, with what pkg-config and CMake need.
+# install.sh: puts the library and its headers where programs look for them, with what pkg-config and CMake need, and the command
+# mtlspop with its manual and completions.
 #
 #   scripts/install.sh            builds and installs it
 #   scripts/install.sh --remove   removes what that put there, with the same PREFIX, LIBDIR and DESTDIR
@@ -11,6 +12,8 @@
 #   STRIP     1 leaves debug information out of the shared library
 #   TPM       1 installs the plugin for keys in a TPM, too; to build it takes tpm2-tss (libtss2-dev)
 #   PLUGIN    a libmtlspop_tpm.so that is there already; without it, TPM=1 builds it (profile dist)
+#   CLI       0 leaves the command out: the library alone
+#   PROGRAM   a mtlspop that is there already; without it, it is built (profile dist)
 set -eu
 
 fail() {
@@ -48,15 +51,17 @@ tell_loader() {
 }
 
 if [ "${1:-}" = --remove ]; then
-    lib=$stage$libdir man=$stage$prefix/share/man/man3
+    lib=$stage$libdir man=$stage$prefix/share/man/man3 share=$stage$prefix/share
     removed= pages=
     # Of an older one, too, that this one was installed over.
     for file in "$lib/libmtlspop.so" "$lib/$soname" "$lib/$soname".[0-9]* "$lib/libmtlspop.a" "$lib/libmtlspop_tpm.so" \
         "$lib/pkgconfig/mtlspop.pc" "$lib/cmake/mtlspop/mtlspopConfig.cmake" "$lib/cmake/mtlspop/mtlspopConfigVersion.cmake" \
-        "$stage$prefix/include/mtlspop.h" "$stage$prefix/include/mtlspop.hpp" "$man/mtlspop.3" "$man"/mtlspop_*.3 "$man"/MTLSPOP_*.3; do
+        "$stage$prefix/include/mtlspop.h" "$stage$prefix/include/mtlspop.hpp" "$man/mtlspop.3" "$man"/mtlspop_*.3 "$man"/MTLSPOP_*.3 \
+        "$stage$prefix/bin/mtlspop" "$share/man/man1/mtlspop.1" "$share/man/man1"/mtlspop-*.1 "$share/bash-completion/completions/mtlspop" \
+        "$share/zsh/site-functions/_mtlspop" "$share/fish/vendor_completions.d/mtlspop.fish"; do
         [ -e "$file" ] || [ -L "$file" ] || continue
         rm "$file"
-        case $file in *.3) pages=", and its manual pages" ;; *) removed="$removed ${file##*/}" ;; esac
+        case $file in "$share"/*) pages=", and its manual pages" ;; *) removed="$removed ${file##*/}" ;; esac
     done
     [ ! -d "$lib/cmake/mtlspop" ] || rmdir "$lib/cmake/mtlspop" 2>/dev/null || :
     [ -z "$removed" ] || tell_loader removed
@@ -89,6 +94,9 @@ fi
 archive=${ARCHIVE:-}
 [ -n "$archive" ] || list mtlspop
 
+program=${PROGRAM:-}
+[ -n "$program" ] || [ "${CLI:-1}" = 0 ] || list mtlspop-cli
+
 # Where it was built is not to be read in it, nor does it depend on it. Paths with spaces cannot be said to the compilers.
 home=${CARGO_HOME:-${HOME:-}/.cargo}
 target=${CARGO_TARGET_DIR:-target}
@@ -103,15 +111,21 @@ case $home$PWD$target in
         ;;
 esac
 
+# 0.7 MB of AES-GCM, for processors that have AVX-512 and more to encrypt than tokens.
+export CFLAGS="${CFLAGS:-} -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX"
+# Where library and command look for the plugin, where that is not beside them.
+export MTLSPOP_LIBDIR="$libdir"
 if [ -z "$archive" ]; then
-    # 0.7 MB of AES-GCM, for processors that have AVX-512 and more to encrypt than tokens.
-    export CFLAGS="${CFLAGS:-} -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX"
-    # Where the library looks for its plugin, where that is not beside it.
-    export MTLSPOP_LIBDIR="$libdir"
     cargo rustc --package mtlspop --lib --profile dist --crate-type staticlib
     archive=${CARGO_TARGET_DIR:-target}/dist/libmtlspop.a
 fi
 [ -e "$archive" ] || fail "there is no $archive"
+
+if [ -z "$program" ] && [ "${CLI:-1}" != 0 ]; then
+    cargo build --package mtlspop-cli --profile dist
+    program=${CARGO_TARGET_DIR:-target}/dist/mtlspop
+fi
+[ -z "$program" ] || [ -x "$program" ] || fail "there is no program $program"
 
 if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
     cargo build --package mtlspop-tpm --profile dist
@@ -140,6 +154,16 @@ enlist "$work/mtlspop.dep-v0" "$work/$real"
 if [ -n "$plugin" ]; then
     cp "$plugin" "$work/libmtlspop_tpm.so"
     enlist "$work/mtlspop-tpm.dep-v0" "$work/libmtlspop_tpm.so"
+fi
+if [ -n "$program" ]; then
+    mkdir "$work/man1"
+    "$program" manual "$work/man1"
+    for shell in bash zsh fish; do "$program" completion "$shell" >"$work/completion.$shell"; done
+    strip=
+    [ "${STRIP:-0}" = 0 ] || strip=--strip-all
+    # shellcheck disable=SC2086
+    "${OBJCOPY:-objcopy}" $strip "$program" "$work/mtlspop"
+    enlist "$work/mtlspop-cli.dep-v0" "$work/mtlspop"
 fi
 
 cat >"$work/mtlspop.pc" <<PC
@@ -179,6 +203,16 @@ install -m 644 bindings/cpp/mtlspop.hpp "$stage$prefix/include/mtlspop.hpp"
 install -m 644 "$work/mtlspop.pc" "$stage$libdir/pkgconfig/mtlspop.pc"
 install -m 644 "$work/mtlspopConfig.cmake" "$work/mtlspopConfigVersion.cmake" "$stage$libdir/cmake/mtlspop/"
 install -m 644 docs/man/man3/*.3 "$stage$prefix/share/man/man3/"
-echo "installed $real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc," \
+if [ -n "$program" ]; then
+    share=$stage$prefix/share
+    mkdir -p "$stage$prefix/bin" "$share/man/man1" "$share/bash-completion/completions" "$share/zsh/site-functions" \
+        "$share/fish/vendor_completions.d"
+    install -m 755 "$work/mtlspop" "$stage$prefix/bin/mtlspop"
+    install -m 644 "$work/man1"/*.1 "$share/man/man1/"
+    install -m 644 "$work/completion.bash" "$share/bash-completion/completions/mtlspop"
+    install -m 644 "$work/completion.zsh" "$share/zsh/site-functions/_mtlspop"
+    install -m 644 "$work/completion.fish" "$share/fish/vendor_completions.d/mtlspop.fish"
+fi
+echo "installed ${program:+the command mtlspop, }$real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc," \
     "mtlspopConfig.cmake and manual pages (man mtlspop) below $stage$prefix"
 tell_loader installed

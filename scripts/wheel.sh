@@ -27,7 +27,7 @@ python=${PYTHON:-$(scripts/python-env.sh)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # As `make install` builds it: small, and without paths of this machine.
-DESTDIR=$work/installed PREFIX=/usr/local LIBDIR=/usr/local/lib STRIP=1 TPM=$tpm scripts/install.sh >&2
+DESTDIR=$work/installed PREFIX=/usr/local LIBDIR=/usr/local/lib STRIP=1 TPM=$tpm CLI=0 scripts/install.sh >&2
 built=$work/installed/usr/local/lib
 
 # Makes a wheel: the name of its package, the directory with its pyproject.toml, the library, and the platform.

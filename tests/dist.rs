@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{compiler, library_directory, report, root, run, succeed};
+use support::{compiler, library_directory, report, root, run, rust_program, succeed};
 
 /// A repository with the files of this one as they are now, all of them committed.
 fn repository(place: &Path) {
@@ -51,12 +51,13 @@ fn libraries(place: &Path) {
 
 /// `make dist` there, with the libraries that are beside it.
 fn dist(place: &Path, out: &Path) -> Command {
-    let built = place.parent().unwrap();
+    let beside = place.parent().unwrap();
     let mut make = Command::new("make");
     // What stands in the tree's own target directory need not be built again.
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), Into::into);
     make.current_dir(place).args(["--silent", "dist"]).env("CARGO_TARGET_DIR", target).env("OUT", out);
-    make.env("ARCHIVE", built.join("libmtlspop.a")).env("PLUGIN", built.join("libmtlspop_tpm.so"));
+    make.env("ARCHIVE", beside.join("libmtlspop.a")).env("PLUGIN", beside.join("libmtlspop_tpm.so"));
+    make.env("PROGRAM", rust_program("mtlspop"));
     make.env_remove("MAKEFLAGS").env("BUILDER", "urn:test:builder");
     make
 }
@@ -90,6 +91,7 @@ fn what_a_release_consists_of() {
         format!("{name}-{host}.tar.gz"),
         format!("{name}.tar.gz"),
         format!("{}-{host}.cdx.json", name.replace("mtlspop", "mtlspop-tpm")),
+        format!("{}-{host}.cdx.json", name.replace("mtlspop", "mtlspop-cli")),
     ];
     assert_eq!(names, BTreeSet::from(expected));
     succeed(Command::new("sha256sum").current_dir(&out).args(["--check", "--strict", "SHA256SUMS"]));
@@ -103,9 +105,14 @@ fn what_a_release_consists_of() {
     let tracked: BTreeSet<_> = tracked.lines().map(|file| format!("{name}/{file}")).collect();
     assert_eq!(listed(&format!("{name}.tar.gz")), tracked);
     let binaries = listed(&format!("{name}-{host}.tar.gz"));
-    for file in
-        ["lib/libmtlspop.so", "lib/libmtlspop.a", "lib/libmtlspop_tpm.so", "include/mtlspop.h", "LICENSE"]
-    {
+    for file in [
+        "lib/libmtlspop.so",
+        "lib/libmtlspop.a",
+        "lib/libmtlspop_tpm.so",
+        "include/mtlspop.h",
+        "bin/mtlspop",
+        "LICENSE",
+    ] {
         assert!(binaries.contains(&format!("{name}-{host}/{file}")), "{file} is not among {binaries:?}");
     }
 
@@ -125,7 +132,7 @@ fn what_a_release_consists_of() {
     }
     // The libraries above are not of this commit.
     let given = &statement["predicate"]["buildDefinition"]["externalParameters"]["prebuilt"];
-    assert_eq!(*given, serde_json::json!(["ARCHIVE", "PLUGIN"]));
+    assert_eq!(*given, serde_json::json!(["ARCHIVE", "PLUGIN", "PROGRAM"]));
     let materials = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
     let commit = succeed(Command::new("git").current_dir(&sources).args(["rev-parse", "HEAD"]));
     assert_eq!(materials[0]["digest"]["gitCommit"], commit.trim());

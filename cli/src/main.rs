@@ -5,6 +5,7 @@ mod certificate;
 mod config;
 mod credential;
 mod failure;
+mod generated;
 mod identity;
 mod inspect;
 mod layers;
@@ -17,7 +18,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::failure::Failure;
 
@@ -49,6 +50,8 @@ enum Command {
     Certificate(certificate::CertificateArgs),
     Inspect(inspect::InspectArgs),
     Config(config::ConfigArgs),
+    Completion(generated::CompletionArgs),
+    Manual(generated::ManualArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -81,6 +84,8 @@ fn main() -> ExitCode {
         Command::Certificate(args) => certificate::run(args, &cli.context),
         Command::Inspect(args) => inspect::run(args),
         Command::Config(args) => config::run(args, &cli.context),
+        Command::Completion(args) => generated::completion(args, Cli::command()),
+        Command::Manual(args) => generated::manual(args, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,7 +19,7 @@ pub(crate) fn statement(sums: &str) -> Result<Value> {
     let commit = output("git", &["rev-parse", "HEAD"])?;
     let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
     // What was handed in: nobody knows here whether it is of this commit.
-    let mut prebuilt = vec!["ARCHIVE", "PLUGIN"];
+    let mut prebuilt = vec!["ARCHIVE", "PLUGIN", "PROGRAM"];
     prebuilt.retain(|name| std::env::var(name).is_ok_and(|path| !path.is_empty()));
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     Ok(json!({

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cloud;
-use crate::support::{hermetic, library_directory, root, succeed};
+use crate::support::{hermetic, library_directory, root, rust_program, succeed};
 use crate::swtpm::Swtpm;
 
 /// Makes the packages of what the tests were built with, compressed in haste.
 fn packages(directory: &Path) {
-    let built = library_directory();
+    let libraries = library_directory();
     let mut command = hermetic(root().join("scripts/deb.sh"), 240);
-    command.env("OUTPUT", directory).env("ARCHIVE", built.join("libmtlspop.a"));
-    command.env("PLUGIN", built.join("libmtlspop_tpm.so"));
+    command.env("OUTPUT", directory).env("ARCHIVE", libraries.join("libmtlspop.a"));
+    command.env("PLUGIN", libraries.join("libmtlspop_tpm.so")).env("PROGRAM", rust_program("mtlspop"));
     command.env("DPKG_DEB_COMPRESSOR_TYPE", "gzip").env("DPKG_DEB_COMPRESSOR_LEVEL", "1");
     succeed(&mut command);
 }
@@ -42,7 +42,7 @@ fn packages_are_whole() {
     );
     let release = os.trim().replace("debian", "deb").replace(' ', "");
     let version = format!("{}-1~{release}", env!("CARGO_PKG_VERSION"));
-    let depends = ["libmtlspop0", "libmtlspop-dev", "mtlspop-tpm-plugin"].map(|name| {
+    let depends = ["libmtlspop0", "libmtlspop-dev", "mtlspop-tpm-plugin", "mtlspop-cli"].map(|name| {
         let package = place.path().join(format!("{name}_{version}_{}.deb", architecture.trim()));
         succeed(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&scratch));
         let field = |name: &str| succeed(Command::new("dpkg-deb").arg("-f").arg(&package).arg(name));
@@ -57,15 +57,31 @@ fn packages_are_whole() {
 
     let multiarch = succeed(Command::new("dpkg-architecture").args(["--query", "DEB_HOST_MULTIARCH"]));
     let libdir = scratch.join("usr/lib").join(multiarch.trim());
+    let program = scratch.join("usr/bin/mtlspop");
     // A plugin is none of the libraries that the loader knows.
-    for (file, depends) in [("libmtlspop.so.0", &depends[0]), ("mtlspop/libmtlspop_tpm.so", &depends[2])] {
-        let (major, minor) = glibc(&libdir.join(file));
-        assert!(depends.contains(&format!("libc6 (>= {major}.{minor})")), "{file}: {depends}");
+    for (file, depends) in [
+        (libdir.join("libmtlspop.so.0"), &depends[0]),
+        (libdir.join("mtlspop/libmtlspop_tpm.so"), &depends[2]),
+        (program.clone(), &depends[3]),
+    ] {
+        let (major, minor) = glibc(&file);
+        assert!(depends.contains(&format!("libc6 (>= {major}.{minor})")), "{}: {depends}", file.display());
     }
     assert!(depends[1].contains(&format!("libmtlspop0 (= {version})")), "{depends:?}");
     assert!(depends[2].contains(&format!("libmtlspop0 (= {version})")), "{depends:?}");
     assert!(depends[2].contains("libtss2-esys"), "{depends:?}");
     assert!(!depends[0].contains("tss2"), "the library itself needs no TPM: {depends:?}");
+    assert!(!depends[3].contains("libmtlspop"), "the library is in the program: {depends:?}");
+    let arguments =
+        ["token", "--managed-identity", "--resource", "https://graph.microsoft.com", "--output", "table"];
+    let said = succeed(hermetic(&program, 60).args(arguments).envs(cloud().env()));
+    assert!(said.starts_with("token      Bearer"), "{said}");
+    let completions = [
+        "bash-completion/completions/mtlspop",
+        "zsh/vendor-completions/_mtlspop",
+        "man/man1/mtlspop-token.1.gz",
+    ];
+    assert!(completions.iter().all(|file| scratch.join("usr/share").join(file).exists()));
 
     let manual = scratch.join("usr/share/man/man3");
     let page = succeed(Command::new("gzip").arg("-dc").arg(manual.join("mtlspop_app_new.3.gz")));

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::cloud;
-use crate::support::{hermetic, library_directory, report, root, run, succeed};
+use crate::support::{hermetic, library_directory, report, root, run, rust_program, succeed};
 use crate::swtpm::Swtpm;
 
 const PROGRAM: &str = r#"
@@ -32,10 +32,13 @@ int main(void)
 }
 "#;
 
-/// Installs the archive that the tests were built with, so that nothing is built again.
+/// Installs the archive that the tests were built with, so that nothing is built again; without the command, unless there is PROGRAM.
 fn install(environment: &[(&str, &Path)]) -> Command {
     let mut command = hermetic(root().join("scripts/install.sh"), 120);
-    command.env("ARCHIVE", library_directory().join("libmtlspop.a")).envs(environment.iter().copied());
+    command
+        .env("ARCHIVE", library_directory().join("libmtlspop.a"))
+        .env("CLI", "0")
+        .envs(environment.iter().copied());
     command
 }
 
@@ -122,10 +125,17 @@ fn installed_from_scratch() {
     }
     let place = tempfile::tempdir().unwrap();
     let inside = wheels(place.path());
+    let command = prefix.join("bin/mtlspop");
+    let size = fs::metadata(&command).unwrap().len();
+    println!("the command, stripped: {size} bytes");
+    assert!(size <= 8_000_000, "{size} bytes: the budget is 8 MB");
+    let list = auditable_info::audit_info_from_file(&command, Default::default())
+        .expect("it lists what is linked into it");
+    assert!(list.packages.iter().any(|package| package.name == "clap"), "{list:?}");
     assert!(fs::metadata(&inside[0]).unwrap().len() <= 6_000_000, "the library in the wheel");
     let cargo = std::env::var("CARGO_HOME").unwrap_or(format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let installed = ["libmtlspop.a", "libmtlspop_tpm.so"].map(|file| prefix.join("lib").join(file));
-    for file in [library].into_iter().chain(installed).chain(inside) {
+    for file in [library, command.clone()].into_iter().chain(installed).chain(inside) {
         let bytes = fs::read(&file).unwrap();
         for path in [format!("{cargo}/"), format!("{}/src", root().display())] {
             let found = bytes.windows(path.len()).any(|part| part == path.as_bytes());
@@ -142,6 +152,19 @@ fn installed_from_scratch() {
     let mut command = hermetic(&program, 60);
     command.envs(cloud.env()).env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none");
     println!("{}", succeed(&mut command));
+    // So does the command, which is installed apart from it.
+    let mut token = hermetic(prefix.join("bin/mtlspop"), 60);
+    token.args([
+        "token",
+        "--pop",
+        "--tpm",
+        "--managed-identity",
+        "--resource",
+        "https://graph.microsoft.com",
+    ]);
+    let said =
+        succeed(token.envs(cloud.env()).env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none"));
+    assert!(said.contains("\"bindingStrength\": \"Hardware\""), "{said}");
 }
 
 /// Makes wheels of what `make install` has just built, and takes the library and its plugin out of them.
@@ -278,6 +301,11 @@ fn staged() {
         [("DESTDIR", &*stage), ("PREFIX", Path::new("/opt/x")), ("LIBDIR", Path::new("/opt/x/lib64"))];
     succeed(install(&environment).env("PLUGIN", &built));
     assert_eq!(fs::read(&plugin).unwrap(), fs::read(&built).unwrap());
+    // So is the command left out where it is not wanted.
+    assert!(!stage.join("opt/x/bin").exists());
+    succeed(install(&environment).env("PROGRAM", rust_program("mtlspop")));
+    let version = succeed(hermetic(stage.join("opt/x/bin/mtlspop"), 10).arg("--version"));
+    assert_eq!(version, concat!("mtlspop ", env!("CARGO_PKG_VERSION"), "\n"));
     let relative = run(&mut install(&[("PREFIX", Path::new("usr"))]));
     assert!(!relative.status.success());
     assert!(String::from_utf8_lossy(&relative.stderr).contains("must be absolute"));
@@ -320,13 +348,15 @@ fn removed_again() {
         "lib/pkgconfig/other.pc",
         "include/mtlspop/x.h",
         "share/man/man3/mtlspop-other.3",
+        "bin/mtlspop2",
+        "share/zsh/site-functions/_other",
     ] {
         fs::create_dir_all(prefix.join(theirs).parent().unwrap()).unwrap();
         fs::write(prefix.join(theirs), "theirs").unwrap();
     }
     let before = files(&prefix);
     let plugin = library_directory().join("libmtlspop_tpm.so");
-    succeed(&mut install(&[("PREFIX", &prefix), ("PLUGIN", &plugin)]));
+    succeed(&mut install(&[("PREFIX", &prefix), ("PLUGIN", &plugin), ("PROGRAM", &rust_program("mtlspop"))]));
     // The file of an older version, which had the same SONAME.
     fs::write(prefix.join("lib/libmtlspop.so.0.1"), "older").unwrap();
     fs::write(prefix.join("share/man/man3/mtlspop_gone.3"), "older").unwrap();

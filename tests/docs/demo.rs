@@ -9,14 +9,16 @@ use std::sync::OnceLock;
 use devcloud::{Cloud, Fault, Options};
 use tempfile::TempDir;
 
-use crate::support::{build_directory, hermetic, library_directory, report, root, run, succeed, valgrind};
+use crate::support::{
+    build_directory, hermetic, library_directory, report, root, run, rust_program, succeed, valgrind,
+};
 use crate::swtpm::Swtpm;
 
 /// Does every example get the token it asks for and call the API with it, with nothing that
 /// AddressSanitizer or LeakSanitizer could find?
 #[test]
 fn demo_passes() {
-    passes(demo(examples(), &rust_example()));
+    passes(demo(examples(), &rust_program("acquire_pop")));
 }
 
 /// The same under valgrind, which sees what the library does inside. `make sanitize` runs it: it takes minutes.
@@ -40,7 +42,7 @@ fn demo_passes_under_valgrind() {
     for source in sources() {
         wrap(&plain.join(source.file_stem().unwrap()));
     }
-    let rust = wrap(&rust_example());
+    let rust = wrap(&rust_program("acquire_pop"));
     passes(demo_within(3000, place.path(), &rust));
 }
 
@@ -244,7 +246,7 @@ fn demo(examples: &Path, rust_example: &Path) -> Command {
 
 fn demo_within(seconds: u32, examples: &Path, rust_example: &Path) -> Command {
     let mut command = hermetic(root().join("scripts/demo.sh"), seconds);
-    command.current_dir(root()).arg("--run").arg(examples).arg(rust_example);
+    command.current_dir(root()).arg("--run").arg(examples).arg(rust_example).arg(rust_program("mtlspop"));
     command
 }
 
@@ -274,19 +276,6 @@ fn examples_with(target: &str, directory: &Path, flags: &str) -> Command {
         .arg(format!("LIBDIR={}", library_directory().display()))
         .arg(format!("CFLAGS={flags}"));
     command
-}
-
-/// The Rust example, which `cargo test` would not build. Of the whole workspace, so that its features are those that
-/// everything else was built with.
-fn rust_example() -> PathBuf {
-    let profile = build_directory().parent().unwrap().to_owned();
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .args(["build", "--quiet", "--workspace", "--bin", "acquire_pop", "--target-dir"])
-        .arg(profile.parent().unwrap())
-        .current_dir(root());
-    succeed(&mut command);
-    profile.join("acquire_pop")
 }
 
 /// What scripts/demo.sh runs.

@@ -49,6 +49,16 @@ pub(crate) fn library_directory() -> PathBuf {
     directory
 }
 
+/// A program in Rust of another member, which `cargo test` would not always build. Of the whole workspace, so that its
+/// features are those that everything else was built with.
+pub(crate) fn rust_program(name: &str) -> PathBuf {
+    let profile = build_directory().parent().unwrap().to_owned();
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--quiet", "--workspace", "--bin", name, "--target-dir"]);
+    succeed(command.arg(profile.parent().unwrap()).current_dir(root()));
+    profile.join(name)
+}
+
 /// The C compiler: `$CC`, or gcc. The C++ one: `$CXX`, or g++.
 pub(crate) fn compiler(language: &str) -> String {
     let (variable, default) = if language == "c++" { ("CXX", "g++") } else { ("CC", "gcc") };

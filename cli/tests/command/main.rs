@@ -4,6 +4,7 @@
 mod call;
 mod certificate;
 mod config;
+mod generated;
 mod input;
 mod inspect;
 mod support;
