@@ -1,9 +1,9 @@
 #!/bin/sh
 # demo.sh: runs every example against devcloud, checks what each one got, and prints one line per flow.
 #
-#   scripts/demo.sh                builds the C examples, starts a devcloud and runs them in it
-#   scripts/demo.sh --run DIR BIN  runs the C examples in DIR and the Rust example BIN in the devcloud
-#                                  that the environment points to
+#   scripts/demo.sh                    builds the C examples, starts a devcloud and runs them in it
+#   scripts/demo.sh --run DIR BIN CLI  runs the C examples in DIR, the Rust example BIN and the command CLI in the devcloud
+#                                      that the environment points to
 set -eu
 
 fail() {
@@ -17,18 +17,20 @@ if [ "${1:-}" != --run ]; then
     case $target in /*) ;; *) target=$PWD/$target ;; esac
     export CARGO_TARGET_DIR="$target"
     rust=$target/debug/acquire_pop
-    for needed in "$target/debug/libmtlspop.so" "$target/debug/devcloud" "$rust"; do
+    cli=$target/debug/mtlspop
+    for needed in "$target/debug/libmtlspop.so" "$target/debug/devcloud" "$rust" "$cli"; do
         [ -e "$needed" ] || fail "$needed is missing: run 'make demo', which builds it first"
     done
     echo "demo: building the examples in C" >&2
     make --silent -C examples-c all libcurl
-    exec "$target/debug/devcloud" run -- scripts/demo.sh --run "$target/examples-c" "$rust"
+    exec "$target/debug/devcloud" run -- scripts/demo.sh --run "$target/examples-c" "$rust" "$cli"
 fi
 
-[ $# -eq 3 ] || fail "usage: scripts/demo.sh --run DIR BIN"
+[ $# -eq 4 ] || fail "usage: scripts/demo.sh --run DIR BIN CLI"
 [ -n "${DEVCLOUD_CONTROL:-}" ] || fail "no devcloud in the environment: run it without --run"
 examples=$2
 rust=$3
+cli=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flows=0
@@ -174,5 +176,20 @@ openssl pkcs12 -in "$work/export/binding.pfx" -passin pass:demo -nodes -out "$wo
 
 flow 'exported to libcurl in memory' mtls_pop "$examples/curl_client"
 flow 'managed identity, from Rust' mtls_pop "$rust"
+
+# The command: certificate, token and call, each as its own program sees them.
+name='the command, mtlspop token'
+pop='--pop --resource https://graph.microsoft.com'
+# shellcheck disable=SC2086
+"$cli" token $pop >"$work/token" 2>"$work/err" || fail "$name: failed with status $?: $(cat "$work/err")"
+"$cli" certificate show >"$work/certificate" 2>"$work/err" || fail "$name: no certificate: $(cat "$work/err")"
+"$cli" certificate export --out "$work/cli.pem" --format chain || fail "$name: the certificate was not exported"
+"$cli" inspect --output table --certificate "$work/cli.pem" <"$work/token" >"$work/said" || fail "$name: $(cat "$work/said")"
+cnf=$(sed -n 's/^bound to  *\([^ ]*\) .*/\1/p' "$work/said")
+x5t=$(sed -n 's/.*"x5t#S256": "\(.*\)".*/\1/p' "$work/certificate")
+# shellcheck disable=SC2086
+status=$("$cli" call $pop --include https://mtlstb.graph.microsoft.com/v1.0/applications | sed -n '1s/^HTTP.* \([0-9]*\).*/\1/p')
+flows=$((flows + 1))
+check "$name" mtls_pop identity_provider "type=mtls_pop x5t#S256=$x5t cnf=$cnf source=identity_provider status=$status"
 
 echo "demo: all $flows flows passed"

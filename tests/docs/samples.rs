@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use devcloud::{Cloud, Options};
 use tempfile::TempDir;
 
 use crate::markdown::{Block, Document, documents};
-use crate::support::{Build, compile, hermetic, library_directory, report, root, run};
+use crate::support::{Build, compile, hermetic, library_directory, report, root, run, rust_program};
 
 /// Does each code block of each document compile and run, in its order? Does README.md show the library
 /// in C and in Rust, with the output it promises? Do they do so beside what a reader has made who followed them
@@ -144,15 +145,26 @@ fn compile_rust(place: &str, cloud: &Cloud, directory: &Path, text: &str, progra
     execute(place, cloud, directory, &rustc, &arguments);
 }
 
+/// With the command where a shell finds it, as after `make install`.
+fn path() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let directory = rust_program("mtlspop").parent().unwrap().to_owned();
+        format!("{}:{}", directory.display(), std::env::var("PATH").unwrap())
+    })
+}
+
 /// Runs a program in the cloud's environment; it must succeed. Returns its standard output.
 fn execute(place: &str, cloud: &Cloud, directory: &Path, program: &Path, arguments: &[&str]) -> String {
     let mut command = hermetic(program, 120);
     command
         .args(arguments)
         .current_dir(directory)
+        .env("PATH", path())
         .envs(cloud.env())
         .env("CARGO_TARGET_DIR", directory.join("target"));
     let output = run(&mut command);
     assert!(output.status.success(), "{place}: the sample failed\n{}", report(&command, &output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    // An API's answer may not end its line.
+    format!("{}\n", String::from_utf8_lossy(&output.stdout).trim_end_matches('\n'))
 }
