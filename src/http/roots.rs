@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -218,9 +219,9 @@ fn files_in(dirs: &str) -> Result<Found, (PathBuf, io::Error)> {
         };
         for entry in entries {
             match entry.map(|entry| entry.path()) {
-                Ok(path) => match path.canonicalize() {
+                Ok(path) => match path.metadata() {
                     Ok(real) if !real.is_file() => {}
-                    Ok(real) => files.extend(seen.insert(real).then_some(path)),
+                    Ok(real) => files.extend(seen.insert((real.dev(), real.ino())).then_some(path)),
                     Err(error) => missing(&path, error)?,
                 },
                 Err(error) => missing(&dir, error)?,
@@ -232,8 +233,11 @@ fn files_in(dirs: &str) -> Result<Found, (PathBuf, io::Error)> {
 }
 
 pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut data = Vec::new();
-    File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_end(&mut data)?;
+    let file = File::open(path)?;
+    // One more, so that its end is found in the first read.
+    let room = file.metadata()?.len().min(MAX_FILE_SIZE) + 1;
+    let mut data = Vec::with_capacity(room as usize);
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data)?;
     match data.len() as u64 > MAX_FILE_SIZE {
         true => Err(io::Error::other("it is larger than 32 MiB")),
         false => Ok(data),
