@@ -136,6 +136,11 @@ impl Held<'_> {
         }
     }
 
+    /// Whether there is one, and no reader that may have to wait for it.
+    pub(super) fn is_at_hand(&self) -> bool {
+        matches!(self, Self::Bytes(bytes) if !bytes.is_empty())
+    }
+
     /// Whether the server is asked before it is sent.
     pub(super) fn is_worth_asking(&self) -> bool {
         match self {

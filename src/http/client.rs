@@ -129,6 +129,9 @@ impl Client {
             let left = until.saturating_duration_since(Instant::now());
             let (needs_certificate, renegotiation) = (request.needs_certificate, request.renegotiation);
             let exchange = Exchange::enter(call, left, limit, needs_certificate, renegotiation);
+            if !asks && body.is_at_hand() {
+                exchange.have_head_wait();
+            }
             let outcome = self.attempt(request, body.start()?, asks);
             self.report(request, &exchange, call, peer);
             if call.cancel.is_cancelled() {

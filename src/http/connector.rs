@@ -14,10 +14,9 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    self, Buffers, ConnectionDetails, LazyBuffers, NextTimeout, Transport, time,
-};
+use ureq::unversioned::transport::{self, Buffers, ConnectionDetails, NextTimeout, Transport, time};
 
+use super::buffers::HttpBuffers;
 use super::early::{self, Said};
 use super::exchange::{Exchange, FOREVER};
 use super::failure::{self, Peer, Presented};
@@ -159,8 +158,8 @@ impl transport::Connector for Connector {
         let stream =
             self.open(details.uri, deadline, limit).map_err(|error| ureq::Error::Other(Box::new(error)))?;
         let buffers =
-            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(Connection { stream, buffers, ahead: false, cut: false }))
+            HttpBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(Connection { stream, buffers, ahead: false, cut: false, used: false }))
     }
 }
 
@@ -178,11 +177,13 @@ impl Resolver for LateResolver {
 /// A connection of ureq's pool.
 pub(super) struct Connection {
     stream: Stream,
-    buffers: LazyBuffers,
+    buffers: HttpBuffers,
     /// Input that was read before ureq asked for it.
     ahead: bool,
     /// The body of a request was not sent to its end: nothing can follow.
     cut: bool,
+    /// It has carried a request since it was last looked at.
+    used: bool,
 }
 
 enum Stream {
@@ -203,13 +204,15 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.socket().set_deadline(deadline(timeout));
+        self.used = true;
         let exchange = Exchange::current();
         if let (Some(exchange), Stream::Tls(tls)) = (&exchange, &self.stream) {
             exchange.note_tls(tls.stream.details());
         }
-        let written = match exchange.filter(|exchange| exchange.is_in_body()) {
-            Some(exchange) => self.transmit_body(amount, &exchange),
-            None => self.write_all(amount),
+        let written = match exchange {
+            Some(exchange) if exchange.is_in_body() => self.transmit_body(amount, &exchange),
+            Some(exchange) if exchange.head_waits() && self.buffers.hold(amount) => Ok(()),
+            _ => self.write_all(amount),
         };
         written.map_err(|error| self.stream.ended(error, timeout))
     }
@@ -218,16 +221,23 @@ impl Transport for Connection {
         if mem::take(&mut self.ahead) && !self.buffers.input().is_empty() {
             return Ok(true);
         }
+        if self.buffers.is_holding() {
+            // ureq wants no body after all.
+            self.write_all(0).map_err(|error| self.stream.ended(error, timeout))?;
+        }
         if timeout.reason == Timeout::Await100 {
             return self.await_word(timeout);
         }
         Ok(self.receive(timeout, deadline(timeout))? > 0)
     }
 
-    /// Whether an idle connection can be used again.
+    /// Whether it can be used again: ureq asks after an answer, and before the next request. The latter is late enough
+    /// to look what has arrived meanwhile.
     fn is_open(&mut self) -> bool {
+        let used = mem::take(&mut self.used);
         match &mut self.stream {
             _ if self.cut => false,
+            _ if used => true,
             Stream::Plain(socket) => socket.peek().is_nothing(),
             // One without our certificate is not for who needs it.
             Stream::Tls(tls) => tls.suits() && tls.stream.is_open(),
@@ -281,11 +291,13 @@ impl Connection {
     }
 
     fn write_all(&mut self, amount: usize) -> io::Result<()> {
-        let output = &self.buffers.output()[..amount];
-        match &mut self.stream {
+        let output = self.buffers.written(amount);
+        let written = match &mut self.stream {
             Stream::Plain(socket) => socket.write_all(output),
             Stream::Tls(tls) => tls.stream.write_all(output),
-        }
+        };
+        self.buffers.let_go();
+        written
     }
 
     /// Sends a part of a body, unless the server has refused it by now.
@@ -293,14 +305,17 @@ impl Connection {
         if exchange.has_refused_body() {
             return Ok(());
         }
+        // Nothing has been asked that could be answered, where the head goes out with this part.
+        let mut looks = !self.buffers.is_holding();
         loop {
-            match self.look(exchange)? {
+            match if looks { self.look(exchange)? } else { Said::Nothing } {
                 Said::Nothing => {}
                 Said::Yes => return self.write_all(amount),
                 Said::No => return Ok(()),
             }
+            looks = true;
             let Stream::Tls(tls) = &mut self.stream else { return self.write_all(amount) };
-            match tls.stream.write_while_silent(&self.buffers.output()[..amount]) {
+            match tls.stream.write_while_silent(self.buffers.written(amount)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // It may have said why before it hung up.
                 Err(error) if !is_over(&error) => match self.look(exchange) {
@@ -310,7 +325,10 @@ impl Connection {
                     }
                     _ => return Err(error),
                 },
-                written => return written,
+                written => {
+                    self.buffers.let_go();
+                    return written;
+                }
             }
         }
     }

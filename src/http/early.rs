@@ -3,8 +3,9 @@
 
 use std::io;
 
-use ureq::unversioned::transport::{Buffers, LazyBuffers};
+use ureq::unversioned::transport::Buffers;
 
+use super::buffers::HttpBuffers;
 use super::tls::TlsStream;
 
 /// Where its number is.
@@ -22,7 +23,7 @@ pub(super) enum Said {
 
 /// Puts what has arrived into the input of `buffers`, waiting for nothing, and reads its first line. That the server
 /// has closed, and said nothing, is an error.
-pub(super) fn look(stream: &mut dyn TlsStream, buffers: &mut LazyBuffers) -> io::Result<Said> {
+pub(super) fn look(stream: &mut dyn TlsStream, buffers: &mut HttpBuffers) -> io::Result<Said> {
     loop {
         let said = said(buffers.input());
         let room = buffers.input_append_buf();
@@ -44,7 +45,7 @@ pub(super) fn look(stream: &mut dyn TlsStream, buffers: &mut LazyBuffers) -> io:
 
 /// What the server says to whether it wants the body, as far as that is here; what is more than an interim answer is
 /// left there. ureq knows no interim answer that has headers, and takes each of those for the answer.
-pub(super) fn word(buffers: &mut LazyBuffers) -> Said {
+pub(super) fn word(buffers: &mut HttpBuffers) -> Said {
     loop {
         let input = buffers.input();
         if input.get(STATUS) != Some(&b'1') {

@@ -36,6 +36,7 @@ pub(super) struct Exchange {
     asked_late: Cell<bool>,
     older: Cell<Option<Older>>,
     body: Cell<Upload>,
+    head_waits: Cell<bool>,
 }
 
 /// How far the body of a request is.
@@ -91,6 +92,7 @@ impl Exchange {
             asked_late: Cell::default(),
             older: Cell::default(),
             body: Cell::default(),
+            head_waits: Cell::default(),
         });
         let outer = CURRENT.with(|current| current.replace(Some(exchange.clone())));
         Entered { exchange, outer }
@@ -193,6 +195,11 @@ impl Exchange {
         self.older.set(Some(older));
     }
 
+    /// Whether the head of the request is to go out with its body, which is at hand.
+    pub(super) fn head_waits(&self) -> bool {
+        self.head_waits.get()
+    }
+
     /// From here on it is the body of the request that is sent.
     pub(super) fn note_body(&self) {
         if self.body.get() == Upload::Ahead {
@@ -224,6 +231,11 @@ impl Entered {
     /// It goes on with what is known from the exchange in which the answer began.
     pub(super) fn continues(&self, tls: Option<TlsDetails>) {
         self.exchange.tls.set(tls);
+    }
+
+    /// The head of the request goes out with its body.
+    pub(super) fn have_head_wait(&self) {
+        self.exchange.head_waits.set(true);
     }
 
     /// Whether the request went out on a pooled connection that never answered: most likely the

@@ -4,6 +4,7 @@
 //! thread. `exchange` is how a connection deep inside ureq finds the call that may interrupt it.
 
 mod body;
+mod buffers;
 mod client;
 mod connector;
 mod descriptor;

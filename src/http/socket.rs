@@ -1,11 +1,13 @@
 //! A TCP connection that the call using it can interrupt, from the look-up of the name on.
 
-use std::io::{self, ErrorKind::*, Read, Write};
+use std::io::{self, ErrorKind::*, IoSlice, Read, Write};
+use std::mem;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use libc::MSG_NOSIGNAL;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Type};
@@ -20,6 +22,8 @@ pub(super) struct Socket {
     deadline: Instant,
     /// Whether a write that has to wait ends with what arrives meanwhile.
     listens: bool,
+    /// Written last, so that the next read has to wait for the peer.
+    wrote: bool,
 }
 
 /// Why there is no connection.
@@ -86,7 +90,7 @@ impl Socket {
         if let Some(exchange) = Exchange::current() {
             exchange.note_opened();
         }
-        Self { line: Arc::new(line), user: Weak::new(), deadline, listens: false }
+        Self { line: Arc::new(line), user: Weak::new(), deadline, listens: false, wrote: false }
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
@@ -153,13 +157,25 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if mem::take(&mut self.wrote) {
+            self.await_input(self.deadline)?;
+        }
         self.patiently(PollFlags::IN, |mut stream| stream.read(buffer))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wrote = true;
         self.patiently(PollFlags::OUT, |mut stream| stream.write(bytes))
+    }
+
+    /// What rustls has in several records goes out at once.
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.wrote = true;
+        // As the standard library's `write`: no signal where the peer has hung up.
+        let send = |stream: &TcpStream| SockRef::from(stream).send_vectored_with_flags(parts, MSG_NOSIGNAL);
+        self.patiently(PollFlags::OUT, send)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Which connections are opened, kept, shared, interrupted and closed.
 
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -20,6 +21,38 @@ fn a_warm_connection_is_reused_without_a_resolver_thread() {
     }
     assert_eq!(server.connections(), 1);
     assert_eq!(socket::look_ups() - before, 1, "one look-up, for the one connection");
+}
+
+/// Does a request with a short body go out in one piece: head and body in one TLS record?
+#[test]
+fn a_short_body_goes_with_its_head() {
+    let (ca, records) = (Ca::new("ca"), Arc::new(Mutex::new(Vec::new())));
+    let lengths = records.clone();
+    let server = Server::scripted_in(&ca, &rustls::version::TLS13, move |talk, _, socket| {
+        for round in 0..3 {
+            // The first request may be read with the end of the handshake.
+            if round > 0 {
+                let mut record = [0; 5];
+                while socket.peek(&mut record)? < record.len() {}
+                lengths.lock().unwrap().push(usize::from(u16::from_be_bytes([record[3], record[4]])));
+            }
+            let head = talk.head()?;
+            let length = head.len() + talk.body(4)?.len();
+            if round > 0 {
+                lengths.lock().unwrap().push(length);
+            }
+            talk.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        }
+        Ok(())
+    });
+    let client = pool(&ca).plain().unwrap();
+    for _ in 0..3 {
+        client.send(&Request::post(&server.url("/"), b"body"), &call()).unwrap();
+    }
+    let records = records.lock().unwrap();
+    let [first, one, second, two] = &records[..] else { panic!("{records:?}") };
+    // The type of its content, and 16 bytes of the cipher (RFC 8446, section 5.2).
+    assert_eq!((*first, *second), (one + 17, two + 17));
 }
 
 /// Does each certificate have connections and TLS sessions of its own? Where a server may renegotiate, none is resumed.
