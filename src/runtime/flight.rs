@@ -134,6 +134,8 @@ struct Landing<'a, K: Hash + Eq + Clone, V: Clone> {
 impl<K: Hash + Eq + Clone, V: Clone> Drop for Landing<'_, K, V> {
     fn drop(&mut self) {
         let Some(flight) = self.flights.lock().remove(self.key) else { return };
+        // Nobody waits, and nobody will: it is no longer to be found.
+        let Err(flight) = Arc::try_unwrap(flight) else { return };
         let outcome = std::mem::replace(&mut self.outcome, Outcome::HandedOver);
         *flight.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
         flight.landed.notify_all();
