@@ -1,31 +1,37 @@
 //! Text and bytes that are wiped when dropped and never printed.
 
 use std::fmt;
+use std::mem;
+use std::ops::{Deref, DerefMut};
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// A secret string: a token, a password, a client secret. `Debug` shows only that it is there.
 ///
 /// A NUL follows the text in memory, so that it can be lent to other languages without a copy.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(String);
 
 /// Secret bytes: the DER of a private key. `Debug` shows only that they are there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(WipedBytes);
+
+/// Bytes that may hold a secret: the answer of a token endpoint.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct WipedBytes(Vec<u8>);
 
 impl Secret {
     /// Takes over `text`; the caller's own copies remain the caller's to wipe.
     pub fn new(text: impl Into<String>) -> Self {
-        let mut text = Zeroizing::new(text.into());
-        if text.len() == text.capacity() {
+        let mut text = Self(text.into());
+        if text.0.len() == text.0.capacity() {
             // Growing in place would leave a copy behind that nobody wipes.
-            let mut larger = Zeroizing::new(String::with_capacity(text.len() + 1));
-            larger.push_str(&text);
+            let mut larger = Self(String::with_capacity(text.0.len() + 1));
+            larger.0.push_str(&text.0);
             text = larger;
         }
-        text.push('\0');
-        Self(text)
+        text.0.push('\0');
+        text
     }
 
     /// The secret itself. Name chosen so that every use can be found.
@@ -42,12 +48,50 @@ impl Secret {
 impl SecretBytes {
     /// Takes over `bytes`; the caller's own copies remain the caller's to wipe.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
+        Self(WipedBytes(bytes.into()))
     }
 
     /// The secret itself. Name chosen so that every use can be found.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        wipe(&mut mem::take(&mut self.0).into_bytes());
+    }
+}
+
+impl Drop for WipedBytes {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Overwrites all of it, and what was set aside for more. What zeroize has for a `Vec` does so byte by byte.
+fn wipe(bytes: &mut Vec<u8>) {
+    bytes.spare_capacity_mut().zeroize();
+    bytes.as_mut_slice().zeroize();
+}
+
+impl From<Vec<u8>> for WipedBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for WipedBytes {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for WipedBytes {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 

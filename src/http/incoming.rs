@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{self, HeaderValue};
 use ureq::{Body, BodyReader};
-use zeroize::Zeroizing;
 
 use super::exchange::Exchange;
 use super::failure::{self, Peer};
@@ -14,6 +13,7 @@ use super::message::{Response, TlsDetails};
 use super::renegotiation::Renegotiation;
 use crate::error::{Error, Result};
 use crate::runtime::{Call, Limit};
+use crate::secret::WipedBytes;
 
 /// What is set aside for a body at once: all that a token endpoint may send. A server that announces
 /// more must first send it.
@@ -26,7 +26,7 @@ pub(crate) struct Incoming {
     /// Announced and not read yet.
     left: Option<u64>,
     /// Read ahead of who wants the body.
-    ahead: Zeroizing<Vec<u8>>,
+    ahead: WipedBytes,
     attempt: Attempt,
 }
 
@@ -60,8 +60,8 @@ impl Incoming {
         let left = body.content_length();
         let body = Rest::Open(body.into_reader());
         (
-            Response { status, headers, body: Zeroizing::default(), tls },
-            Self { body, left, ahead: Zeroizing::default(), attempt },
+            Response { status, headers, body: WipedBytes::default(), tls },
+            Self { body, left, ahead: WipedBytes::default(), attempt },
         )
     }
 
@@ -74,7 +74,7 @@ impl Incoming {
             return Err(self.attempt.named(failure::too_large(max, &self.attempt.peer)));
         }
         // Long enough from the start, so that no copy of a token is left behind by growing.
-        let mut body = Zeroizing::new(Vec::with_capacity(announced.min(FIRST_BUFFER) as usize));
+        let mut body = WipedBytes::from(Vec::with_capacity(announced.min(FIRST_BUFFER) as usize));
         let beyond = (max as u64).saturating_add(1);
         let ahead = std::mem::take(&mut self.ahead);
         let outcome = self.with_reader(until.saturating_duration_since(started), limit, |reader| {

@@ -4,22 +4,24 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use ureq::http::{HeaderMap, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::body::{Body, StreamBody};
-use super::client::header;
+use super::client;
 use super::renegotiation::Renegotiation;
 use crate::error::{Error, Result};
 use crate::runtime::Call;
+use crate::secret::WipedBytes;
 
-pub(crate) use ureq::http::Method;
+pub(crate) use ureq::http::{HeaderName, Method};
 
 /// MSAL's limit for the answers of token and metadata endpoints.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The time one attempt may take; MSAL's (HttpClient's) default.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(100);
+/// There is room for as many from the start; a token request has a few less.
+const HEADERS: usize = 12;
 
 /// The headers in which services of a host want to see what only its workloads know.
 const PROOFS: [&str; 3] = ["Authorization", "secret", "X-IDENTITY-HEADER"];
@@ -43,7 +45,7 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// In the order in which the names first appeared; the values of one name in their order.
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Zeroizing<Vec<u8>>,
+    pub(crate) body: WipedBytes,
     /// `None` over plain http.
     pub(crate) tls: Option<TlsDetails>,
 }
@@ -90,7 +92,7 @@ impl<'a> Request<'a> {
             repeatable: method.is_idempotent(),
             method,
             url,
-            headers: Ok(HeaderMap::new()),
+            headers: Ok(HeaderMap::with_capacity(HEADERS)),
             body: Body::None,
             max_response_bytes: MAX_RESPONSE_BYTES,
             attempt_timeout: ATTEMPT_TIMEOUT,
@@ -110,15 +112,23 @@ impl<'a> Request<'a> {
     }
 
     /// Adds a header; a bad name or value is reported by the send.
-    pub(crate) fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
+    pub(crate) fn header(self, name: &str, value: impl AsRef<str>) -> Self {
+        self.with(|| client::header(name, value.as_ref()))
+    }
+
+    /// Adds one of ours that is the same in each request: nothing of it is copied.
+    pub(crate) fn constant_header(self, name: HeaderName, value: &'static str) -> Self {
+        self.with(|| Ok((name, HeaderValue::from_static(value))))
+    }
+
+    fn with(mut self, header: impl FnOnce() -> Result<(HeaderName, HeaderValue)>) -> Self {
         if let Ok(headers) = &mut self.headers {
-            match header(name, value.as_ref()) {
-                Ok((name, value)) => {
-                    if headers.try_append(name, value).is_err() {
-                        self.headers = Err(Error::argument("a request cannot have so many headers"));
-                    }
-                }
-                Err(error) => self.headers = Err(error),
+            let added = header().and_then(|(name, value)| {
+                let added = headers.try_append(name, value);
+                added.map_err(|_| Error::argument("a request cannot have so many headers"))
+            });
+            if let Err(error) = added {
+                self.headers = Err(error);
             }
         }
         self
@@ -126,12 +136,12 @@ impl<'a> Request<'a> {
 
     /// Says which library asks and for which call, as every request of MSAL to an authority does.
     pub(crate) fn identified(self, call: &Call) -> Self {
-        self.header("Accept", "application/json")
+        self.constant_header(header::ACCEPT, "application/json")
             .header("client-request-id", call.correlation_id.as_str())
-            .header("return-client-request-id", "true")
-            .header("x-client-SKU", "mtlspop")
-            .header("x-client-Ver", env!("CARGO_PKG_VERSION"))
-            .header("x-client-OS", std::env::consts::OS)
+            .constant_header(const { HeaderName::from_static("return-client-request-id") }, "true")
+            .constant_header(const { HeaderName::from_static("x-client-sku") }, "mtlspop")
+            .constant_header(const { HeaderName::from_static("x-client-ver") }, env!("CARGO_PKG_VERSION"))
+            .constant_header(const { HeaderName::from_static("x-client-os") }, std::env::consts::OS)
     }
 
     /// Sets a header in the place of those of that name.

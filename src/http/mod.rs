@@ -49,7 +49,7 @@ pub(crate) use descriptor::descriptor_body;
 pub(crate) use imds::{Imds, local_endpoint};
 pub(crate) use incoming::Incoming;
 pub use message::TlsVersion;
-pub(crate) use message::{Request, Response, TlsDetails, https_url, method};
+pub(crate) use message::{HeaderName, Request, Response, TlsDetails, https_url, method};
 pub(crate) use neighbours::Shared;
 pub(crate) use pin::Thumbprint;
 pub(crate) use pool::{Pool, TransportOptions};

@@ -35,14 +35,13 @@ fn decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
+    use crate::secret::WipedBytes;
 
     fn claims_of(status: u16, values: &[&str]) -> Option<String> {
         let header = |value: &&str| ("Www-Authenticate".to_owned(), (*value).to_owned());
         let headers = values.iter().map(header).collect();
-        claims(&Response { status, headers, body: Zeroizing::default(), tls: None }, &Logger::default())
+        claims(&Response { status, headers, body: WipedBytes::default(), tls: None }, &Logger::default())
     }
 
     /// Is a challenge found wherever it stands: any scheme, any header, any place in the header?

@@ -2,13 +2,16 @@
 
 use url::Url;
 use url::form_urlencoded::Serializer;
-use zeroize::Zeroizing;
 
 use super::{Telemetry, TokenResponse, TokenType, parse_error};
 use crate::authority::is_mtls_host;
 use crate::error::{Error, Result};
-use crate::http::{Client, Policy, Request, Response, send_with_retry, without_secrets};
+use crate::http::{Client, HeaderName, Policy, Request, Response, send_with_retry, without_secrets};
 use crate::runtime::Call;
+use crate::secret::Secret;
+
+const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
+const LIB_CAPABILITY: HeaderName = HeaderName::from_static("x-ms-lib-capability");
 
 /// One question to a token endpoint.
 pub(crate) struct TokenPost<'a> {
@@ -26,10 +29,10 @@ pub(crate) struct TokenPost<'a> {
 pub(crate) fn request_token(client: &Client, post: &TokenPost<'_>, call: &Call) -> Result<TokenResponse> {
     let body = encode(post.form);
     let needs_certificate = client.has_certificate() && is_mtls_host(post.endpoint);
-    let mut request = Request::post(post.endpoint, body.as_bytes())
-        .header("Content-Type", "application/x-www-form-urlencoded")
+    let mut request = Request::post(post.endpoint, body.expose().as_bytes())
+        .constant_header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .identified(call)
-        .header("x-ms-lib-capability", "retry-after, h429")
+        .constant_header(LIB_CAPABILITY, "retry-after, h429")
         .header("x-client-current-telemetry", post.telemetry.header())
         .needs_certificate(needs_certificate)
         .repeatable(true);
@@ -74,11 +77,11 @@ fn secrets<'a>(form: &'a [(&str, &str)]) -> impl Iterator<Item = &'a str> {
 }
 
 /// `application/x-www-form-urlencoded`; empty values are left out. Wiped, for it may hold a secret.
-fn encode(form: &[(&str, &str)]) -> Zeroizing<String> {
+fn encode(form: &[(&str, &str)]) -> Secret {
     let length = form.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
     let mut serializer = Serializer::new(String::with_capacity(length));
     serializer.extend_pairs(form.iter().filter(|(_, value)| !value.is_empty()));
-    Zeroizing::new(serializer.finish())
+    Secret::new(serializer.finish())
 }
 
 #[cfg(test)]
@@ -95,9 +98,9 @@ mod tests {
         ];
         let encoded = encode(&form);
         for body in [
-            encoded.to_string(),
+            encoded.expose().to_owned(),
             format!("cannot parse: {form:?}"),
-            format!(r#"{{"error":"invalid_request","error_description":"you sent {}"}}"#, encoded.as_str()),
+            format!(r#"{{"error":"invalid_request","error_description":"you sent {}"}}"#, encoded.expose()),
             // As PHP and .NET write JSON.
             r#"{"error":"x","error_description":"the-client s\/3cret\u002Bof~app eyJh\u002eeyJz.c2ln"}"#
                 .to_owned(),
@@ -116,6 +119,6 @@ mod tests {
     #[test]
     fn form_encoding() {
         let form = [("client_id", "a"), ("scope", "https://vault.azure.net/.default x"), ("claims", "")];
-        assert_eq!(encode(&form).as_str(), "client_id=a&scope=https%3A%2F%2Fvault.azure.net%2F.default+x");
+        assert_eq!(encode(&form).expose(), "client_id=a&scope=https%3A%2F%2Fvault.azure.net%2F.default+x");
     }
 }

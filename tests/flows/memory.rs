@@ -88,7 +88,9 @@ fn program() {
     let (number, text) = {
         let pem = certificate.private_key_pem().unwrap();
         let lines: Vec<_> = pem.expose().lines().filter(|line| !line.starts_with('-')).collect();
-        let der = STANDARD.decode(lines.concat()).unwrap();
+        let mut joined = lines.concat().into_bytes();
+        let der = STANDARD.decode(&joined).unwrap();
+        joined.fill(0);
         // PKCS#8 of RSA-2048 ends with q, dP, dQ and qInv, 131 bytes each: some of q.
         let q = der.len() - 4 * 131 + 40;
         let needles = (Needle::new(&der[q..q + 32]), Needle::new(&lines[12].as_bytes()[..32]));
