@@ -47,6 +47,11 @@ impl Failure {
         Self::new(HTTP_ERROR, format!("the API answered {status}"))
     }
 
+    /// A program that was to be run did not, with the status that shells have for it.
+    pub(crate) fn program(status: u8, message: impl Into<String>) -> Self {
+        Self::new(status, message)
+    }
+
     /// A credential cannot be read or used.
     pub(crate) fn credential(message: impl Into<String>) -> Self {
         Self::new(UNUSABLE, message)

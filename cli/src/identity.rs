@@ -14,12 +14,17 @@ use crate::{Context, Failure, Result};
 /// Whose tokens are asked for, and for what.
 pub(crate) struct Identity {
     options: AppOptions,
-    request: TokenRequest,
+    /// By the names that an identity endpoint knows them by.
+    ids: Ids,
+    /// What for, as a scope.
+    scope: Option<String>,
     pop: bool,
     reads_stdin: bool,
     /// Nobody named it: it is what is left.
     assumed: bool,
 }
+
+type Ids = Vec<(&'static str, String)>;
 
 const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
 
@@ -30,15 +35,17 @@ impl Identity {
         let pop = layers.any(|layer| layer.settings.pop);
         let kind = layers.kind(pop)?;
         let assumed = kind.is_none();
-        let options = match kind {
-            None => managed_identity(layers.first(|layer| layer.settings.client_id.clone()), &layers)?,
+        let (options, ids) = match kind {
+            None => {
+                let client_id = layers.first(|layer| layer.settings.client_id.clone());
+                managed_identity(client_id.map(ManagedIdentityId::ClientId), &layers)?
+            }
             Some((Kind::ManagedIdentity, places)) => managed_identity_of(places, &layers)?,
             Some((kind, places)) => confidential_client(kind, places, &layers)?,
         };
-        let options = options.with_background_refresh(false).with_logger(logger(context.verbose));
-        let request = TokenRequest::new(&scope(&layers)?).with_mtls_proof_of_possession(pop);
+        let options = options.with_logger(logger(context.verbose));
         let reads_stdin = layers.any(Layer::reads_stdin);
-        Ok(Self { options, request, pop, reads_stdin, assumed })
+        Ok(Self { options, ids, scope: scope(&layers), pop, reads_stdin, assumed })
     }
 
     /// Whether the token will be bound to a certificate.
@@ -57,11 +64,20 @@ impl Identity {
         self
     }
 
+    /// An app for whatever is asked of it, and the ids that it is known by.
+    pub(crate) fn into_app(self) -> Result<(App, Ids)> {
+        Ok((App::new(self.options)?, self.ids))
+    }
+
     /// The token, and the app and request that it was got with.
     pub(crate) fn acquire(self) -> Result<(App, TokenRequest, Token)> {
-        let app = App::new(self.options)?;
-        match app.acquire_token(&self.request) {
-            Ok(token) => Ok((app, self.request, token)),
+        let missing =
+            "what is the token for? Give --resource, for example https://graph.microsoft.com, or --scope";
+        let scope = self.scope.ok_or_else(|| Failure::input(missing))?;
+        let request = TokenRequest::new(&scope).with_mtls_proof_of_possession(self.pop);
+        let app = App::new(self.options.with_background_refresh(false))?;
+        match app.acquire_token(&request) {
+            Ok(token) => Ok((app, request, token)),
             Err(error) if self.assumed => Err(Failure::from(error).hint(
                 "no option and no variable brings a credential, so that a managed identity of this host was asked for",
             )),
@@ -88,7 +104,7 @@ pub(crate) fn binding_certificate(flags: &Settings, context: &Context) -> Result
     certificate.ok_or_else(|| Failure::input("the token is bound to no certificate"))
 }
 
-fn managed_identity_of(places: &[Layer], layers: &Layers) -> Result<AppOptions> {
+fn managed_identity_of(places: &[Layer], layers: &Layers) -> Result<(AppOptions, Ids)> {
     let id =
         |get: fn(&Settings) -> &Option<String>| places.iter().find_map(|layer| get(&layer.settings).clone());
     let ids = [
@@ -97,26 +113,32 @@ fn managed_identity_of(places: &[Layer], layers: &Layers) -> Result<AppOptions> 
         id(|settings| &settings.resource_id).map(ManagedIdentityId::ResourceId),
     ];
     let mut ids = ids.into_iter().flatten();
-    let id = ids.next().unwrap_or(ManagedIdentityId::SystemAssigned);
+    let id = ids.next();
     if ids.next().is_some() {
         return Err(Failure::input("a managed identity is named by one id: client, object or resource id"));
     }
-    with_tpm(AppOptions::managed_identity(id), layers)
+    managed_identity(id, layers)
 }
 
-fn managed_identity(client_id: Option<String>, layers: &Layers) -> Result<AppOptions> {
-    let id = client_id.map_or(ManagedIdentityId::SystemAssigned, ManagedIdentityId::ClientId);
-    with_tpm(AppOptions::managed_identity(id), layers)
+fn managed_identity(id: Option<ManagedIdentityId>, layers: &Layers) -> Result<(AppOptions, Ids)> {
+    let ids = match &id {
+        Some(ManagedIdentityId::ClientId(id)) => vec![("client_id", id.clone())],
+        Some(ManagedIdentityId::ObjectId(id)) => {
+            vec![("object_id", id.clone()), ("principal_id", id.clone())]
+        }
+        Some(ManagedIdentityId::ResourceId(id)) => {
+            vec![("mi_res_id", id.clone()), ("msi_res_id", id.clone())]
+        }
+        Some(ManagedIdentityId::SystemAssigned) | None => Vec::new(),
+    };
+    let options = AppOptions::managed_identity(id.unwrap_or(ManagedIdentityId::SystemAssigned));
+    Ok(match layers.any(|layer| layer.settings.tpm) {
+        true => (options.with_tpm(tpm(layers)?), ids),
+        false => (options, ids),
+    })
 }
 
-fn with_tpm(options: AppOptions, layers: &Layers) -> Result<AppOptions> {
-    match layers.any(|layer| layer.settings.tpm) {
-        true => Ok(options.with_tpm(tpm(layers)?)),
-        false => Ok(options),
-    }
-}
-
-fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<AppOptions> {
+fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<(AppOptions, Ids)> {
     let setting = |get: fn(&Settings) -> &Option<String>| layers.first(|layer| get(&layer.settings).clone());
     if layers.any(|layer| layer.settings.tpm) {
         return Err(Failure::input(
@@ -145,20 +167,17 @@ fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<
     if let Some(credential) = credential(kind, places, layers)? {
         options = options.with_credential(credential);
     }
-    Ok(options)
+    Ok((options, vec![("client_id", client_id)]))
 }
 
 /// As scopes have it, also for managed identities. A slash at the end of a resource stays, as `az` does it: it is part of
 /// the audience.
-fn scope(layers: &Layers) -> Result<String> {
-    let asked = layers.first(|Layer { settings, .. }| match (&settings.scope, &settings.resource) {
+fn scope(layers: &Layers) -> Option<String> {
+    layers.first(|Layer { settings, .. }| match (&settings.scope, &settings.resource) {
         (Some(scope), _) => Some(scope.clone()),
         (None, Some(resource)) => Some(format!("{resource}/.default")),
         (None, None) => None,
-    });
-    let missing =
-        "what is the token for? Give --resource, for example https://graph.microsoft.com, or --scope";
-    asked.ok_or_else(|| Failure::input(missing))
+    })
 }
 
 fn logger(verbose: bool) -> Logger {

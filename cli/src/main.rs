@@ -4,6 +4,7 @@ mod call;
 mod certificate;
 mod config;
 mod credential;
+mod exec;
 mod failure;
 mod generated;
 mod identity;
@@ -47,6 +48,7 @@ struct Context {
 enum Command {
     Token(token::TokenArgs),
     Call(call::CallArgs),
+    Exec(exec::ExecArgs),
     Certificate(certificate::CertificateArgs),
     Inspect(inspect::InspectArgs),
     Config(config::ConfigArgs),
@@ -58,6 +60,7 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop token --resource https://graph.microsoft.com --output token
   mtlspop call --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop exec --certificate app.pem -- ./program-with-an-azure-library
   mtlspop token --help            whose token, and how it is printed";
 
 const STATUSES: &str = "\
@@ -81,6 +84,9 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Token(args) => token::run(args, &cli.context),
         Command::Call(args) => call::run(args, &cli.context),
+        Command::Exec(args) => {
+            return exec::run(args, &cli.context).unwrap_or_else(|failure| failure.report());
+        }
         Command::Certificate(args) => certificate::run(args, &cli.context),
         Command::Inspect(args) => inspect::run(args),
         Command::Config(args) => config::run(args, &cli.context),

@@ -99,6 +99,16 @@ fn with_a_secret() {
     compare(&SECRET);
 }
 
+/// Does MSAL get a token of the app under `mtlspop exec`, unchanged?
+#[test]
+fn under_exec() {
+    let cloud = Cloud::start(Options::default()).unwrap();
+    let token = msal::under_exec(&cloud);
+    let request = only_token_request(&cloud);
+    assert_eq!(request["form client_id"], directory::APP_A_CLIENT_ID);
+    assert!(token.starts_with("eyJ") && token.trim().split('.').count() == 3);
+}
+
 /// Would a difference be noticed that is new, one that is gone, and one that has become another?
 #[test]
 fn changes_are_noticed() {

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use devcloud::Cloud;
 use serde_json::Value;
 
-use crate::support::{hermetic, report, root, run, succeed};
+use crate::support::{hermetic, report, root, run, rust_program, succeed};
 
 /// The version in requirements.txt.
 pub(crate) const VERSION: &str = "1.39.0";
@@ -25,6 +25,13 @@ pub(crate) fn acquire(cloud: &Cloud, settings: &Value) {
         .arg(root().join("tests/interop/msal_client.py"))
         .arg(settings.to_string());
     succeed(&mut command);
+}
+
+/// Has MSAL acquire a token of what it takes for a managed identity in App Service: app A of `cloud`, under `mtlspop exec`.
+pub(crate) fn under_exec(cloud: &Cloud) -> String {
+    let mut command = hermetic(rust_program("mtlspop"), 60);
+    command.envs(cloud.env()).args(["exec", "--"]).arg(python());
+    succeed(command.arg(root().join("tests/interop/managed_identity_client.py")))
 }
 
 /// The interpreter that has MSAL.

@@ -1,0 +1,195 @@
+//! Who may ask the identity endpoint, and for what.
+
+use std::net::SocketAddr;
+
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+/// What is looked at before a token is got.
+pub(super) struct Judge {
+    address: String,
+    secret: String,
+    /// By the names of the query that an identity can be asked for with.
+    ids: Vec<(&'static str, String)>,
+    allowed: Vec<String>,
+}
+
+/// Why there is no token.
+pub(super) type Refusal = (StatusCode, &'static str);
+
+const PATH: &str = "/MSI/token";
+const API_VERSION: &str = "2019-08-01";
+/// Names under which Azure's libraries name an identity.
+const IDS: [&str; 6] = ["client_id", "clientid", "object_id", "principal_id", "mi_res_id", "msi_res_id"];
+
+impl Judge {
+    pub(super) fn new(address: SocketAddr, ids: Vec<(&'static str, String)>, allowed: &[String]) -> Self {
+        // 244 bits of the system's random numbers.
+        let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        Self {
+            address: address.to_string(),
+            secret,
+            ids,
+            allowed: allowed.iter().map(|uri| without_slash(uri).to_owned()).collect(),
+        }
+    }
+
+    /// `IDENTITY_ENDPOINT`.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}{PATH}", self.address)
+    }
+
+    /// `IDENTITY_HEADER`.
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// The client id, where it is known.
+    pub(super) fn client_id(&self) -> Option<&str> {
+        self.ids.iter().find_map(|(name, id)| (*name == "client_id").then_some(id.as_str()))
+    }
+
+    /// The resource that a request is for. Who has not the secret is told nothing.
+    pub(super) fn resource(&self, head: &Parts) -> Result<String, Refusal> {
+        let all =
+            |name: &str| head.headers.get_all(name).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+        // A name that was made to lead here is another one (DNS rebinding); and no browser has business here.
+        if all("host") != [self.address.as_bytes()] || head.uri.authority().is_some() {
+            return Err((StatusCode::FORBIDDEN, "the Host header does not name this endpoint"));
+        }
+        if head.headers.keys().any(|name| name == "origin" || name.as_str().starts_with("sec-fetch-")) {
+            return Err((StatusCode::FORBIDDEN, "browsers get no tokens here"));
+        }
+        let [given] = all("x-identity-header")[..] else {
+            return Err((StatusCode::UNAUTHORIZED, "the header X-IDENTITY-HEADER is missing"));
+        };
+        if !bool::from(given.ct_eq(self.secret.as_bytes())) {
+            return Err((
+                StatusCode::UNAUTHORIZED,
+                "the header X-IDENTITY-HEADER is not that of IDENTITY_HEADER",
+            ));
+        }
+        if without_slash(head.uri.path()) != PATH {
+            return Err((StatusCode::NOT_FOUND, "there is nothing but the endpoint of IDENTITY_ENDPOINT"));
+        }
+        if head.method != Method::GET {
+            return Err((StatusCode::METHOD_NOT_ALLOWED, "a token is asked for with GET"));
+        }
+        self.query(head.uri.query().unwrap_or_default())
+    }
+
+    fn query(&self, query: &str) -> Result<String, Refusal> {
+        let members: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+        let only = |wanted: &str| {
+            let mut values = members.iter().filter(|(name, _)| name == wanted).map(|(_, value)| &**value);
+            values.next().filter(|_| values.next().is_none())
+        };
+        if only("api-version") != Some(API_VERSION) {
+            return Err((StatusCode::BAD_REQUEST, "api-version must be 2019-08-01"));
+        }
+        for (name, id) in
+            members.iter().filter(|(name, _)| IDS.iter().any(|known| name.eq_ignore_ascii_case(known)))
+        {
+            let ours = |(known, own): &(&str, String)| name == known && id.eq_ignore_ascii_case(own);
+            if !self.ids.iter().any(ours) {
+                return Err((
+                    StatusCode::BAD_REQUEST,
+                    "there is one identity here, and it is not the one that was asked for",
+                ));
+            }
+        }
+        let resource = only("resource")
+            .filter(|resource| !resource.is_empty() && !resource.contains(char::is_whitespace));
+        let resource =
+            resource.ok_or((StatusCode::BAD_REQUEST, "there must be one resource, without blanks"))?;
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| allowed == without_slash(resource))
+        {
+            return Err((StatusCode::FORBIDDEN, "--allow-resource does not name this resource"));
+        }
+        Ok(resource.to_owned())
+    }
+}
+
+fn without_slash(text: &str) -> &str {
+    text.strip_suffix('/').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    const ASKED: &str = "/MSI/token?api-version=2019-08-01&resource=https://vault.azure.net";
+
+    fn judge(allowed: &[&str]) -> Judge {
+        let allowed: Vec<String> = allowed.iter().map(|&uri| uri.to_owned()).collect();
+        Judge::new(([127, 0, 0, 1], 8080).into(), vec![("client_id", "abc".to_owned())], &allowed)
+    }
+
+    fn ask(judge: &Judge, target: &str, headers: &[(&str, &str)]) -> Result<String, u16> {
+        let mut request = Request::get(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        judge.resource(&request.body(()).unwrap().into_parts().0).map_err(|(status, _)| status.as_u16())
+    }
+
+    /// Is a token given to who has the secret, came by this address and is no browser, and nobody else?
+    #[test]
+    fn callers() {
+        let judge = judge(&[]);
+        let secret = judge.secret().to_owned();
+        let (host, good) = (("host", "127.0.0.1:8080"), ("x-identity-header", secret.as_str()));
+        assert_eq!(ask(&judge, ASKED, &[host, good]), Ok("https://vault.azure.net".to_owned()));
+        assert_eq!(secret.len(), 64);
+        for (headers, status) in [
+            (vec![good], 403),
+            (vec![("host", "rebound.example:8080"), good], 403),
+            (vec![("host", "localhost:8080"), good], 403),
+            (vec![host, host, good], 403),
+            (vec![host, good, ("origin", "null")], 403),
+            (vec![host, good, ("Sec-Fetch-Site", "none")], 403),
+            (vec![host], 401),
+            (vec![host, ("x-identity-header", "")], 401),
+            (vec![host, ("x-identity-header", &secret[..63])], 401),
+            (vec![host, good, good], 401),
+        ] {
+            assert_eq!(ask(&judge, ASKED, &headers), Err(status), "{headers:?}");
+        }
+        assert_eq!(ask(&judge, &format!("http://127.0.0.1:8080{ASKED}"), &[host, good]), Err(403));
+    }
+
+    /// Is what is asked for one resource, of those that are allowed, for the identity that there is?
+    #[test]
+    fn questions() {
+        const VAULT: &str = "resource=https://vault.azure.net";
+        let good = format!("api-version={API_VERSION}&{VAULT}");
+        for (allowed, path, query, answer) in [
+            (vec![], "/MSI/token/", good.clone(), Ok("https://vault.azure.net")),
+            (vec!["https://vault.azure.net/"], PATH, good.clone(), Ok("https://vault.azure.net")),
+            (vec!["https://vault.azure.net"], PATH, format!("{good}/"), Ok("https://vault.azure.net/")),
+            (vec!["https://graph.microsoft.com"], PATH, good.clone(), Err(403)),
+            (vec!["https://vault.azure.net"], PATH, format!("{good}.evil.example"), Err(403)),
+            (vec![], "/", good.clone(), Err(404)),
+            (vec![], "/MSI/token/x", good.clone(), Err(404)),
+            (vec![], PATH, VAULT.to_owned(), Err(400)),
+            (vec![], PATH, format!("api-version=2017-09-01&{VAULT}"), Err(400)),
+            (vec![], PATH, format!("{good}&{VAULT}"), Err(400)),
+            (vec![], PATH, format!("api-version={API_VERSION}"), Err(400)),
+            (vec![], PATH, format!("api-version={API_VERSION}&resource="), Err(400)),
+            (vec![], PATH, format!("{good}%20https://graph.microsoft.com"), Err(400)),
+            (vec![], PATH, format!("{good}&client_id=ABC"), Ok("https://vault.azure.net")),
+            (vec![], PATH, format!("{good}&client_id=other"), Err(400)),
+            (vec![], PATH, format!("{good}&client_id=abc&CLIENT_ID=other"), Err(400)),
+            (vec![], PATH, format!("{good}&mi_res_id=/subscriptions/x"), Err(400)),
+        ] {
+            let judge = judge(&allowed);
+            let headers = [("host", "127.0.0.1:8080"), ("x-identity-header", judge.secret())];
+            let answer = answer.map(str::to_owned);
+            assert_eq!(ask(&judge, &format!("{path}?{query}"), &headers), answer, "{path} {query}");
+        }
+    }
+}
