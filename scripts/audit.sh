@@ -46,7 +46,7 @@ compilers() {
         # With its own cargo, where it has one, and apart from what others have built.
         cargo=$(dirname "$rustc")/cargo
         [ -x "$cargo" ] || cargo=cargo
-        RUSTC=$rustc CARGO_TARGET_DIR=$target/audit/compilers "$cargo" check --locked --package mtlspop --package mtlspop-tpm
+        RUSTC=$rustc CARGO_TARGET_DIR=$target/audit/compilers "$cargo" check --locked --package mtlspop --package mtlspop-tpm --package mtlspop-cli
     done
     [ -n "$found" ] || left_out "compilers, as there is none but $own (Debian: apt-get install rustc-web)"
 }

@@ -90,8 +90,17 @@ fn line(command: &Command, output: &Output, status: i32) -> String {
 
 /// What stands in a token.
 pub(crate) fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap_or_else(|| panic!("no token: {token}"));
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    part(token, 1)
+}
+
+/// What stands before it.
+pub(crate) fn header(token: &str) -> Value {
+    part(token, 0)
+}
+
+fn part(token: &str, number: usize) -> Value {
+    let part = token.split('.').nth(number).unwrap_or_else(|| panic!("no token: {token}"));
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
 /// Runs a tool; what it printed.

@@ -11,7 +11,7 @@ use devcloud::directory::{
 };
 use serde_json::json;
 
-use crate::support::{GRAPH, as_app, claims, cloud, fail, feed, in_cloud, json, succeed, tool};
+use crate::support::{GRAPH, as_app, claims, cloud, fail, feed, header, in_cloud, json, succeed, tool};
 
 /// The client and the thumbprint in the token of a run.
 fn whose(command: &mut Command) -> (String, bool) {
@@ -55,6 +55,26 @@ fn options_name_the_identity() {
     let printed =
         json(&mut in_cloud(&cloud, &format!("token --scope {GRAPH}/.default {pem} --region eastus")));
     assert_eq!((&printed["region"], &printed["tenant"]), (&json!("eastus"), &json!(TENANT_ID)));
+}
+
+/// Is the chain sent where subject name and issuer are trusted, and only where that is wanted?
+#[test]
+fn the_chain_is_sent_on_demand() {
+    let cloud = cloud();
+    let token = format!("token --resource {GRAPH} --certificate {}", cloud.files().sni().display());
+    for (option, value, sent) in [
+        ("", "", false),
+        ("--send-certificate-chain", "", true),
+        ("", "true", true),
+        ("", "1", true),
+        ("", "0", false),
+    ] {
+        let mut command = as_app(&cloud, &format!("{token} {option}"));
+        whose(command.env("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", value));
+        let request = cloud.requests().into_iter().rfind(|request| request.path.ends_with("/token")).unwrap();
+        let assertion = request.form("client_assertion").unwrap();
+        assert_eq!(!header(&assertion)["x5c"].is_null(), sent, "{option} {value}");
+    }
 }
 
 /// Does the environment name the identity where the options do not, in the order of Azure's own libraries; and is it never
