@@ -46,7 +46,16 @@ fn load(path: &Path, key: Option<&Path>, password: Option<&Secret>, layers: &Lay
         let chain = read(path)?;
         return Ok(Certificate::with_tpm_key(&chain, &key_file, tpm(layers)?)?);
     }
-    Ok(Certificate::from_file(path, key, password)?)
+    Certificate::from_file(path, key, password).map_err(|error| {
+        let hint = match error.code() {
+            "cryptographic_error" if password.is_none() => {
+                "--certificate-password-file or AZURE_CLIENT_CERTIFICATE_PASSWORD gives a password"
+            }
+            "cert_without_private_key" => "--key names the file of the private key",
+            _ => return error.into(),
+        };
+        Failure::from(error).hint(hint)
+    })
 }
 
 /// The TPM of this host, with the authorisation value for its keys where there is one.

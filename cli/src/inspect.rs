@@ -1,6 +1,6 @@
 //! `mtlspop inspect`: what a token says, without asking anybody and without its signature.
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +48,10 @@ struct Said {
 }
 
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    if io::stdin().is_terminal() {
+        // Nobody is left to be told when stderr is gone.
+        let _ = writeln!(io::stderr(), "mtlspop: paste the token, then press Enter and Ctrl-D");
+    }
     let input = secrets::limited(io::stdin().lock())
         .map_err(|error| Failure::input(format!("stdin cannot be read: {error}")))?
         .ok_or_else(|| Failure::input("stdin is longer than 1 MiB: that is no token"))?;

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use devcloud::Fault;
 use devcloud::directory::{APP_A_CLIENT_ID, TENANT_ID};
 
-use crate::support::{GRAPH, as_app, bare, cloud, fail, fail_with, in_cloud};
+use crate::support::{GRAPH, as_app, bare, cloud, fail, fail_with, in_cloud, tool};
 
 /// Does each mistake in what is given say what it is, before anything is sent?
 #[test]
@@ -26,6 +26,10 @@ fn mistakes() {
     let (key, binary) = (file("key", b"-----BEGIN\nkey\n"), file("binary", b"\xff\xfe"));
     let huge = file("huge", &vec![b'x'; 2_000_000]);
     let sni = cloud.files().sni().display().to_string();
+    let chain = cloud.files().sni_certificate().display().to_string();
+    let encrypted = place.path().join("encrypted").display().to_string();
+    let openssl = format!("openssl pkey -in {sni} -aes256 -passout pass:geheim -out {encrypted}");
+    tool(place.path(), &openssl);
     for (arguments, status, says) in [
         ("token".to_owned(), 2, "--resource"),
         (format!("{app} --secret-file x --certificate {sni}"), 2, "one of a secret and a certificate"),
@@ -46,6 +50,12 @@ fn mistakes() {
         (format!("{app} --certificate {huge}"), 6, "longer than 1 MiB"),
         (format!("{app} --certificate {binary}"), 6, "binary"),
         (format!("{app} --certificate {sni} --key /nowhere"), 6, "/nowhere"),
+        (format!("{app} --certificate {chain}"), 6, "--key names the file of the private key"),
+        (
+            format!("{app} --certificate {chain} --key {encrypted}"),
+            6,
+            "--certificate-password-file or AZURE_",
+        ),
         (format!("{app} --federated-token-file {empty}"), 6, "is empty"),
     ] {
         let said = fail(&mut in_cloud(&cloud, &arguments), status);
