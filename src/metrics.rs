@@ -42,6 +42,7 @@ impl Metrics {
     }
 
     /// Whether anybody listens.
+    #[inline(always)]
     pub(crate) fn is_on(&self) -> bool {
         self.0.is_some()
     }

@@ -155,6 +155,7 @@ impl Certificate {
     }
 
     /// The same in Unix seconds.
+    #[inline(always)]
     pub(crate) fn ends_on(&self) -> i64 {
         self.0.ends_on
     }

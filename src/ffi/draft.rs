@@ -20,12 +20,17 @@ impl<T: Clone> Draft<T> {
     }
 
     /// The settings, or the first error of a setter.
+    #[inline(always)]
     pub(super) fn settings(&self) -> Result<&T> {
         match (&self.error, &self.settings) {
-            (Some(error), _) => Err(error.clone()),
             (None, Some(settings)) => Ok(settings),
-            (None, None) => Err(Error::internal("a setter did not finish")),
+            _ => Err(self.failure()),
         }
+    }
+
+    #[cold]
+    fn failure(&self) -> Error {
+        self.error.clone().unwrap_or_else(|| Error::internal("a setter did not finish"))
     }
 
     /// Applies what a setter of this name parsed, or keeps its error unless there is one already.

@@ -83,6 +83,7 @@ impl From<Error> for ErrorValue {
 ///
 /// # Safety
 /// `out_error` is NULL or points to a place for a pointer.
+#[inline(always)]
 pub(super) unsafe fn guard(
     out_error: *mut *mut mtlspop_error,
     body: impl FnOnce() -> Result<()>,
@@ -91,8 +92,17 @@ pub(super) unsafe fn guard(
         // SAFETY: as promised by the caller.
         unsafe { out_error.write(std::ptr::null_mut()) };
     }
-    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(from_panic(panic.as_ref())));
-    let Err(error) = result else { return 0 };
+    let error = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => return MTLSPOP_OK,
+        Ok(Err(error)) => error,
+        Err(panic) => from_panic(panic.as_ref()),
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { report(error, out_error) }
+}
+
+#[cold]
+unsafe fn report(error: Error, out_error: *mut *mut mtlspop_error) -> mtlspop_status {
     let status = error.kind() as i32;
     if !out_error.is_null() {
         // SAFETY: as promised by the caller.

@@ -24,6 +24,7 @@ struct Slot<T> {
 const FREED: u64 = 0xDEAD_F4EE_DEAD_F4EE;
 
 /// Boxes `value` for C. The caller owns it until it gives it to [`free`].
+#[inline(always)]
 pub(super) fn boxed<H: Handle>(value: H::Value) -> *mut H {
     Box::into_raw(Box::new(Slot { tag: AtomicU64::new(H::TAG), value })).cast()
 }
@@ -33,6 +34,7 @@ pub(super) fn boxed<H: Handle>(value: H::Value) -> *mut H {
 /// # Safety
 /// `handle` is NULL or came from this library and outlives `'a`. A freed one is reported on a best
 /// effort basis, as long as its memory has not been given out again.
+#[inline(always)]
 pub(super) unsafe fn value<'a, H: Handle>(handle: *const H, parameter: &str) -> Result<&'a H::Value> {
     // SAFETY: as promised by the caller.
     unsafe { check::<H>(handle, parameter).map(|slot| &(*slot).value) }
@@ -52,6 +54,7 @@ pub(super) unsafe fn value_mut<'a, H: Handle>(handle: *mut H, parameter: &str) -
 ///
 /// # Safety
 /// As for [`value`], and nobody uses the handle any more.
+#[inline(always)]
 pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
     if handle.is_null() {
         return;
@@ -78,6 +81,7 @@ impl<T: Handle> Out<T> {
     ///
     /// # Safety
     /// `out` is NULL or points to a place for a pointer.
+    #[inline(always)]
     pub(super) unsafe fn new(out: *mut *mut T, parameter: &str) -> Result<Self> {
         if out.is_null() {
             return Err(Error::argument(format!("{parameter} is NULL")));
@@ -88,33 +92,31 @@ impl<T: Handle> Out<T> {
     }
 
     /// Hands `value` to the caller.
+    #[inline(always)]
     pub(super) fn set(self, value: T::Value) {
         // SAFETY: `new` saw that there is a place.
         unsafe { self.0.write(boxed(value)) };
     }
 }
 
+#[inline(always)]
 unsafe fn check<H: Handle>(handle: *const H, parameter: &str) -> Result<*mut Slot<H::Value>> {
     let slot = handle.cast::<Slot<H::Value>>().cast_mut();
-    if slot.is_null() {
-        return Err(invalid(format!("{parameter} is NULL, expected a mtlspop_{}", H::NAME)));
-    }
-    if !slot.is_aligned() {
-        return Err(invalid(format!("{parameter} is not a mtlspop_{}", H::NAME)));
-    }
     // SAFETY: aligned, and the caller promises that it points to a box of this library. The tag comes
     // first in boxes of every type, so this reads a tag whatever the type is.
-    match unsafe { (*slot).tag.load(Ordering::Acquire) } {
-        tag if tag == H::TAG => Ok(slot),
-        FREED => Err(invalid(format!("{parameter} has already been freed"))),
-        _ => Err(invalid(format!(
-            "{parameter} is not a live mtlspop_{}: it is of another type, or was freed",
-            H::NAME
-        ))),
-    }
+    let tag = (!slot.is_null() && slot.is_aligned()).then(|| unsafe { (*slot).tag.load(Ordering::Acquire) });
+    if tag == Some(H::TAG) { Ok(slot) } else { Err(invalid(slot.is_null(), tag, H::NAME, parameter)) }
 }
 
-fn invalid(message: String) -> Error {
+/// Why a handle is none: it is NULL or has another tag, or there is no tag that could be read.
+#[cold]
+fn invalid(is_null: bool, tag: Option<u64>, name: &str, parameter: &str) -> Error {
+    let message = match tag {
+        _ if is_null => format!("{parameter} is NULL, expected a mtlspop_{name}"),
+        None => format!("{parameter} is not a mtlspop_{name}"),
+        Some(FREED) => format!("{parameter} has already been freed"),
+        Some(_) => format!("{parameter} is not a live mtlspop_{name}: it is of another type, or was freed"),
+    };
     Error::new(ErrorKind::InvalidHandle, "invalid_handle", message)
 }
 
