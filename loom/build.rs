@@ -42,8 +42,8 @@ const MISTAKES: [[&str; 4]; 4] = [
     [
         "shard_does_not_look.rs",
         "token/shard.rs",
-        "            self.table.find(key, &read)\n        })",
-        "            None\n        })",
+        "            self.table.find(key)\n        });",
+        "            None\n        });",
     ],
 ];
 

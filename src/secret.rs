@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 ///
 /// A NUL follows the text in memory, so that it can be lent to other languages without a copy.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Box<str>);
 
 /// Secret bytes: the DER of a private key. `Debug` shows only that they are there.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,15 +23,15 @@ pub(crate) struct WipedBytes(Vec<u8>);
 impl Secret {
     /// Takes over `text`; the caller's own copies remain the caller's to wipe.
     pub fn new(text: impl Into<String>) -> Self {
-        let mut text = Self(text.into());
-        if text.0.len() == text.0.capacity() {
-            // Growing in place would leave a copy behind that nobody wipes.
-            let mut larger = Self(String::with_capacity(text.0.len() + 1));
-            larger.0.push_str(&text.0);
-            text = larger;
+        let mut text = text.into();
+        if text.capacity() != text.len() + 1 {
+            // Growing and shrinking would leave a copy behind that nobody wipes.
+            let mut exact = String::with_capacity(text.len() + 1);
+            exact.push_str(&text);
+            wipe(&mut mem::replace(&mut text, exact).into_bytes());
         }
-        text.0.push('\0');
-        text
+        text.push('\0');
+        Self(text.into_boxed_str())
     }
 
     /// The secret itself. Name chosen so that every use can be found.
@@ -59,7 +59,7 @@ impl SecretBytes {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        wipe(&mut mem::take(&mut self.0).into_bytes());
+        wipe(&mut mem::take(&mut self.0).into_string().into_bytes());
     }
 }
 

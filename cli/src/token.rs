@@ -81,7 +81,7 @@ fn rows(token: &Token) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("token", format!("{}, not shown here: --output token prints it", token.token_type().as_str())),
         ("expires", in_words(seconds(token.expires_on()))),
-        ("scopes", token.scopes().join(" ")),
+        ("scopes", token.scopes().collect::<Vec<_>>().join(" ")),
     ];
     rows.extend(token.tenant_id().map(|tenant| ("tenant", tenant.to_owned())));
     rows.push(("issued by", token.token_endpoint().to_owned()));
@@ -106,7 +106,7 @@ fn json(token: &Token) -> String {
     set("expires_on", Some(expires_on.into()));
     set("tenant", token.tenant_id().map(Value::from));
     set("tokenType", Some(token.token_type().as_str().into()));
-    set("scopes", Some(token.scopes().into()));
+    set("scopes", Some(token.scopes().collect::<Vec<_>>().into()));
     set("refresh_on", token.refresh_on().map(|time| seconds(time).into()));
     set("tokenEndpoint", Some(token.token_endpoint().into()));
     set("region", token.region().map(Value::from));

@@ -192,14 +192,17 @@ impl ConfidentialClient {
             endpoint.told_by(error)
         })?;
         let (received_on, expires_on, refresh_on) = core.times(&answer);
-        let granted = answer.scope.as_ref().unwrap_or(&scope);
+        let granted: Vec<_> = answer.scope.as_ref().unwrap_or(&scope).split_whitespace().collect();
+        let certificate = proof.certificate.filter(|_| bound);
+        if certificate.is_some() != bound {
+            return Err(Error::internal("a bound token was asked for without a certificate"));
+        }
         Ok(AccessToken {
             authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
-            token_type: request.token_type(),
             received_on,
             expires_on,
             refresh_on,
-            scopes: granted.split_whitespace().map(str::to_owned).collect(),
+            scopes: granted.join(" ").into(),
             origin: Arc::new(Origin {
                 tenant: authority.tenant().map(str::to_owned),
                 endpoint: endpoint.url.into(),
@@ -207,7 +210,7 @@ impl ConfidentialClient {
                 response_parameters: answer.response_parameters,
                 tls: answer.tls,
             }),
-            certificate: proof.certificate.filter(|_| bound),
+            certificate,
         })
     }
 

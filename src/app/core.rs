@@ -1,5 +1,6 @@
 //! What an app is made of. Background work has it too, and keeps it alive.
 
+use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -76,15 +77,20 @@ impl Core {
     }
 
     /// Turns what a token endpoint answered just now into points in time.
-    pub(super) fn times(&self, answer: &TokenResponse) -> (i64, i64, Option<i64>) {
+    pub(super) fn times(&self, answer: &TokenResponse) -> (i64, i64, Option<NonZeroI64>) {
         self.times_of(answer.expires_in, answer.refresh_in)
     }
 
     /// When it came, ends, and should be replaced.
-    pub(super) fn times_of(&self, expires_in: i64, refresh_in: Option<i64>) -> (i64, i64, Option<i64>) {
+    pub(super) fn times_of(
+        &self,
+        expires_in: i64,
+        refresh_in: Option<i64>,
+    ) -> (i64, i64, Option<NonZeroI64>) {
         let now = unix_seconds(self.clock.now());
         let random = Uuid::new_v4().as_fields().0;
-        (now, now.saturating_add(expires_in), refresh_in.map(|seconds| refresh_time(now, seconds, random)))
+        let refresh_on = refresh_in.and_then(|seconds| NonZeroI64::new(refresh_time(now, seconds, random)));
+        (now, now.saturating_add(expires_in), refresh_on)
     }
 
     /// The hash of the token that a source with a cache of its own must not hand out again: the one that
@@ -97,8 +103,7 @@ impl Core {
             return Ok(None);
         }
         let key = self.key(request)?;
-        let usable =
-            caches.tokens.peek(&key).filter(|token| self.judge(token, request) != Freshness::Expired);
+        let usable = caches.tokens.peek(key).filter(|token| self.judge(token, request) != Freshness::Expired);
         Ok(usable.map(|token| token_sha256(&token)))
     }
 }

@@ -8,7 +8,7 @@ use super::core::{Core, Identity};
 use super::measure::Seen;
 use super::{App, CacheLevel, Token, TokenRequest, TokenSource};
 use crate::error::Result;
-use crate::runtime::Call;
+use crate::runtime::{Call, Stripe};
 use crate::token::{
     AccessToken, CacheKey, CacheRefreshReason, Cached, Freshness, StoredPartition, freshness,
 };
@@ -20,10 +20,10 @@ impl App {
             return Err(core.call(request, request.cancel()).cancelled());
         }
         let key = core.key(request)?;
-        match core.look(&key, request, seen) {
+        match core.look(key, request, seen) {
             Some((cached, Freshness::Fresh)) => Ok(Token::cached(cached.token, request.correlation_id())),
-            Some((cached, _)) => self.serve_and_refresh(&key.share(), cached, request, seen),
-            None => self.fetch(&key.share(), request, seen),
+            Some((cached, _)) => self.serve_and_refresh(key, cached, request, seen),
+            None => self.fetch(key, request, seen),
         }
     }
 
@@ -42,19 +42,19 @@ impl App {
             Freshness::RefreshDue if !core.has_background => Freshness::Expired,
             judged => judged,
         };
-        match core.caches.get().tokens.get(&key, judge) {
+        match core.caches.get().tokens.get(key, judge) {
             None | Some((_, Freshness::Expired)) => Ok(None),
             Some((cached, Freshness::Fresh)) => {
                 Ok(Some(Token::cached(cached.token, request.correlation_id())))
             }
             Some((cached, Freshness::RefreshDue)) => {
-                self.serve_and_refresh(&key.share(), cached, request, seen).map(Some)
+                self.serve_and_refresh(key, cached, request, seen).map(Some)
             }
         }
     }
 
     /// For who found nothing good in the cache.
-    fn fetch(&self, key: &CacheKey, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
+    fn fetch(&self, key: CacheKey, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
         let core = &self.core;
         let call = core.call(request, request.cancel());
         let token = core.fetch_once(key, request, seen, &call);
@@ -72,21 +72,25 @@ impl App {
 }
 
 impl Core {
-    /// The whole flow where nothing is to be told or done: a fresh token for a request that was used before. Without a
-    /// call in it that is not needed; `None` says nothing but that the others have to look.
+    /// The whole flow where nothing is to be told or done: there is a fresh token. Without a call in it that is not needed;
+    /// `None` says nothing but that the others have to look.
     #[inline(always)]
-    pub(super) fn fresh(&self, request: &TokenRequest) -> Option<Token> {
-        if self.metrics.is_on() {
+    pub(super) fn fresh(&self, request: &TokenRequest, stripe: Stripe) -> Option<Token> {
+        if self.metrics.is_on() || !request.takes_any_token() {
             return None;
         }
-        let key = request.remembered_key(self.number)?;
-        let token = self.caches.get().tokens.fresh(key, |token| self.judge(token, request))?;
+        let key = match request.remembered_key(self.number) {
+            Some(key) => key,
+            None => self.key(request).ok()?,
+        };
+        let is_fresh = |token: &AccessToken| self.judge_of_type(token, request) == Freshness::Fresh;
+        let token = self.caches.get().tokens.fresh(key, stripe, is_fresh)?;
         Some(Token::cached(token, request.correlation_id()))
     }
 
     /// Look: what the cache has under `key` that can be served, fresh or due for replacement. `seen` learns why
     /// there is nothing.
-    fn look(&self, key: &CacheKey, request: &TokenRequest, seen: &mut Seen) -> Option<(Cached, Freshness)> {
+    fn look(&self, key: CacheKey, request: &TokenRequest, seen: &mut Seen) -> Option<(Cached, Freshness)> {
         if request.bypasses_cache() {
             seen.reason = CacheRefreshReason::ForceRefreshOrClaims;
             return None;
@@ -101,19 +105,24 @@ impl Core {
     }
 
     /// Judge: what a cached token is worth for `request` now.
-    #[inline(always)]
     pub(super) fn judge(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
+        if request.rejects(token) { Freshness::Expired } else { self.judge_of_type(token, request) }
+    }
+
+    /// The same for a request that names no token as rejected.
+    #[inline(always)]
+    fn judge_of_type(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
         // The key says the type already; a store is not trusted with it.
-        match request.rejects(token) || token.token_type != request.token_type() {
-            true => Freshness::Expired,
-            false => freshness(token, self.clock.unix_seconds()),
+        match token.token_type() == request.token_type() {
+            true => freshness(token, self.clock.unix_seconds()),
+            false => Freshness::Expired,
         }
     }
 
     /// Fetches a token and keeps it. One request for all who want the same at the same time.
     pub(super) fn fetch_once(
         &self,
-        key: &CacheKey,
+        key: CacheKey,
         request: &TokenRequest,
         seen: &mut Seen,
         call: &Call,
@@ -138,7 +147,7 @@ impl Core {
 struct Fetch<'a> {
     core: &'a Core,
     caches: &'a Caches,
-    key: &'a CacheKey,
+    key: CacheKey,
     request: &'a TokenRequest,
     reason: CacheRefreshReason,
     call: &'a Call,
@@ -183,7 +192,7 @@ impl Fetch<'_> {
     /// Store: what others have left there.
     fn load(&self, stored: &StoredPartition<'_>) {
         for (key, token) in stored.load() {
-            self.caches.tokens.put_if_later(&key, token);
+            self.caches.tokens.put_if_later(CacheKey::of_text(&key), token);
         }
     }
 
@@ -201,7 +210,7 @@ impl Fetch<'_> {
     fn keep(&self, token: AccessToken, stored: Option<&StoredPartition<'_>>) -> Arc<AccessToken> {
         let token = self.caches.tokens.put(self.key, token);
         if let Some(stored) = stored {
-            stored.save(self.key, &token);
+            stored.save(&token);
         }
         token
     }
@@ -229,7 +238,7 @@ impl Fetch<'_> {
         } else if let Some(hash) = self.request.token_hash() {
             apart("rejected", hash)
         } else {
-            Ok(self.key.clone())
+            Ok(self.key)
         }
     }
 
@@ -240,8 +249,9 @@ impl Fetch<'_> {
         else {
             return Ok(None);
         };
-        let partition = client.partition(&self.core.cache_key(self.request)?, self.request)?;
-        let (store, call) = (store.as_ref(), self.call);
-        Ok(partition.map(|(partition, certificate)| StoredPartition { store, partition, certificate, call }))
+        let key = self.core.cache_key(self.request)?;
+        let Some((partition, certificate)) = client.partition(&key, self.request)? else { return Ok(None) };
+        let (store, key, call) = (store.as_ref(), key.text(), self.call);
+        Ok(Some(StoredPartition { store, partition, key, certificate, call }))
     }
 }

@@ -7,9 +7,8 @@ use once_cell::race::OnceBox;
 use super::TokenRequest;
 use super::core::{Core, Identity};
 use super::managed_identity::resource_of;
-use super::request::Key;
 use crate::error::Result;
-use crate::token::{KeyBuilder, KeyStem, TokenType, scopes};
+use crate::token::{CacheKey, KeyBuilder, KeyStem, TokenType, scopes};
 
 /// What the keys of plain requests have in common, made once for each way in which they ask. Without a lock: a forked
 /// child could inherit one as another thread had it.
@@ -23,7 +22,8 @@ pub(super) struct Stems {
 impl Core {
     /// The key of `request` in this app's cache, which a request remembers that is used again. Refuses what cannot
     /// work, before the cache is asked.
-    pub(super) fn key<'a>(&self, request: &'a TokenRequest) -> Result<Key<'a>> {
+    #[inline(never)]
+    pub(super) fn key(&self, request: &TokenRequest) -> Result<CacheKey> {
         let make = || {
             let Some(stem) = self.stem(request) else { return Ok(self.cache_key(request)?.build()) };
             request.check()?;
@@ -36,7 +36,7 @@ impl Core {
             };
             Ok(stem.key(&self.scopes_of(request)?))
         };
-        request.cache_key(self.number, make, |key| self.caches.get().tokens.shared_key(key))
+        request.cache_key(self.number, make)
     }
 
     /// The same before it is built.

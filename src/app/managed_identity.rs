@@ -187,11 +187,10 @@ impl ManagedIdentity {
         let (received_on, expires_on, refresh_on) = core.times_of(issued.expires_in, issued.refresh_in);
         Ok(AccessToken {
             authorization: AccessToken::authorization(TokenType::Bearer, &issued.access_token),
-            token_type: TokenType::Bearer,
             received_on,
             expires_on,
             refresh_on,
-            scopes: [resource.to_owned()].into(),
+            scopes: resource.into(),
             origin: Arc::new(Origin { endpoint: issued.endpoint, tls: issued.tls, ..Origin::default() }),
             certificate: None,
         })
@@ -381,11 +380,10 @@ impl ManagedIdentity {
         }
         Ok(AccessToken {
             authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
-            token_type: request.token_type(),
             received_on,
             expires_on,
             refresh_on,
-            scopes: [resource_of(request)?.to_owned()].into(),
+            scopes: resource_of(request)?.into(),
             origin: Arc::new(Origin {
                 tenant: Some(binding.tenant_id.clone()),
                 endpoint: endpoint.into(),

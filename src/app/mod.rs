@@ -22,7 +22,7 @@ mod send;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::runtime::Background;
+use crate::runtime::{Background, Stripe};
 use crate::token::TokenCache;
 
 use self::core::Core;
@@ -54,7 +54,13 @@ impl App {
     /// each keeps its own timeout and cancellation.
     #[inline]
     pub fn acquire_token(&self, request: &TokenRequest) -> Result<Token> {
-        match self.core.fresh(request) {
+        self.acquire_token_in(Stripe::of_this_thread(), request)
+    }
+
+    /// The same for who knows the stripe of his thread already.
+    #[inline(always)]
+    pub(crate) fn acquire_token_in(&self, stripe: Stripe, request: &TokenRequest) -> Result<Token> {
+        match self.core.fresh(request, stripe) {
             Some(token) => Ok(token),
             None => self.acquire_and_measure(request),
         }

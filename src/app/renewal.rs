@@ -15,7 +15,7 @@ impl App {
     /// and still gets the old one if that fails, unless it has cancelled the call.
     pub(super) fn serve_and_refresh(
         &self,
-        key: &CacheKey,
+        key: CacheKey,
         cached: Cached,
         request: &TokenRequest,
         seen: &mut Seen,
@@ -26,7 +26,7 @@ impl App {
         let Some(claim) = cached.claim_refresh(&self.core.clock) else {
             return Ok(Token::cached(cached.token, correlation_id));
         };
-        if self.core.caches.get().flights.is_running(key) {
+        if self.core.caches.get().flights.is_running(&key) {
             return Ok(Token::cached(cached.token, correlation_id));
         }
         seen.reason = CacheRefreshReason::ProactivelyRefreshed;
@@ -41,14 +41,14 @@ impl App {
                 Ok(Token::got(cached.token, metadata, call.correlation_id.clone()))
             });
         };
-        let (core, key, request) = (self.core.clone(), key.clone(), request.clone());
+        let (core, request) = (self.core.clone(), request.clone());
         background.spawn(move |cancel| {
             // The caller has its token: only the app may stop this, not the caller's flag or timeout.
             let request = request.with_timeout(None);
             let call = core.call(&request, cancel.clone());
             let started = core.clock.monotonic();
             let mut seen = Seen { reason: CacheRefreshReason::ProactivelyRefreshed, ..Seen::default() };
-            let outcome = core.fetch_once(&key, &request, &mut seen, &call);
+            let outcome = core.fetch_once(key, &request, &mut seen, &call);
             drop(claim);
             if core.metrics.is_on() {
                 core.measure(&core.subject(&request), &outcome, &seen, started);

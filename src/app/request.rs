@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -44,12 +43,6 @@ pub struct TokenRequest {
 struct Memo {
     used: AtomicBool,
     key: OnceBox<(u64, CacheKey)>,
-}
-
-/// A cache key that its request remembers, or that was made for this call.
-pub(crate) enum Key<'a> {
-    Kept(&'a CacheKey),
-    Made(CacheKey),
 }
 
 /// What only a confidential client can be asked.
@@ -352,37 +345,32 @@ impl TokenRequest {
         }
     }
 
-    /// The key that is remembered for the app with number `app`, for a request that a cached token may be served to.
+    /// Whether it says nothing by which a cached token could not be served now.
     #[inline(always)]
-    pub(super) fn remembered_key(&self, app: u64) -> Option<&CacheKey> {
-        if self.is_cancelled() || self.bypasses_cache() {
-            return None;
-        }
-        self.memo.key.get().filter(|(known, _)| *known == app).map(|(_, key)| key)
+    pub(super) fn takes_any_token(&self) -> bool {
+        !(self.is_cancelled() || self.force_refresh || self.claims.is_some() || self.token_hash.is_some())
+    }
+
+    /// The key that is remembered for the app with number `app`.
+    #[inline(always)]
+    pub(super) fn remembered_key(&self, app: u64) -> Option<CacheKey> {
+        let (known, key) = self.memo.key.get()?;
+        (*known == app).then_some(*key)
     }
 
     /// The cache key in the app with number `app`, made by `make` unless it is remembered. What is wrong with the
-    /// request is found there. What is remembered is what `adopt` has for it.
-    pub(crate) fn cache_key(
-        &self,
-        app: u64,
-        make: impl FnOnce() -> Result<CacheKey>,
-        adopt: impl FnOnce(&CacheKey) -> CacheKey,
-    ) -> Result<Key<'_>> {
-        let Memo { used, key } = &self.memo;
-        if let Some((known, key)) = key.get()
-            && *known == app
-        {
-            return Ok(Key::Kept(key));
+    /// request is found there.
+    pub(crate) fn cache_key(&self, app: u64, make: impl FnOnce() -> Result<CacheKey>) -> Result<CacheKey> {
+        if let Some(key) = self.remembered_key(app) {
+            return Ok(key);
         }
         let made = make()?;
-        // Many requests are used once, and remembering takes longer than making.
-        if !used.load(Ordering::Relaxed) {
-            used.store(true, Ordering::Relaxed);
-            return Ok(Key::Made(made));
+        // Many requests are used once, and remembering takes as long as making.
+        match self.memo.used.load(Ordering::Relaxed) {
+            true => drop(self.memo.key.set(Box::new((app, made)))),
+            false => self.memo.used.store(true, Ordering::Relaxed),
         }
-        let (known, key) = key.get_or_init(|| Box::new((app, adopt(&made))));
-        Ok(if *known == app { Key::Kept(key) } else { Key::Made(made) })
+        Ok(made)
     }
 
     fn change(mut self, edit: impl FnOnce(&mut ClientOptions)) -> Self {
@@ -424,31 +412,9 @@ impl ClientOptions {
     }
 }
 
-impl Deref for Key<'_> {
-    type Target = CacheKey;
-
-    fn deref(&self) -> &CacheKey {
-        match self {
-            Self::Kept(key) => key,
-            Self::Made(key) => key,
-        }
-    }
-}
-
-impl Key<'_> {
-    /// For who keeps it longer than the request lives.
-    pub(crate) fn share(self) -> CacheKey {
-        match self {
-            Self::Kept(key) => key.clone(),
-            Self::Made(key) => key,
-        }
-    }
-}
-
 /// The SHA-256 of a token, in lower-case hexadecimal.
 pub(super) fn token_sha256(token: &AccessToken) -> String {
-    let token = &token.authorization.expose()[token.token_offset()..];
-    hex(digest(&SHA256, token.as_bytes()).as_ref()).to_ascii_lowercase()
+    hex(digest(&SHA256, token.text().as_bytes()).as_ref()).to_ascii_lowercase()
 }
 
 fn non_empty(text: &str) -> Option<String> {
@@ -459,7 +425,7 @@ impl Clone for Memo {
     fn clone(&self) -> Self {
         let memo = Self { used: AtomicBool::new(self.used.load(Ordering::Relaxed)), ..Self::default() };
         if let Some(key) = self.key.get() {
-            let _ = memo.key.set(Box::new(key.clone()));
+            let _ = memo.key.set(Box::new(*key));
         }
         memo
     }

@@ -58,10 +58,15 @@ pub struct Metadata {
 /// A token with the certificate it is bound to. A snapshot: later renewals do not change it.
 pub struct Token {
     token: Shared<AccessToken>,
-    /// Where it was more than a look into the memory.
-    metadata: Option<Box<Metadata>>,
-    /// Made on demand for cache hits, which send no id to anybody. Without a lock: a forked child may have the token, too.
-    correlation_id: OnceBox<String>,
+    /// Made on demand for a look into the memory, which sends no id to anybody. Without a lock: a forked child may have the
+    /// token, too.
+    call: OnceBox<CallDetails>,
+}
+
+/// What is known of the call that a token came from.
+struct CallDetails {
+    metadata: Metadata,
+    correlation_id: String,
 }
 
 impl Token {
@@ -71,31 +76,30 @@ impl Token {
         metadata: Metadata,
         correlation_id: String,
     ) -> Self {
-        Self {
-            token: token.into(),
-            metadata: Some(Box::new(metadata)),
-            correlation_id: OnceBox::with_value(Box::new(correlation_id)),
-        }
+        let call = CallDetails { metadata, correlation_id };
+        Self { token: token.into(), call: OnceBox::with_value(Box::new(call)) }
     }
 
     /// One that the memory had, or another call got meanwhile.
     #[inline(always)]
     pub(super) fn cached(token: impl Into<Shared<AccessToken>>, correlation_id: Option<&str>) -> Self {
-        let correlation_id =
-            correlation_id.map(|id| OnceBox::with_value(Box::new(id.to_owned()))).unwrap_or_default();
-        Self { token: token.into(), metadata: None, correlation_id }
+        match correlation_id {
+            None => Self { token: token.into(), call: OnceBox::new() },
+            Some(id) => Self::got(token, Metadata::L1, id.to_owned()),
+        }
     }
 
     /// The same where this call had the next one fetched.
-    pub(super) fn being_refreshed(mut self) -> Self {
-        let reason = CacheRefreshReason::ProactivelyRefreshed;
-        self.metadata = Some(Box::new(Metadata { cache_refresh_reason: reason, ..Metadata::L1 }));
-        self
+    pub(super) fn being_refreshed(self) -> Self {
+        let metadata =
+            Metadata { cache_refresh_reason: CacheRefreshReason::ProactivelyRefreshed, ..Metadata::L1 };
+        let correlation_id = self.correlation_id().to_owned();
+        Self::got(self.token, metadata, correlation_id)
     }
 
     /// The token itself. A secret: do not log it.
     pub fn access_token(&self) -> &str {
-        &self.authorization()[self.token.token_offset()..]
+        self.token.text()
     }
 
     /// Its hash, by which a request names it as one that is not to be served.
@@ -105,7 +109,7 @@ impl Token {
 
     /// How it must be presented.
     pub fn token_type(&self) -> TokenType {
-        self.token.token_type
+        self.token.token_type()
     }
 
     /// The value of the `Authorization` header: type, space, token. A secret: do not log it.
@@ -125,12 +129,12 @@ impl Token {
 
     /// When the library will fetch the next one although this one still lives.
     pub fn refresh_on(&self) -> Option<SystemTime> {
-        self.token.refresh_on.map(from_unix_seconds)
+        self.token.refresh_on.map(|on| from_unix_seconds(on.get()))
     }
 
     /// What was granted, or what was asked where the service did not say.
-    pub fn scopes(&self) -> &[String] {
-        &self.token.scopes
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.token.scopes()
     }
 
     /// The tenant it was issued in.
@@ -145,7 +149,7 @@ impl Token {
 
     /// How it was got.
     pub fn metadata(&self) -> &Metadata {
-        self.metadata.as_deref().unwrap_or(&Metadata::L1)
+        self.call.get().map_or(&Metadata::L1, |call| &call.metadata)
     }
 
     /// What else the service said when it issued the token: members of its answer and of `client_info`
@@ -213,7 +217,8 @@ impl Token {
 
     /// The id of this call, also where the cache answered.
     pub fn correlation_id(&self) -> &str {
-        self.correlation_id.get_or_init(|| Box::new(Uuid::new_v4().to_string()))
+        let make = || CallDetails { metadata: Metadata::L1, correlation_id: Uuid::new_v4().to_string() };
+        &self.call.get_or_init(|| Box::new(make())).correlation_id
     }
 }
 

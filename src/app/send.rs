@@ -102,7 +102,7 @@ impl App {
             return Ok(stream);
         }
         let core = &self.core;
-        let key = core.key(token_request)?.share();
+        let key = core.key(token_request)?;
         let (caches, pair) = (core.caches.get(), (request.origin()?, key));
         if caches.rejected.is_paused(&pair, core.clock.monotonic()) {
             call.log.info("resource", || {

@@ -13,7 +13,7 @@ use super::token::{TokenValue, mtlspop_token};
 use super::token_cache::mtlspop_token_cache;
 use super::token_request::mtlspop_token_request;
 use crate::app::App;
-use crate::runtime::Striped;
+use crate::runtime::{Stripe, Striped};
 
 /// One identity with its settings, caches and connections. Make it once and share it: any number of
 /// threads may use it at the same time.
@@ -84,9 +84,10 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_token, "out_token")?;
-            let app = value(app, "app")?.hold();
+            let stripe = Stripe::of_this_thread();
+            let app = value(app, "app")?.hold_in(stripe);
             let request = value(request, "request")?.settings()?;
-            out.set(TokenValue::from(app.acquire_token(request)?));
+            out.set(TokenValue::from(app.acquire_token_in(stripe, request)?));
             Ok(())
         })
     }

@@ -148,7 +148,11 @@ pub unsafe extern "C" fn mtlspop_token_refresh_on(token: *const mtlspop_token) -
 /// @return scopes separated by spaces, borrowed from token; NULL only for an invalid handle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_token_scopes(token: *const mtlspop_token) -> *const c_char {
-    unsafe { text(token, |value| value.texts().scopes.get_owned(|| Some(value.token.scopes().join(" ")))) }
+    unsafe {
+        text(token, |value| {
+            value.texts().scopes.get_owned(|| Some(value.token.scopes().collect::<Vec<_>>().join(" ")))
+        })
+    }
 }
 
 /// The tenant that the token was issued in.

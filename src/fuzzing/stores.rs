@@ -1,5 +1,6 @@
 //! What lies in stores that somebody else may have written to.
 
+use std::num::NonZeroI64;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
@@ -8,7 +9,7 @@ use once_cell::sync::Lazy;
 use super::{NOW, call};
 use crate::binding::{Certificate, fuzz_entry};
 use crate::error::Result;
-use crate::token::{KeyBuilder, StoredPartition, TokenStore, TokenType, is_token};
+use crate::token::{KeyBuilder, StoredPartition, TokenStore, is_token};
 
 static CERTIFICATE: Lazy<Certificate> =
     Lazy::new(|| Certificate::from_pem(include_bytes!("../../fuzz/given/rsa.pem"), None, None).unwrap());
@@ -22,28 +23,30 @@ pub(super) fn binding_store(data: &[u8]) {
 pub(super) fn token_store(data: &[u8]) {
     for certificate in [None, Some(CERTIFICATE.clone())] {
         let (call, store) = (call(), Holds(Mutex::new(data.to_vec())));
-        let key = KeyBuilder::default().component("app", "the-app");
-        let partition = || StoredPartition {
+        let builder = KeyBuilder::default().component("app", "the-app");
+        let partition = |key: &str| StoredPartition {
             store: &store,
-            partition: key.partition("", "the-client", "the-tenant"),
+            partition: builder.partition("", "the-client", "the-tenant"),
+            key: key.to_owned(),
             certificate: certificate.clone(),
             call: &call,
         };
-        let loaded = partition().load();
+        let loaded = partition("").load();
         for (key, token) in &loaded {
-            assert!(partition().partition.holds(key.text()), "of another partition: {}", key.text());
-            assert!(is_token(&token.authorization.expose()[token.token_offset()..]));
-            assert!(token.expires_on > NOW && token.refresh_on.is_none_or(|time| time <= token.expires_on));
+            assert!(partition(key).partition.holds(key), "of another partition: {key}");
+            assert!(is_token(token.text()));
+            let refresh_on = token.refresh_on.map(NonZeroI64::get);
+            assert!(token.expires_on > NOW && refresh_on.is_none_or(|time| time <= token.expires_on));
             // Never weaker than asked: where there is a certificate, tokens are bound to it and to no other.
             let bound_to = token.certificate.as_ref().map(Certificate::x5t_s256);
             assert_eq!(bound_to, certificate.as_ref().map(Certificate::x5t_s256));
-            assert_eq!(token.token_type == TokenType::MtlsPop, bound_to.is_some());
+            assert!(token.authorization.expose().starts_with(token.token_type().as_str()));
         }
         // What is saved is found again.
         if let Some((key, token)) = loaded.first() {
-            partition().save(key, token);
-            let again = partition().load();
-            let found = again.iter().find(|(other, _)| other.text() == key.text()).unwrap();
+            partition(key).save(token);
+            let again = partition(key).load();
+            let found = again.iter().find(|(other, _)| other == key).unwrap();
             assert_eq!(found.1.authorization, token.authorization);
             assert_eq!((found.1.expires_on, &found.1.scopes), (token.expires_on, &token.scopes));
         }

@@ -25,5 +25,5 @@ pub(crate) use gate::has_left;
 pub(crate) use gate::{outside, undisturbed};
 pub(crate) use limit::Limit;
 pub(crate) use memory::Memory;
-pub(crate) use striped::{Counts, Shared, Striped, stripe};
+pub(crate) use striped::{Counts, Shared, Stripe, Striped};
 pub(crate) use wait::{Promise, Wait};

@@ -7,6 +7,10 @@ use crate::runtime::sync::{Arc, AtomicU64, Ordering, thread_number};
 /// A power of two. With more threads than these, some of them meet.
 const STRIPES: usize = 16;
 
+/// A share of all threads, which count in one place: found once in a call, as finding it costs more than using it.
+#[derive(Clone, Copy)]
+pub(crate) struct Stripe(usize);
+
 /// Hands out references to one value. Each stripe of threads has them counted in a place of its own; the value goes
 /// with the last of them.
 pub(crate) struct Striped<T>(Box<[Arc<Line<Arc<T>>>; STRIPES]>);
@@ -27,15 +31,31 @@ pub(crate) struct Counts(Box<[Line<[AtomicU64; 2]>; STRIPES]>);
 #[repr(align(64))]
 struct Line<T>(T);
 
+impl Stripe {
+    #[inline(always)]
+    pub(crate) fn of_this_thread() -> Self {
+        Self(thread_number() % STRIPES)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
 impl<T> Striped<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
         Self(Box::new(std::array::from_fn(|_| Arc::new(Line(value.clone())))))
     }
 
     /// A reference for this thread.
-    #[inline(always)]
     pub(crate) fn hold(&self) -> Held<T> {
-        Held(self.0[stripe()].clone())
+        self.hold_in(Stripe::of_this_thread())
+    }
+
+    /// The same for who knows its stripe already.
+    #[inline(always)]
+    pub(crate) fn hold_in(&self, stripe: Stripe) -> Held<T> {
+        Held(self.0[stripe.0 % STRIPES].clone())
     }
 }
 
@@ -46,19 +66,13 @@ impl Counts {
 
     /// Adds one to the number with this index, 0 or 1.
     #[inline(always)]
-    pub(crate) fn add(&self, index: usize) {
-        self.0[stripe()].0[index].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn add(&self, stripe: Stripe, index: usize) {
+        self.0[stripe.0 % STRIPES].0[index].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn sums(&self) -> [u64; 2] {
         [0, 1].map(|index| self.0.iter().map(|line| line.0[index].load(Ordering::Relaxed)).sum())
     }
-}
-
-/// The stripe of this thread.
-#[inline(always)]
-pub(crate) fn stripe() -> usize {
-    thread_number() % STRIPES
 }
 
 impl<T> Deref for Held<T> {
@@ -112,7 +126,7 @@ mod tests {
         thread::scope(|scope| {
             for n in 0..20 {
                 let counts = &counts;
-                scope.spawn(move || (0..1000).for_each(|_| counts.add(n % 2)));
+                scope.spawn(move || (0..1000).for_each(|_| counts.add(Stripe::of_this_thread(), n % 2)));
             }
         });
         assert_eq!(counts.sums(), [10_000, 10_000]);

@@ -6,6 +6,9 @@ pub(crate) use std::thread::{ThreadId, current};
 
 pub(crate) use arc_swap::ArcSwapOption;
 
+/// What was in one when it was looked at.
+pub(crate) type Guard<T> = arc_swap::Guard<Option<Arc<T>>>;
+
 /// The number of this thread, in the order in which threads came here.
 pub(crate) fn thread_number() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);

@@ -8,7 +8,7 @@ use super::entry::{Allowance, Entry};
 use super::shard::Shard;
 use super::{AccessToken, CacheKey, Freshness, Origin, TokenStore};
 use crate::clock::Clock;
-use crate::runtime::{Claim, Claims, Counts, PerProcess, Shared};
+use crate::runtime::{Claim, Claims, Counts, PerProcess, Shared, Stripe};
 
 /// Where tokens are kept. Cheap to clone: clones are one cache.
 ///
@@ -68,7 +68,7 @@ const MOST_SPREAD: usize = 1024;
 const REFRESH_PAUSE: i64 = 30;
 /// What an entry costs besides its texts: the structures, their places in queue and table, and what
 /// the allocator adds.
-const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<Entry>() + 128;
+const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<Entry>() + 96;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -92,8 +92,8 @@ impl TokenCache {
         Self::from_settings(Settings { max_entries, ..self.0.settings.clone() })
     }
 
-    /// An empty cache like this one whose tokens take at most about `max_bytes`: the texts of each and
-    /// of its key, and a fixed sum for the rest. Divided as the number of tokens is; a token that is
+    /// An empty cache like this one whose tokens take at most about `max_bytes`: the texts of each,
+    /// and a fixed sum for the rest. Divided as the number of tokens is; a token that is
     /// larger than its part of the cache (4 MiB at least, or all of a smaller one) is not kept.
     #[must_use]
     pub fn with_max_bytes(&self, max_bytes: usize) -> Self {
@@ -133,69 +133,65 @@ impl TokenCache {
     /// caller then serves it.
     pub(crate) fn get(
         &self,
-        key: &CacheKey,
+        key: CacheKey,
         judge: impl Fn(&AccessToken) -> Freshness,
     ) -> Option<(Cached, Freshness)> {
-        let process = self.0.process.get();
+        let (process, stripe) = (self.0.process.get(), Stripe::of_this_thread());
         let found = process.of(key).get(key, |entry, allowance| {
             let freshness = judge(&entry.token);
             let refresh = (freshness == Freshness::RefreshDue).then(|| entry.refresh());
-            (Cached { token: entry.share(allowance), refresh }, freshness)
+            (Cached { token: entry.share(stripe, allowance), refresh }, freshness)
         })?;
         if found.1 != Freshness::Expired {
-            process.counts.add(HIT);
+            process.counts.add(stripe, HIT);
         }
         Some(found)
     }
 
-    /// What is kept under `key`, counted as a hit, if `judge` says that it is fresh. Looks without the lock only.
+    /// What is kept under `key`, counted as a hit, if it `is_fresh`. Looks without the lock only.
     #[inline(always)]
     pub(crate) fn fresh(
         &self,
-        key: &CacheKey,
-        judge: impl Fn(&AccessToken) -> Freshness,
+        key: CacheKey,
+        stripe: Stripe,
+        is_fresh: impl Fn(&AccessToken) -> bool,
     ) -> Option<Shared<AccessToken>> {
         let process = self.0.process.get();
-        let token = process.of(key).fresh(key, |token| judge(token) == Freshness::Fresh)?;
-        process.counts.add(HIT);
+        let token = process.of(key).fresh(key, stripe, is_fresh)?;
+        process.counts.add(stripe, HIT);
         Some(token)
     }
 
     /// What is kept under `key`, fresh or not. Counts nothing.
-    pub(crate) fn peek(&self, key: &CacheKey) -> Option<Arc<AccessToken>> {
+    pub(crate) fn peek(&self, key: CacheKey) -> Option<Arc<AccessToken>> {
         self.0.process.get().of(key).peek(key)
-    }
-
-    /// `key`, in the text that what is kept under it has: who asks with that is spared comparing texts.
-    pub(crate) fn shared_key(&self, key: &CacheKey) -> CacheKey {
-        self.0.process.get().of(key).shared_key(key)
     }
 
     /// Counts a call that [`TokenCache::get`] had nothing for, by whether it was spared a request.
     pub(crate) fn count(&self, hit: bool) {
-        self.0.process.get().counts.add(if hit { HIT } else { MISS });
+        self.0.process.get().counts.add(Stripe::of_this_thread(), if hit { HIT } else { MISS });
     }
 
     /// Keeps `token`, in place of what was there.
-    pub(crate) fn put(&self, key: &CacheKey, token: AccessToken) -> Arc<AccessToken> {
+    pub(crate) fn put(&self, key: CacheKey, token: AccessToken) -> Arc<AccessToken> {
         self.put_if(key, token, |_| true)
     }
 
     /// Keeps a token that came from elsewhere, unless there is one that lives as long.
-    pub(crate) fn put_if_later(&self, key: &CacheKey, token: AccessToken) {
+    pub(crate) fn put_if_later(&self, key: CacheKey, token: AccessToken) {
         let expires_on = token.expires_on;
         self.put_if(key, token, |present| present.expires_on < expires_on);
     }
 
     fn put_if(
         &self,
-        key: &CacheKey,
+        key: CacheKey,
         mut token: AccessToken,
         replaces: impl Fn(&AccessToken) -> bool,
     ) -> Arc<AccessToken> {
         let process = self.0.process.get();
         let new = process.share_origin(&mut token);
-        let cost = cost(key, &token) + if new { cost_of(&token.origin) } else { 0 };
+        let cost = cost(&token) + if new { cost_of(&token.origin) } else { 0 };
         let token = Arc::new(token);
         drop(process.of(key).put(key, token.clone(), cost, replaces));
         token
@@ -220,9 +216,8 @@ impl Cached {
 }
 
 /// What an entry takes in memory, about. Its certificate is shared, and not counted.
-fn cost(key: &CacheKey, token: &AccessToken) -> usize {
-    let scopes: usize = token.scopes.iter().map(|scope| scope.len() + size_of::<String>()).sum();
-    OVERHEAD + key.text().len() + token.authorization.expose_terminated().len() + scopes
+fn cost(token: &AccessToken) -> usize {
+    OVERHEAD + token.authorization.expose_terminated().len() + token.scopes.len()
 }
 
 /// The same for where tokens are from: the first of them pays for all.
@@ -291,9 +286,9 @@ impl Process {
     }
 
     #[inline(always)]
-    fn of(&self, key: &CacheKey) -> &Shard {
+    fn of(&self, key: CacheKey) -> &Shard {
         // The table inside a shard uses the bits at the lower end.
-        &self.shards[(key.hash_value() >> 32) as usize & (self.shards.len() - 1)]
+        &self.shards[(key.bits() >> 32) as usize & (self.shards.len() - 1)]
     }
 }
 
@@ -303,7 +298,7 @@ mod tests {
     use crate::token::test::{bearer, key};
 
     fn fill(cache: &TokenCache, number: usize) {
-        (0..number).for_each(|n| drop(cache.put(&key(&n.to_string()), bearer("t"))));
+        (0..number).for_each(|n| drop(cache.put(key(&n.to_string()), bearer("t"))));
     }
 
     /// Does every limit hold, and is next to all of it used, for caches of one part and of many?
@@ -323,9 +318,9 @@ mod tests {
     /// Is what an entry costs counted to the byte of its texts?
     #[test]
     fn texts_are_counted() {
-        let one = cost(&key("a"), &bearer("t"));
-        assert_eq!(cost(&key("a"), &bearer(&"t".repeat(1001))), one + 1000);
-        assert_eq!(cost(&key("ab"), &bearer("t")), one + 1);
+        let one = cost(&bearer("t"));
+        assert_eq!(cost(&bearer(&"t".repeat(1001))), one + 1000);
+        assert_eq!(cost(&AccessToken { scopes: "a b".into(), ..bearer("t") }), one + 3);
     }
 
     /// Do the bytes of all tokens stay within the limit, in caches of one part and of many?
@@ -347,14 +342,14 @@ mod tests {
     #[test]
     fn what_is_used_stays() {
         let cache = TokenCache::new();
-        cache.put(&key("kept"), bearer("kept"));
+        cache.put(key("kept"), bearer("kept"));
         for n in 0..100_000 {
-            cache.put(&key(&n.to_string()), bearer("t"));
+            cache.put(key(&n.to_string()), bearer("t"));
             if n % 1000 == 0 {
-                assert!(cache.get(&key("kept"), |_| Freshness::Fresh).is_some());
+                assert!(cache.get(key("kept"), |_| Freshness::Fresh).is_some());
             }
         }
-        assert!(cache.peek(&key("0")).is_none());
+        assert!(cache.peek(key("0")).is_none());
         assert!(cache.statistics().entries <= 50_000);
     }
 
@@ -362,14 +357,14 @@ mod tests {
     #[test]
     fn statistics_count_what_was_served() {
         let cache = TokenCache::new();
-        cache.put(&key("a"), bearer("t"));
+        cache.put(key("a"), bearer("t"));
         for (judgement, hits) in [(Freshness::Fresh, 1), (Freshness::RefreshDue, 2), (Freshness::Expired, 2)]
         {
-            let (_, judged) = cache.get(&key("a"), |_| judgement).unwrap();
+            let (_, judged) = cache.get(key("a"), |_| judgement).unwrap();
             assert_eq!((judged, cache.statistics().hits), (judgement, hits));
         }
-        assert!(cache.get(&key("b"), |_| Freshness::Fresh).is_none());
-        assert!(cache.peek(&key("a")).is_some());
+        assert!(cache.get(key("b"), |_| Freshness::Fresh).is_none());
+        assert!(cache.peek(key("a")).is_some());
         cache.count(false);
         cache.count(true);
         let TokenCacheStatistics { hits, misses, evictions, entries, .. } = cache.statistics();
@@ -381,7 +376,7 @@ mod tests {
     fn clones_share_and_settings_do_not() {
         let cache = TokenCache::new();
         let (clone, other) = (cache.clone(), cache.with_max_entries(7));
-        cache.put(&key("a"), bearer("t"));
+        cache.put(key("a"), bearer("t"));
         assert_eq!((clone.statistics().entries, other.statistics().entries), (1, 0));
     }
 
@@ -394,13 +389,13 @@ mod tests {
             let mut found = 0;
             for n in 0..5000 {
                 let name = (n * step % 50).to_string();
-                match cache.get(&key(&name), |_| Freshness::Fresh) {
+                match cache.get(key(&name), |_| Freshness::Fresh) {
                     Some((cached, _)) => {
                         assert_eq!(cached.token.authorization.expose(), format!("Bearer {name}"));
                         found += 1;
                     }
                     None => {
-                        let token = cache.put(&key(&name), bearer(&name));
+                        let token = cache.put(key(&name), bearer(&name));
                         put.lock().unwrap().push(Arc::downgrade(&token));
                     }
                 }
@@ -424,7 +419,7 @@ mod tests {
             let origin = Arc::new(Origin { endpoint, ..Origin::default() });
             AccessToken { origin, ..bearer("t") }
         });
-        let put = |n: usize, endpoint: &str| cache.put(&key(&n.to_string()), from(endpoint.to_owned()));
+        let put = |n: usize, endpoint: &str| cache.put(key(&n.to_string()), from(endpoint.to_owned()));
         let (first, other, second) = (put(1, "https://a"), put(2, "https://b"), put(3, "https://a"));
         assert!(Arc::ptr_eq(&first.origin, &second.origin) && first.origin != other.origin);
         let origin = Arc::downgrade(&first.origin);
@@ -439,13 +434,13 @@ mod tests {
     fn the_later_token_stays() {
         let cache = TokenCache::new();
         let expiring = |expires_on| AccessToken { expires_on, ..bearer("t") };
-        let present = || cache.peek(&key("a")).unwrap().expires_on;
-        cache.put_if_later(&key("a"), expiring(100));
-        cache.put_if_later(&key("a"), expiring(99));
+        let present = || cache.peek(key("a")).unwrap().expires_on;
+        cache.put_if_later(key("a"), expiring(100));
+        cache.put_if_later(key("a"), expiring(99));
         assert_eq!(present(), 100);
-        cache.put_if_later(&key("a"), expiring(101));
+        cache.put_if_later(key("a"), expiring(101));
         assert_eq!(present(), 101);
-        cache.put(&key("a"), expiring(1));
+        cache.put(key("a"), expiring(1));
         assert_eq!(present(), 1, "what the service issued just now counts, whatever its life");
     }
 }

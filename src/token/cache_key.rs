@@ -1,26 +1,22 @@
 //! What two requests must have in common to share a token, and to lie in one partition of a store.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::fmt::Write;
+use std::hash::Hasher;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use foldhash::SharedSeed;
-use foldhash::fast::SeedableRandomState;
 use once_cell::race::OnceBox;
+use siphasher::sip128::{Hasher128, SipHasher24};
 use uuid::Uuid;
 
-/// The parts of a key, joined so that no two different lists of parts give the same text, and hashed once. Clones
-/// share the text.
-#[derive(Clone, Debug)]
-pub(crate) struct CacheKey {
-    text: Arc<str>,
-    hash: u64,
-}
+/// 128 bits for the parts of a key, by a hash (SipHash-2-4) under a secret that each process draws for itself: without that nobody
+/// can find two lists of parts with the same bits, nor choose some that lie in one bucket; by chance it does not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CacheKey(u64, u64);
 
-/// Collects the parts of a [`CacheKey`].
+/// Collects the parts of a [`CacheKey`], joined so that no two different lists of them give the same text.
 ///
 /// A *component* separates whole partitions: who asks, where, and everything else that must never
 /// mix. A *part* tells apart the tokens within a partition.
@@ -30,9 +26,8 @@ pub(crate) struct KeyBuilder {
     parts: String,
 }
 
-/// A key without its last part, the scopes: many requests differ in nothing else.
-#[derive(Debug)]
-pub(crate) struct KeyStem(Box<str>);
+/// A key without the value of its last part, the scopes: many requests differ in nothing else.
+pub(crate) struct KeyStem(SipHasher24);
 
 /// The tokens that lie in an external store together.
 #[derive(Debug)]
@@ -66,11 +61,20 @@ impl KeyBuilder {
 
     /// What there is, to be given scopes again and again.
     pub(crate) fn stem(self) -> KeyStem {
-        KeyStem((self.prefix() + &self.parts).into_boxed_str())
+        let mut hasher = hasher();
+        hasher.write(self.text().as_bytes());
+        hash_value(&mut hasher, SCOPES);
+        hasher.write(b":");
+        KeyStem(hasher)
     }
 
     pub(crate) fn build(self) -> CacheKey {
-        CacheKey::from_text(self.prefix() + &self.parts)
+        CacheKey::of_text(&self.text())
+    }
+
+    /// All of the key, as an external store has it.
+    pub(crate) fn text(&self) -> String {
+        self.prefix() + &self.parts
     }
 
     /// The partition, named as MSAL names it (confidential_client spec, section 5.1):
@@ -93,10 +97,10 @@ impl KeyBuilder {
 impl KeyStem {
     /// The key that [`KeyBuilder::scopes`] leads to.
     pub(crate) fn key(&self, scopes: &str) -> CacheKey {
-        let mut text = String::with_capacity(self.0.len() + length(SCOPES, scopes));
-        text.push_str(&self.0);
-        append(&mut text, SCOPES, scopes);
-        CacheKey::from_text(text)
+        let mut hasher = self.0;
+        hash_value(&mut hasher, scopes);
+        hasher.write(b";");
+        CacheKey::of(&hasher)
     }
 }
 
@@ -108,33 +112,22 @@ impl Partition {
 }
 
 impl CacheKey {
-    /// A key whose text was written down earlier.
-    pub(crate) fn from_text(text: impl Into<Arc<str>>) -> Self {
-        let text = text.into();
-        let hash = SeedableRandomState::with_seed(0, seed()).hash_one(&text);
-        Self { text, hash }
+    /// That of a [`KeyBuilder`] with this text.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let mut hasher = hasher();
+        hasher.write(text.as_bytes());
+        Self::of(&hasher)
     }
 
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    fn of(hasher: &SipHasher24) -> Self {
+        let hash = hasher.finish128();
+        Self(hash.h1, hash.h2)
     }
 
-    pub(crate) fn hash_value(&self) -> u64 {
-        self.hash
-    }
-}
-
-impl PartialEq for CacheKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && (Arc::ptr_eq(&self.text, &other.text) || self.text == other.text)
-    }
-}
-
-impl Eq for CacheKey {}
-
-impl Hash for CacheKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+    /// As many bits of it as a table needs.
+    #[inline(always)]
+    pub(crate) fn bits(self) -> u64 {
+        self.0
     }
 }
 
@@ -151,38 +144,33 @@ pub(crate) fn scopes<'a>(scopes: &[&'a str]) -> Cow<'a, str> {
     Cow::Owned(sorted.join(" "))
 }
 
-/// Another one in each process: parts of keys may be chosen by who means harm, and could else all lie in one bucket.
-/// Without a lock, which a forked child could inherit as another thread had it.
-fn seed() -> &'static SharedSeed {
-    static SEED: OnceBox<SharedSeed> = OnceBox::new();
-    SEED.get_or_init(|| Box::new(SharedSeed::from_u64(Uuid::new_v4().as_u64_pair().1)))
+/// The hash under the secret of this process. Without a lock, which a forked child could inherit as another thread had it.
+fn hasher() -> SipHasher24 {
+    static SECRET: OnceBox<[u8; 16]> = OnceBox::new();
+    SipHasher24::new_with_key(SECRET.get_or_init(|| {
+        let (one, other) = (Uuid::new_v4().as_u128(), Uuid::new_v4().as_u128());
+        // Six bits of a random UUID are always the same, and not at the ends.
+        Box::new((one ^ other.rotate_left(64)).to_le_bytes())
+    }))
 }
 
 /// Names may be the caller's, too: the lengths in front keep `a` + `bc` apart from `ab` + `c`.
 fn append(text: &mut String, name: &str, value: &str) {
-    text.reserve(length(name, value));
-    append_number(text, name.len());
-    text.push(':');
-    text.push_str(name);
-    text.push(':');
-    append_number(text, value.len());
-    text.push(':');
-    text.push_str(value);
-    text.push(';');
+    // A `String` takes it all.
+    let _ = write!(text, "{}:{name}:{}:{value};", name.len(), value.len());
 }
 
-/// How long that is.
-fn length(name: &str, value: &str) -> usize {
-    let digits = |number: usize| 1 + number.checked_ilog10().unwrap_or(0) as usize;
-    digits(name.len()) + name.len() + digits(value.len()) + value.len() + ":::;".len()
-}
-
-/// In decimal, without the machinery of `format!`: a request that is used once has its key made for one look.
-fn append_number(text: &mut String, number: usize) {
-    if number > 9 {
-        append_number(text, number / 10);
+/// What [`append`] writes of a value, up to its end; without the machinery of `write!`, as a request that is used once has its key
+/// made for one look.
+fn hash_value(hasher: &mut SipHasher24, value: &str) {
+    let (mut digits, mut first, mut rest) = (*b"00000000000000000000:", 20, value.len());
+    while rest > 0 || first == 20 {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
-    text.push(char::from(b"0123456789"[number % 10]));
+    hasher.write(&digits[first..]);
+    hasher.write(value.as_bytes());
 }
 
 #[cfg(test)]
@@ -204,23 +192,28 @@ mod tests {
         for length in [0, 1, 9, 10, 99, 100, 1005] {
             let (value, scopes) = ("x".repeat(length), "s".repeat(length));
             let builder = || KeyBuilder::default().component("c", &value).part("p", &value);
-            let key = builder().stem().key(&scopes);
-            assert_eq!(key, builder().scopes(&scopes).build());
+            let (text, stem) = (builder().scopes(&scopes).text(), builder().stem());
             assert_eq!(
-                key.text(),
+                text,
                 format!("1:c:{length}:{value};|1:p:{length}:{value};6:scopes:{length}:{scopes};")
             );
+            assert_eq!(stem.key(&scopes), CacheKey::of_text(&text));
+            assert_eq!(stem.key(&scopes), builder().scopes(&scopes).build(), "once more");
         }
     }
 
-    /// Can somebody who knows the library find keys that lie in one bucket, to make each look a long one?
+    /// Do keys differ in all of their bits, and can nobody who knows the library tell them in advance?
     #[test]
     fn nobody_else_knows_the_hash() {
-        let key = KeyBuilder::default().part("a", "x").build();
-        assert_eq!(key.hash_value(), CacheKey::from_text(key.text()).hash_value());
-        assert_ne!(key.hash_value(), SeedableRandomState::fixed().hash_one(key.text()));
-        let known = SeedableRandomState::with_seed(0, SharedSeed::global_fixed());
-        assert_ne!(key.hash_value(), known.hash_one(key.text()));
+        let keys = ["a", "b", "c"].map(CacheKey::of_text);
+        for pair in [[0, 1], [1, 2], [2, 0]] {
+            let [one, other] = pair.map(|index| keys[index]);
+            assert!(one.0 != other.0 && one.1 != other.1);
+        }
+        assert_eq!(keys[0], CacheKey::of_text("a"));
+        let mut known = SipHasher24::new();
+        known.write(b"a");
+        assert_ne!(keys[0], CacheKey::of(&known));
     }
 
     /// Can a crafted value imitate other parts (isolation of the cache, confidential_client spec, 5.2)?
@@ -262,9 +255,9 @@ mod tests {
     fn partitions_hold_their_own_keys() {
         let small = KeyBuilder::default().component("client", "a");
         let large = small.clone().component("path", "b");
-        let (key, other) = (small.clone().part("s", "1").build(), large.clone().part("s", "1").build());
+        let (key, other) = (small.clone().part("s", "1").text(), large.clone().part("s", "1").text());
         let (small, large) = (small.partition("", "a", ""), large.partition("", "a", ""));
-        assert!(small.holds(key.text()) && large.holds(other.text()));
-        assert!(!small.holds(other.text()) && !large.holds(key.text()));
+        assert!(small.holds(&key) && large.holds(&other));
+        assert!(!small.holds(&other) && !large.holds(&key));
     }
 }

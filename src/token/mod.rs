@@ -14,6 +14,7 @@ mod store;
 mod table;
 mod telemetry;
 
+use std::num::NonZeroI64;
 use std::sync::Arc;
 
 use crate::authority::RegionDetails;
@@ -49,16 +50,16 @@ pub enum TokenType {
 pub(crate) struct AccessToken {
     /// The value of the `Authorization` header: type, space, token. Kept once; the token is its end.
     pub(crate) authorization: Secret,
-    pub(crate) token_type: TokenType,
     /// When it came, by the clock that `expires_on` was reckoned with; Unix seconds, 0 where that is not known.
     pub(crate) received_on: i64,
     /// Unix seconds, UTC.
     pub(crate) expires_on: i64,
     /// Unix seconds, UTC: when to fetch the next one although this one still lives.
-    pub(crate) refresh_on: Option<i64>,
-    pub(crate) scopes: Box<[String]>,
+    pub(crate) refresh_on: Option<NonZeroI64>,
+    /// With spaces between them.
+    pub(crate) scopes: Box<str>,
     pub(crate) origin: Arc<Origin>,
-    /// What an [`TokenType::MtlsPop`] token is bound to; `None` for Bearer.
+    /// What it is bound to, which makes it one of type [`TokenType::MtlsPop`]; `None` for Bearer.
     pub(crate) certificate: Option<Certificate>,
 }
 
@@ -81,9 +82,23 @@ impl AccessToken {
         Secret::new(format!("{} {}", token_type.as_str(), token.expose()))
     }
 
+    #[inline(always)]
+    pub(crate) fn token_type(&self) -> TokenType {
+        if self.certificate.is_some() { TokenType::MtlsPop } else { TokenType::Bearer }
+    }
+
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// The token without its type.
+    pub(crate) fn text(&self) -> &str {
+        &self.authorization.expose()[self.token_offset()..]
+    }
+
     /// Where the token itself starts in [`AccessToken::authorization`].
     pub(crate) fn token_offset(&self) -> usize {
-        self.token_type.as_str().len() + 1
+        self.token_type().as_str().len() + 1
     }
 }
 
@@ -113,7 +128,6 @@ mod test {
     pub(super) fn bearer(text: &str) -> AccessToken {
         AccessToken {
             authorization: AccessToken::authorization(TokenType::Bearer, &Secret::new(text)),
-            token_type: TokenType::Bearer,
             received_on: 0,
             expires_on: 0,
             refresh_on: None,

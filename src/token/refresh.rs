@@ -65,7 +65,7 @@ pub(crate) fn freshness(token: &AccessToken, now: i64) -> Freshness {
         return Freshness::Expired;
     }
     match token.refresh_on {
-        Some(refresh_on) if refresh_on <= now => Freshness::RefreshDue,
+        Some(refresh_on) if refresh_on.get() <= now => Freshness::RefreshDue,
         _ => Freshness::Fresh,
     }
 }
@@ -81,11 +81,13 @@ pub(crate) fn refresh_time(now: i64, refresh_in: i64, random: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroI64;
+
     use super::*;
     use crate::token::test::bearer;
 
     fn token(expires_on: i64, refresh_on: Option<i64>) -> AccessToken {
-        AccessToken { expires_on, refresh_on, ..bearer("t") }
+        AccessToken { expires_on, refresh_on: refresh_on.and_then(NonZeroI64::new), ..bearer("t") }
     }
 
     /// The limits of section 5.3, second by second.

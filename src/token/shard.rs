@@ -1,12 +1,13 @@
 //! A part of the token cache: read without a lock, changed under one; bounded, least recently used first out.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering as Order;
+use std::collections::BTreeSet;
 
 use super::entry::{Allowance, Entry};
 use super::table::Table;
 use super::{AccessToken, CacheKey};
-use crate::runtime::Shared;
 use crate::runtime::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::runtime::{Shared, Stripe};
 
 /// Tokens by key, within limits.
 ///
@@ -25,11 +26,13 @@ pub(super) struct Shard {
 
 /// What only those who change something look at.
 struct State {
-    /// All entries, by when they were used last as far as that has been looked at, and by their address.
-    queue: BTreeMap<(u64, usize), Arc<Entry>>,
+    queue: BTreeSet<Queued>,
     bytes: usize,
     evictions: u64,
 }
+
+/// An entry by when it was used last, as far as that has been looked at, and by its address.
+struct Queued(Arc<Entry>);
 
 /// What a shard holds, and has let go for want of room.
 pub(super) struct Holds {
@@ -40,13 +43,13 @@ pub(super) struct Holds {
 
 impl Shard {
     pub(super) fn new(max_entries: usize, max_bytes: usize, allowance: Arc<Allowance>) -> Self {
-        let state = State { queue: BTreeMap::new(), bytes: 0, evictions: 0 };
+        let state = State { queue: BTreeSet::new(), bytes: 0, evictions: 0 };
         let (table, now, state) = (Table::new(), AtomicU64::new(0), Mutex::new(state));
         Self { table, now, state, max_entries, max_bytes, allowance }
     }
 
     /// What `read` makes of the entry under `key`, which has been used then.
-    pub(super) fn get<T>(&self, key: &CacheKey, read: impl Fn(&Entry, &Arc<Allowance>) -> T) -> Option<T> {
+    pub(super) fn get<T>(&self, key: CacheKey, read: impl FnOnce(&Entry, &Arc<Allowance>) -> T) -> Option<T> {
         self.find(key, |entry| {
             // After what was put last, before what is put next.
             entry.touch(self.now.load(Ordering::Relaxed) + 1);
@@ -58,26 +61,22 @@ impl Shard {
     #[inline(always)]
     pub(super) fn fresh(
         &self,
-        key: &CacheKey,
+        key: CacheKey,
+        stripe: Stripe,
         is_fresh: impl Fn(&AccessToken) -> bool,
     ) -> Option<Shared<AccessToken>> {
-        let found = self.table.find(key, |entry| {
-            is_fresh(&entry.token).then(|| {
-                entry.touch(self.now.load(Ordering::Relaxed) + 1);
-                entry.share(&self.allowance)
-            })
-        });
-        found?
+        let found = self.table.find(key)?;
+        let entry = found.as_ref()?;
+        if !is_fresh(&entry.token) {
+            return None;
+        }
+        entry.touch(self.now.load(Ordering::Relaxed) + 1);
+        Some(entry.share(stripe, &self.allowance))
     }
 
     /// The token under `key`. Does not count as use.
-    pub(super) fn peek(&self, key: &CacheKey) -> Option<Arc<AccessToken>> {
+    pub(super) fn peek(&self, key: CacheKey) -> Option<Arc<AccessToken>> {
         self.find(key, |entry| entry.token.clone())
-    }
-
-    /// The key of the entry under `key`, or where there is none `key` itself.
-    pub(super) fn shared_key(&self, key: &CacheKey) -> CacheKey {
-        self.find(key, |entry| entry.key.clone()).unwrap_or_else(|| key.clone())
     }
 
     /// Keeps `token` in place of what was there, if `replaces` says so of that, and unless it is larger than all
@@ -85,20 +84,17 @@ impl Shard {
     /// connections.
     pub(super) fn put(
         &self,
-        key: &CacheKey,
+        key: CacheKey,
         token: Arc<AccessToken>,
         cost: usize,
         replaces: impl Fn(&AccessToken) -> bool,
     ) -> Vec<Arc<Entry>> {
-        let (mut gone, mut key) = (Vec::new(), key.clone());
-        let mut state = self.lock();
-        if let Some(present) = self.table.find(&key, Arc::clone) {
+        let (mut gone, mut state) = (Vec::new(), self.lock());
+        if let Some(present) = self.table.find(key).and_then(|found| found.clone()) {
             if !replaces(&present.token) {
                 return gone;
             }
             self.remove(&mut state, &present);
-            // Requests that are used again have it, see `shared_key`.
-            key = present.key.clone();
             gone.push(present);
         }
         if self.max_entries == 0 || cost > self.max_bytes {
@@ -106,9 +102,9 @@ impl Shard {
             return gone;
         }
         let now = self.now.load(Ordering::Relaxed) + 2;
-        let entry = Arc::new(Entry::new(&key, token, cost, now));
-        state.bytes += cost;
-        state.queue.insert(place(&entry), entry.clone());
+        let entry = Arc::new(Entry::new(key, token, cost, now));
+        state.bytes += entry.cost();
+        state.queue.insert(Queued(entry.clone()));
         self.table.insert(&entry, state.queue.len());
         while state.queue.len() > self.max_entries || state.bytes > self.max_bytes {
             let Some(entry) = state.least_recently_used() else { break };
@@ -124,7 +120,12 @@ impl Shard {
     /// Removes every token that `rejected` picks.
     pub(super) fn remove_where(&self, rejected: impl Fn(&AccessToken) -> bool) -> Vec<Arc<Entry>> {
         let mut state = self.lock();
-        let gone: Vec<_> = state.queue.values().filter(|entry| rejected(&entry.token)).cloned().collect();
+        let gone: Vec<_> = state
+            .queue
+            .iter()
+            .filter(|entry| rejected(&entry.0.token))
+            .map(|entry| entry.0.clone())
+            .collect();
         gone.iter().for_each(|entry| self.remove(&mut state, entry));
         gone
     }
@@ -135,17 +136,18 @@ impl Shard {
     }
 
     /// Looks without the lock, and where that finds nothing, with it: nothing is missed that is there all along.
-    fn find<T>(&self, key: &CacheKey, read: impl Fn(&Arc<Entry>) -> T) -> Option<T> {
-        self.table.find(key, &read).or_else(|| {
+    fn find<T>(&self, key: CacheKey, read: impl FnOnce(&Arc<Entry>) -> T) -> Option<T> {
+        let found = self.table.find(key).or_else(|| {
             let _state = self.lock();
-            self.table.find(key, &read)
-        })
+            self.table.find(key)
+        });
+        found?.as_ref().map(read)
     }
 
     fn remove(&self, state: &mut State, entry: &Arc<Entry>) {
         self.table.remove(entry);
-        state.queue.remove(&place(entry));
-        state.bytes = state.bytes.saturating_sub(entry.cost);
+        state.queue.remove(&Queued(entry.clone()));
+        state.bytes = state.bytes.saturating_sub(entry.cost());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,22 +159,44 @@ impl State {
     /// The entry that was used longest ago. Those in front of it that were used since then go to their new place.
     fn least_recently_used(&mut self) -> Option<Arc<Entry>> {
         loop {
-            let first = self.queue.first_entry()?;
-            let used = first.get().used();
-            if used == first.key().0 {
-                return Some(first.get().clone());
+            let Queued(first) = self.queue.first()?;
+            let used = first.used();
+            if used == first.queued.load(Ordering::Relaxed) {
+                return Some(first.clone());
             }
-            let entry = first.remove();
+            // Out of the queue before its place changes.
+            let Queued(entry) = self.queue.pop_first()?;
             entry.queued.store(used, Ordering::Relaxed);
-            self.queue.insert(place(&entry), entry);
+            self.queue.insert(Queued(entry));
         }
     }
 }
 
-/// Where an entry is in the queue.
-fn place(entry: &Arc<Entry>) -> (u64, usize) {
-    (entry.queued.load(Ordering::Relaxed), Arc::as_ptr(entry) as usize)
+impl Queued {
+    fn place(&self) -> (u64, usize) {
+        (self.0.queued.load(Ordering::Relaxed), Arc::as_ptr(&self.0) as usize)
+    }
 }
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> Order {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Queued {}
 
 #[cfg(test)]
 mod tests {
@@ -184,12 +208,12 @@ mod tests {
     }
 
     fn put(shard: &Shard, name: &str, cost: usize) -> Vec<String> {
-        let gone = shard.put(&key(name), token(name), cost, |_| true);
+        let gone = shard.put(key(name), token(name), cost, |_| true);
         gone.iter().map(|entry| entry.token.authorization.expose()["Bearer ".len()..].to_owned()).collect()
     }
 
     fn names<'a>(shard: &Shard, all: &[&'a str]) -> Vec<&'a str> {
-        all.iter().copied().filter(|name| shard.peek(&key(name)).is_some()).collect()
+        all.iter().copied().filter(|name| shard.peek(key(name)).is_some()).collect()
     }
 
     /// Is what was used last kept, and what goes given back for the caller to drop?
@@ -197,7 +221,7 @@ mod tests {
     fn least_recently_used_goes_first() {
         let shard = shard(2, usize::MAX);
         assert!(put(&shard, "a", 1).is_empty() && put(&shard, "b", 1).is_empty());
-        assert!(shard.get(&key("a"), |_, _| ()).is_some());
+        assert!(shard.get(key("a"), |_, _| ()).is_some());
         assert_eq!(put(&shard, "c", 1), ["b"]);
         assert_eq!(names(&shard, &["a", "b", "c"]), ["a", "c"]);
         assert_eq!((shard.holds().entries, shard.holds().evictions), (2, 1));
@@ -218,7 +242,7 @@ mod tests {
         for _ in 0..5000 {
             let (used, new) = (name(), name());
             let known = list.contains(&used);
-            assert_eq!(shard.get(&key(&used), |_, _| ()).is_some(), known);
+            assert_eq!(shard.get(key(&used), |_, _| ()).is_some(), known);
             let gone = put(&shard, &new, 1);
             for name in [Some(used).filter(|_| known), Some(new)].into_iter().flatten() {
                 list.retain(|other| *other != name);
@@ -259,8 +283,10 @@ mod tests {
         for n in 0..1000 {
             let token = token("t");
             tokens.push(Arc::downgrade(&token));
-            shard.put(&key(&(n % 300).to_string()), token, 1, |_| true);
-            shard.get(&key(&(n % 7).to_string()), |entry, allowance| drop(entry.share(allowance)));
+            shard.put(key(&(n % 300).to_string()), token, 1, |_| true);
+            shard.get(key(&(n % 7).to_string()), |entry, allowance| {
+                drop(entry.share(Stripe::of_this_thread(), allowance))
+            });
             assert!(tokens.iter().filter(|token| token.strong_count() > 0).count() <= 20);
         }
     }

@@ -1,5 +1,7 @@
 //! Tokens in a store of the caller's, which a fleet may share: what is written there, and what of it is believed.
 
+use std::mem::take;
+use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::cache_key::Partition;
 use super::refresh::{MARGIN, SLACK};
-use super::{AccessToken, CacheKey, LONGEST_LIFE, Origin, TokenType, is_token};
+use super::{AccessToken, LONGEST_LIFE, Origin, TokenType, is_token};
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::clock::{from_unix_seconds, unix_seconds};
@@ -33,6 +35,8 @@ pub trait TokenStore: Send + Sync {
 pub(crate) struct StoredPartition<'a> {
     pub(crate) store: &'a dyn TokenStore,
     pub(crate) partition: Partition,
+    /// The text of the key that the call is for.
+    pub(crate) key: String,
     /// What bound tokens of this partition must be bound to: the app's own certificate.
     pub(crate) certificate: Option<Certificate>,
     pub(crate) call: &'a Call,
@@ -70,25 +74,24 @@ struct Entry {
 }
 
 impl StoredPartition<'_> {
-    /// The tokens that are good, with their keys.
-    pub(crate) fn load(&self) -> Vec<(CacheKey, AccessToken)> {
+    /// The tokens that are good, with the texts of their keys.
+    pub(crate) fn load(&self) -> Vec<(String, AccessToken)> {
         let now = unix_seconds(self.call.clock.now());
         self.entries(now)
             .into_iter()
-            .filter_map(|entry| {
-                let key = CacheKey::from_text(entry.key.as_str());
-                Some((key, entry.into_token(self.certificate.as_ref())?))
+            .filter_map(|mut entry| {
+                Some((take(&mut entry.key), entry.into_token(self.certificate.as_ref())?))
             })
             .collect()
     }
 
-    /// Adds `token`, in place of an earlier one of its key. Others may have added theirs meanwhile, so
+    /// Adds `token`, in place of an earlier one of the same key. Others may have added theirs meanwhile, so
     /// what is there is read first; what has expired is left out.
-    pub(crate) fn save(&self, key: &CacheKey, token: &AccessToken) {
+    pub(crate) fn save(&self, token: &AccessToken) {
         let now = unix_seconds(self.call.clock.now());
         let mut tokens = self.entries(now);
-        tokens.retain(|entry| entry.key != key.text());
-        tokens.push(Entry::new(key, token));
+        tokens.retain(|entry| entry.key != self.key);
+        tokens.push(Entry::new(&self.key, token));
         let latest = tokens.iter().map(|entry| entry.expires_on).max().unwrap_or(now);
         if latest <= now + MARGIN {
             return;
@@ -151,15 +154,15 @@ impl StoredPartition<'_> {
 }
 
 impl Entry {
-    fn new(key: &CacheKey, token: &AccessToken) -> Self {
+    fn new(key: &str, token: &AccessToken) -> Self {
         Self {
-            key: key.text().to_owned(),
-            token_type: token.token_type.as_str().to_owned(),
-            token: Zeroizing::new(token.authorization.expose()[token.token_offset()..].to_owned()),
+            key: key.to_owned(),
+            token_type: token.token_type().as_str().to_owned(),
+            token: Zeroizing::new(token.text().to_owned()),
             received_on: token.received_on,
             expires_on: token.expires_on,
-            refresh_on: token.refresh_on,
-            scopes: token.scopes.to_vec(),
+            refresh_on: token.refresh_on.map(NonZeroI64::get),
+            scopes: token.scopes().map(str::to_owned).collect(),
             tenant: token.origin.tenant.clone(),
             endpoint: token.origin.endpoint.clone(),
             x5t_s256: token.certificate.as_ref().map(|certificate| certificate.x5t_s256().to_owned()),
@@ -193,11 +196,12 @@ impl Entry {
         };
         Some(AccessToken {
             authorization: AccessToken::authorization(token_type, &Secret::new(self.token.as_str())),
-            token_type,
             received_on: self.received_on,
             expires_on: self.expires_on,
-            refresh_on: self.refresh_on.map(|refresh_on| refresh_on.min(self.expires_on)),
-            scopes: self.scopes.into(),
+            refresh_on: self
+                .refresh_on
+                .and_then(|refresh_on| NonZeroI64::new(refresh_on.min(self.expires_on))),
+            scopes: self.scopes.join(" ").into(),
             origin: Arc::new(Origin {
                 tenant: self.tenant,
                 endpoint: self.endpoint,
@@ -257,13 +261,14 @@ mod tests {
         KeyBuilder::default().component("client", client)
     }
 
-    fn key(client: &str, scope: &str) -> CacheKey {
-        builder(client).part("scopes", scope).build()
+    fn key(client: &str, scope: &str) -> String {
+        builder(client).part("scopes", scope).text()
     }
 
+    /// For the scope "s".
     fn stored<'a>(store: &'a dyn TokenStore, client: &str, call: &'a Call) -> StoredPartition<'a> {
         let partition = builder(client).partition("", client, "t");
-        StoredPartition { store, partition, certificate: None, call }
+        StoredPartition { store, partition, key: key(client, "s"), certificate: None, call }
     }
 
     fn lasting(text: &str, seconds: i64) -> AccessToken {
@@ -275,18 +280,18 @@ mod tests {
     fn round_trip() {
         let (store, call) = (Map::default(), call());
         let partition = stored(&store, "a", &call);
+        let other = |scope| StoredPartition { key: key("a", scope), ..stored(&store, "a", &call) };
         assert!(partition.load().is_empty());
-        partition.save(&key("a", "s"), &lasting("one", 1000));
-        partition.save(&key("a", "s2"), &lasting("two", 2000));
-        partition.save(&key("a", "s"), &lasting("three", 3000));
-        let found: Vec<_> =
-            partition.load().into_iter().map(|(key, token)| (key.text().to_owned(), token)).collect();
+        partition.save(&lasting("one", 1000));
+        other("s2").save(&lasting("two", 2000));
+        partition.save(&lasting("three", 3000));
+        let found = partition.load();
         assert_eq!(found.len(), 2);
-        assert_eq!(found[1].0, key("a", "s").text());
+        assert_eq!(found[1].0, key("a", "s"));
         assert_eq!(found[1].1.authorization.expose(), "Bearer three");
         let expiry = store.0.lock().unwrap().values().next().unwrap().1;
         assert_eq!(expiry, found[1].1.expires_on, "the latest");
-        partition.save(&key("a", "s3"), &lasting("short", 300));
+        other("s3").save(&lasting("short", 300));
         assert_eq!(partition.load().len(), 2, "what ends within five minutes is no use to anybody");
     }
 
@@ -294,7 +299,7 @@ mod tests {
     #[test]
     fn foreign_entries_are_not_believed() {
         let (store, call) = (Map::default(), call());
-        stored(&store, "a", &call).save(&key("a", "s"), &lasting("one", 1000));
+        stored(&store, "a", &call).save(&lasting("one", 1000));
         let (of_b, data) = {
             let content = store.0.lock().unwrap();
             (stored(&store, "b", &call).partition.key, content.values().next().unwrap().clone())
@@ -350,7 +355,9 @@ mod tests {
             store.save(&partition.partition.key, &content, SystemTime::now()).unwrap();
             let found = partition.load();
             assert_eq!(found.len(), usize::from(believed), "{}", String::from_utf8_lossy(&content));
-            assert!(found.iter().all(|(_, token)| token.refresh_on.is_none_or(|at| at <= token.expires_on)));
+            assert!(
+                found.iter().all(|(_, token)| token.refresh_on.is_none_or(|at| at.get() <= token.expires_on))
+            );
         }
     }
 
@@ -361,7 +368,7 @@ mod tests {
         let (store, call) = (Map::default(), call());
         let partition = stored(&store, "a", &call);
         let first = serde_json::json!({
-            "key": key("a", "s").text(), "token_type": "Bearer", "token": "one",
+            "key": key("a", "s"), "token_type": "Bearer", "token": "one",
             "expires_on": unix_seconds(SystemTime::now()) + 1000, "scopes": ["s"], "endpoint": "https://e.test/",
         });
         let mut later = first.clone();
@@ -381,7 +388,7 @@ mod tests {
     fn no_bearer_among_bound_tokens() {
         let (store, call) = (Map::default(), call());
         let mut partition = stored(&store, "a", &call);
-        partition.save(&key("a", "s"), &lasting("one", 1000));
+        partition.save(&lasting("one", 1000));
         assert_eq!(partition.load().len(), 1);
         let own = rcgen::generate_simple_self_signed(vec!["own.test".into()]).unwrap();
         let pem = own.cert.pem() + &own.signing_key.serialize_pem();
@@ -399,11 +406,11 @@ mod tests {
         {
             store.save(&partition.partition.key, data, SystemTime::now()).unwrap();
             assert!(partition.load().is_empty());
-            partition.save(&key("a", "s"), &lasting("one", 1000));
+            partition.save(&lasting("one", 1000));
             assert_eq!(partition.load().len(), 1);
         }
         let broken = stored(&Broken, "a", &call);
-        broken.save(&key("a", "s"), &lasting("one", 1000));
+        broken.save(&lasting("one", 1000));
         assert!(broken.load().is_empty());
         assert!(!call.spent().in_cache().is_zero());
     }

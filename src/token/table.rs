@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 
 use super::CacheKey;
 use super::entry::Entry;
-use crate::runtime::sync::{Arc, ArcSwapOption, AtomicUsize, Ordering};
+use crate::runtime::sync::{Arc, ArcSwapOption, AtomicUsize, Guard, Ordering};
 
 /// The buckets. Only one thread at a time may change them; any number may look.
 pub(super) struct Table {
     /// Buckets in use; there are as many as ever were entries at once, and [`FIRST`] at least.
     size: AtomicUsize,
-    /// The first is [`FIRST`] buckets long, each other as long as all before it.
+    /// The first is [`FIRST`] buckets long, each other twice as long as the one before it.
     segments: [OnceLock<Box<[Link]>>; SEGMENTS],
 }
 
@@ -30,26 +30,23 @@ impl Table {
         table
     }
 
-    /// What `read` makes of the entry under `key`. One that is being put or moved just now may not be found: who
+    /// The entry under `key`. One that is being put or moved just now may not be found: who
     /// finds nothing looks again when nobody changes anything.
     #[inline(always)]
-    pub(super) fn find<T>(&self, key: &CacheKey, read: impl FnOnce(&Arc<Entry>) -> T) -> Option<T> {
-        let mut at = self.bucket(key.hash_value(), self.size.load(Ordering::Acquire))?.load();
-        loop {
-            let entry = at.as_ref()?;
-            if entry.key == *key {
-                return Some(read(entry));
-            }
-            let next = entry.next.load();
+    pub(super) fn find(&self, key: CacheKey) -> Option<Guard<Entry>> {
+        let mut at = self.bucket(key.bits(), self.size.load(Ordering::Acquire))?.load();
+        while at.as_ref()?.key != key {
+            let next = at.as_ref()?.next.load();
             at = next;
         }
+        Some(at)
     }
 
     /// Puts an entry in whose key is not there.
     pub(super) fn insert(&self, entry: &Arc<Entry>, entries: usize) {
         let size = self.size.load(Ordering::Relaxed);
         let size = if entries > size { self.grow(size) } else { size };
-        if let Some(bucket) = self.bucket(entry.key.hash_value(), size) {
+        if let Some(bucket) = self.bucket(entry.key.bits(), size) {
             push(bucket, entry);
         }
     }
@@ -57,19 +54,19 @@ impl Table {
     /// Takes an entry out that is there.
     pub(super) fn remove(&self, entry: &Arc<Entry>) {
         let size = self.size.load(Ordering::Relaxed);
-        let Some(bucket) = self.bucket(entry.key.hash_value(), size) else { return };
+        let Some(bucket) = self.bucket(entry.key.bits(), size) else { return };
         take(bucket, |found| Arc::ptr_eq(found, entry));
     }
 
     /// Adds a bucket, and moves what belongs there from the one that it is split from.
     fn grow(&self, size: usize) -> usize {
         let half = 1 << size.ilog2();
-        if size == half {
-            self.make(segment(size).0, size);
+        if let (segment, 0) = segment(size) {
+            self.make(segment, FIRST << segment);
         }
         let (Some(old), Some(new)) = (self.link(size - half), self.link(size)) else { return size };
         self.size.store(size + 1, Ordering::Release);
-        while let Some(entry) = take(old, |entry| index(entry.key.hash_value(), size + 1) == size) {
+        while let Some(entry) = take(old, |entry| index(entry.key.bits(), size + 1) == size) {
             push(new, &entry);
         }
         size + 1
@@ -96,7 +93,7 @@ impl Table {
 /// The bucket of a hash, where there are `size` of them.
 #[inline(always)]
 fn index(hash: u64, size: usize) -> usize {
-    let mask = size.next_power_of_two() - 1;
+    let mask = usize::MAX >> (size - 1).leading_zeros();
     let index = hash as usize & mask;
     if index < size { index } else { index & (mask >> 1) }
 }
@@ -104,10 +101,9 @@ fn index(hash: u64, size: usize) -> usize {
 /// Where a bucket is: in which segment, and where there.
 #[inline(always)]
 fn segment(index: usize) -> (usize, usize) {
-    match (index | (FIRST - 1)).ilog2() {
-        top if top < FIRST_BITS => (0, index),
-        top => ((top - FIRST_BITS + 1) as usize, index - (1 << top)),
-    }
+    let place = index + FIRST;
+    let top = place.ilog2();
+    ((top - FIRST_BITS) as usize, place - (1 << top))
 }
 
 /// Puts `entry`, which is in no bucket, in front.
@@ -151,8 +147,7 @@ mod tests {
         let mut next = (0, 0);
         for index in 0..10_000 {
             assert_eq!(segment(index), next);
-            let length = if next.0 == 0 { FIRST } else { FIRST << (next.0 - 1) };
-            next = if next.1 + 1 == length { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
+            next = if next.1 + 1 == FIRST << next.0 { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
         }
     }
 
@@ -161,11 +156,11 @@ mod tests {
     fn entries_are_found() {
         let table = Table::new();
         let entries: Vec<_> =
-            (0..5000).map(|n| Arc::new(Entry::new(&key(&n.to_string()), token("t"), 1, 1))).collect();
+            (0..5000).map(|n| Arc::new(Entry::new(key(&n.to_string()), token("t"), 1, 1))).collect();
         for (n, entry) in entries.iter().enumerate() {
             table.insert(entry, n + 1);
             let all = &entries[..=n];
-            assert!(all.iter().rev().take(50).all(|entry| table.find(&entry.key, |_| ()).is_some()));
+            assert!(all.iter().rev().take(50).all(|entry| table.find(entry.key).is_some()));
         }
         assert_eq!(table.size.load(Ordering::Relaxed), 5000);
         let length = |head: &Link| {
@@ -181,7 +176,7 @@ mod tests {
         assert!(longest < Some(12), "{longest:?}");
         entries.iter().step_by(2).for_each(|entry| table.remove(entry));
         for (n, entry) in entries.iter().enumerate() {
-            assert_eq!(table.find(&entry.key, |_| ()).is_some(), n % 2 == 1);
+            assert_eq!(table.find(entry.key).is_some(), n % 2 == 1);
             assert_eq!(Arc::strong_count(entry), 1 + n % 2, "nothing else keeps it");
         }
     }

@@ -60,7 +60,8 @@ fn success() {
         assert_eq!(name, "mtlspop");
         assert_ne!(new.access_token(), old.access_token());
         assert_bound(&new);
-        assert_eq!((new.scopes(), new.source()), (old.scopes(), TokenSource::IdentityProvider));
+        assert!(new.scopes().eq(old.scopes()));
+        assert_eq!(new.source(), TokenSource::IdentityProvider);
         assert_eq!(new.metadata().cache_refresh_reason, CacheRefreshReason::ProactivelyRefreshed);
         assert!(new.metadata().duration_total >= new.metadata().duration_in_http);
         assert!(!new.metadata().duration_in_http.is_zero() && new.expires_on() > old.expires_on());

@@ -6,7 +6,7 @@ pub(crate) mod sync;
 pub(crate) use call::Call;
 pub(crate) use claim::{Claim, Claims};
 pub(crate) use flight::Flights;
-pub(crate) use striped::{Shared, Striped, stripe};
+pub(crate) use striped::{Shared, Stripe, Striped};
 
 mod claim {
     include!(concat!(env!("OUT_DIR"), "/runtime_claim.rs"));

@@ -29,11 +29,11 @@ pub(crate) struct AccessToken {
 }
 
 /// A key with this hash, and no other one has it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CacheKey(pub(crate) u64);
 
 impl CacheKey {
-    pub(crate) fn hash_value(&self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         self.0
     }
 }

@@ -6,6 +6,7 @@ use super::entry::Allowance;
 use super::shard::Shard;
 use super::{AccessToken, CacheKey, shard_does_not_look};
 use crate::Model;
+use crate::runtime::Stripe;
 use crate::runtime::sync::Arc;
 
 pub(crate) const MODELS: [Model; 6] = [
@@ -24,7 +25,7 @@ fn token(number: u32) -> (Arc<AccessToken>, Arc<()>) {
 
 macro_rules! get {
     ($shard:expr, $key:expr) => {
-        $shard.get(&CacheKey($key), |entry, allowance| entry.share(allowance).number)
+        $shard.get(CacheKey($key), |entry, allowance| entry.share(Stripe::of_this_thread(), allowance).number)
     };
 }
 
@@ -32,9 +33,9 @@ macro_rules! get {
 macro_rules! replacing {
     ($shard:ty) => {
         let shard = Arc::new(<$shard>::new(10, 1000, Allowance::new(0)));
-        shard.put(&CacheKey(1), token(1).0, 1, |_| true);
+        shard.put(CacheKey(1), token(1).0, 1, |_| true);
         let other = shard.clone();
-        let put = thread::spawn(move || drop(other.put(&CacheKey(1), token(2).0, 1, |_| true)));
+        let put = thread::spawn(move || drop(other.put(CacheKey(1), token(2).0, 1, |_| true)));
         assert!(matches!(get!(shard, 1), Some(1 | 2)));
         put.join().unwrap();
         assert_eq!(get!(shard, 1), Some(2));
@@ -54,10 +55,10 @@ macro_rules! moving {
     ($shard:ty) => {
         let shard = Arc::new(<$shard>::new(100, 1000, Allowance::new(0)));
         for key in 1..=8 {
-            shard.put(&CacheKey(key), token(key as u32).0, 1, |_| true);
+            shard.put(CacheKey(key), token(key as u32).0, 1, |_| true);
         }
         let other = shard.clone();
-        let put = thread::spawn(move || drop(other.put(&CacheKey(9), token(9).0, 1, |_| true)));
+        let put = thread::spawn(move || drop(other.put(CacheKey(9), token(9).0, 1, |_| true)));
         assert_eq!(get!(shard, 8), Some(8));
         put.join().unwrap();
         assert_eq!((get!(shard, 8), get!(shard, 9)), (Some(8), Some(9)));
@@ -76,9 +77,9 @@ fn moved_mistaken() {
 fn evicted() {
     let shard = Arc::new(Shard::new(1, 1000, Allowance::new(0)));
     let (first, alive) = token(1);
-    shard.put(&CacheKey(1), first, 1, |_| true);
+    shard.put(CacheKey(1), first, 1, |_| true);
     let other = shard.clone();
-    let put = thread::spawn(move || drop(other.put(&CacheKey(9), token(2).0, 1, |_| true)));
+    let put = thread::spawn(move || drop(other.put(CacheKey(9), token(2).0, 1, |_| true)));
     assert!(matches!(get!(shard, 1), None | Some(1)));
     put.join().unwrap();
     assert_eq!((get!(shard, 1), shard.holds().entries), (None, 1));
@@ -89,8 +90,8 @@ fn evicted() {
 fn two_put() {
     let shard = Arc::new(Shard::new(10, 1000, Allowance::new(0)));
     let other = shard.clone();
-    let put = thread::spawn(move || drop(other.put(&CacheKey(1), token(1).0, 1, |_| true)));
-    shard.put(&CacheKey(9), token(9).0, 1, |_| true);
+    let put = thread::spawn(move || drop(other.put(CacheKey(1), token(1).0, 1, |_| true)));
+    shard.put(CacheKey(9), token(9).0, 1, |_| true);
     put.join().unwrap();
     assert_eq!((get!(shard, 1), get!(shard, 9)), (Some(1), Some(9)));
     assert_eq!((shard.holds().entries, shard.holds().bytes), (2, 2));
