@@ -116,6 +116,11 @@ impl Socket {
         Arrived(&self.line.stream)
     }
 
+    /// To say a last word, which waits for nothing: what there is no room for is not said.
+    pub(super) fn at_once(&self) -> AtOnce<'_> {
+        AtOnce(&self.line.stream)
+    }
+
     /// Runs `io` until it does not have to wait any more, at most until the deadline.
     fn patiently<T>(
         &mut self,
@@ -196,6 +201,20 @@ impl Arrived<'_> {
 impl Read for Arrived<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
+    }
+}
+
+/// Where a socket has room for something. Writes return `WouldBlock` instead of waiting.
+pub(super) struct AtOnce<'a>(&'a TcpStream);
+
+/// One piece after the other: a stream's own way for several at once raises SIGPIPE where the peer is gone.
+impl Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

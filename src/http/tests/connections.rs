@@ -100,6 +100,25 @@ fn the_last_clone_closes_the_connections() {
     }
 }
 
+/// Is a server told when a connection is closed (RFC 9112, section 9.8)?
+#[test]
+fn a_closed_connection_says_so() {
+    for (version, over) in Over::each() {
+        let (ca, clients) = (Ca::new("ca"), Ca::new("clients"));
+        let (ended, end) = std::sync::mpsc::channel();
+        let server = Server::scripted_in(&ca, version, move |talk, _, _| {
+            talk.head()?;
+            talk.say(uploads::OK)?;
+            ended.send(talk.read(&mut [0]).map_err(|error| error.kind())).unwrap();
+            Ok(())
+        });
+        let (pool, certificate) = (pool(&ca), clients.client());
+        over.get(&over.client(&pool, &certificate).unwrap(), &server.url("/")).unwrap();
+        drop((pool, certificate));
+        assert_eq!(end.recv_timeout(SOON).unwrap(), Ok(0), "{over:?} {version:?}");
+    }
+}
+
 /// Do an app's connections end with the app, though the certificate lives on?
 #[test]
 fn the_pool_closes_its_connections() {

@@ -36,7 +36,8 @@ use crate::binding::Certificate;
 use crate::error::{Error, Result};
 use crate::key::PrivateKey;
 
-/// A connection whose handshake is through.
+/// A connection whose handshake is through. Dropping it tells the server that nothing more comes (RFC 9112, section 9.8), if
+/// that can be said without waiting.
 pub(super) trait TlsStream: Send + Sync {
     /// What has arrived; 0 at the end.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;

@@ -154,6 +154,14 @@ impl TlsStream for Ordinary {
     }
 }
 
+impl Drop for Ordinary {
+    fn drop(&mut self) {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        conn.send_close_notify();
+        let _ = flush(conn, &mut sock.at_once());
+    }
+}
+
 /// Notices where a server of TLS 1.2 wants to renegotiate, which is how some ask for a certificate after the request.
 /// rustls declines, and says nothing of it; but more is to be written then than was `waiting` before.
 fn process(connection: &mut ClientConnection, version: TlsVersion, waiting: usize) -> io::Result<()> {
@@ -194,7 +202,7 @@ fn after_what_came(
     }
 }
 
-fn flush(connection: &mut ClientConnection, socket: &mut Socket) -> io::Result<()> {
+fn flush(connection: &mut ClientConnection, socket: &mut impl Write) -> io::Result<()> {
     while connection.wants_write() {
         connection.write_tls(socket)?;
     }

@@ -48,7 +48,7 @@ struct Renegotiating {
 /// The socket, and for how long it waits.
 struct Wire {
     socket: Socket,
-    /// Whether reads wait for something.
+    /// Whether reads wait for something, and writes for room.
     waits: bool,
     /// Whether writes wait for no longer than nothing arrives.
     listens: bool,
@@ -235,6 +235,15 @@ impl TlsStream for Renegotiating {
     }
 }
 
+impl Drop for Renegotiating {
+    fn drop(&mut self) {
+        // Nothing goes between the parts of a record.
+        if self.half.is_none() {
+            let _ = self.without_waiting(Session::close);
+        }
+    }
+}
+
 impl Party for Client {
     fn verify(&mut self, chain: &[&[u8]], ocsp: &[u8]) -> Result<(), Refused> {
         let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(*der)).collect();
@@ -279,9 +288,10 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        outside(|| match self.listens {
-            true => self.socket.while_silent(|socket| socket.write(bytes)),
-            false => self.socket.write(bytes),
+        outside(|| match (self.waits, self.listens) {
+            (false, _) => self.socket.at_once().write(bytes),
+            (true, true) => self.socket.while_silent(|socket| socket.write(bytes)),
+            (true, false) => self.socket.write(bytes),
         })
     }
 
