@@ -173,8 +173,12 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>> {
 
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    // The room for everything is made at once: a buffer that grows leaves copies of a key behind.
-    let size = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_SIZE);
+    // The room for everything is made at once: a buffer that grows leaves copies of a key behind. What is no file, as a pipe of
+    // a shell's <(...), does not say how much comes.
+    let size = match file.metadata() {
+        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => metadata.len().min(MAX_FILE_SIZE),
+        _ => MAX_FILE_SIZE,
+    };
     let mut data = Zeroizing::new(Vec::with_capacity(size as usize + 32));
     let read = file.take(MAX_FILE_SIZE + 1).read_to_end(&mut data);
     let read = read.map_err(|error| unreadable(path, &error))?;
@@ -197,4 +201,24 @@ fn malformed(message: impl Into<String>) -> Error {
 /// A private key is there, but it cannot be had.
 fn locked(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::KeyUnavailable, "cryptographic_error", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// Is a key that comes by a pipe, as from a shell's `<(...)`, read into one place, so that no copy of it stays behind?
+    #[test]
+    fn a_pipe_is_read_into_one_place() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let text = vec![b'x'; 300_000];
+        let written = text.clone();
+        let thread = std::thread::spawn(move || writer.write_all(&written).unwrap());
+        let data = read_file(Path::new(&format!("/proc/self/fd/{}", reader.as_raw_fd()))).unwrap();
+        thread.join().unwrap();
+        assert!(*data == text && data.capacity() == MAX_FILE_SIZE as usize + 32, "{}", data.capacity());
+    }
 }
