@@ -90,8 +90,9 @@ impl SoftwareKey {
             .into_iter()
             .filter(|(_, algorithm)| given.is_none_or(|given| given == *algorithm))
             .find(|(_, algorithm)| {
-                ec_signing(*algorithm)
-                    .is_some_and(|signing| EcdsaKeyPair::from_private_key_der(signing, sec1).is_ok())
+                ec_signing(*algorithm).is_some_and(|signing| {
+                    undisturbed(|| EcdsaKeyPair::from_private_key_der(signing, sec1)).is_ok()
+                })
             })
             .ok_or_else(unsupported)?;
         let pkcs8 = to_pkcs8(EC_PUBLIC_KEY, AnyRef::from(&curve), sec1)?;
@@ -147,12 +148,13 @@ impl fmt::Debug for SoftwareKey {
 }
 
 impl Pair {
+    /// AWS-LC's FIPS module has each key sign something first.
     fn parse(algorithm: KeyAlgorithm, pkcs8: &[u8]) -> Result<Self> {
-        match ec_signing(algorithm) {
+        let parsed = undisturbed(|| match ec_signing(algorithm) {
             Some(signing) => EcdsaKeyPair::from_pkcs8(signing, pkcs8).map(Self::Ec),
             None => rsa::KeyPair::from_pkcs8(pkcs8).map(Self::Rsa),
-        }
-        .map_err(rejected)
+        });
+        parsed.map_err(rejected)
     }
 
     fn public_key_der(&self) -> Result<Vec<u8>> {
@@ -250,6 +252,7 @@ mod tests {
 
     use super::*;
     use crate::error::ErrorKind;
+    use crate::runtime::times_entered;
 
     /// Runs `openssl` with `input`; its output.
     fn openssl(command_line: &str, input: &[u8]) -> Vec<u8> {
@@ -270,6 +273,22 @@ mod tests {
     fn generate(kind: &str) -> Vec<u8> {
         let pem = openssl(&format!("genpkey {kind}"), b"");
         openssl("pkcs8 -topk8 -nocrypt -outform DER", &pem)
+    }
+
+    /// Is a key read where no process forks? In a FIPS build that draws random numbers.
+    #[test]
+    fn no_fork_while_a_key_is_read() {
+        let ec = generate("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+        let rsa = generate("-algorithm RSA -pkeyopt rsa_keygen_bits:2048");
+        let sec1 = openssl("ec -inform DER -outform DER", &ec);
+        let entered = |read: &dyn Fn() -> Result<SoftwareKey>| {
+            let before = times_entered();
+            read().unwrap();
+            times_entered() - before
+        };
+        assert_eq!(entered(&|| SoftwareKey::from_pkcs8_der(&ec)), 1);
+        assert_eq!(entered(&|| SoftwareKey::from_pkcs8_der(&rsa)), 1);
+        assert_eq!(entered(&|| SoftwareKey::from_sec1_der(&sec1, None)), 2, "its curve is found by trying");
     }
 
     /// Signs with every scheme of `key` and verifies with the public key that OpenSSL sees in it.

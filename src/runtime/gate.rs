@@ -36,6 +36,7 @@ thread_local! {
 #[cfg(test)]
 thread_local! {
     static LEFT: Cell<bool> = const { Cell::new(false) };
+    static ENTERED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A new RSA key takes a tenth of a second, or seconds on a machine that has others to do. And threads that do nothing but
@@ -57,6 +58,12 @@ pub(crate) fn outside<T>(work: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 pub(crate) fn has_left() -> bool {
     LEFT.get()
+}
+
+/// How often this thread has gone in.
+#[cfg(test)]
+pub(crate) fn times_entered() -> usize {
+    ENTERED.get()
 }
 
 struct Inside<'a>(&'a Gate);
@@ -118,7 +125,10 @@ impl Gate {
     /// Until no process forks; then this thread is among those inside.
     fn wait(&self) {
         #[cfg(test)]
-        self.waiting.fetch_add(1, SeqCst);
+        {
+            ENTERED.set(ENTERED.get() + 1);
+            self.waiting.fetch_add(1, SeqCst);
+        }
         self.inside.fetch_add(1, SeqCst);
         let mut waited = Duration::ZERO;
         let mut pauses = pauses(Duration::from_millis(5));

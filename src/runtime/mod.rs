@@ -21,7 +21,7 @@ pub(crate) use claim::{Claim, Claimed, Claims};
 pub(crate) use flight::Flights;
 pub(crate) use fork::{OwnProcess, PerProcess};
 #[cfg(test)]
-pub(crate) use gate::has_left;
+pub(crate) use gate::{has_left, times_entered};
 pub(crate) use gate::{outside, undisturbed};
 pub(crate) use limit::Limit;
 pub(crate) use memory::Memory;
