@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ureq::SendBody;
 use ureq::config::Config;
 use ureq::http::{self, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use url::Position;
 
 use super::USER_AGENT;
 use super::body::{Body, Outgoing};
@@ -256,10 +257,8 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>> {
     if !request.url.username().is_empty() || request.url.password().is_some() {
         return Err(Error::argument("a URL must not hold a user name or password"));
     }
-    let mut url = request.url.clone();
-    url.set_fragment(None);
-    let uri: Uri =
-        url.as_str().parse().map_err(|_| Error::argument("the URL cannot be used for a request"))?;
+    let sent = &request.url[..Position::AfterQuery];
+    let uri: Uri = sent.parse().map_err(|_| Error::argument("the URL cannot be used for a request"))?;
     let mut head = http::Request::new(());
     *head.method_mut() = request.method.clone();
     *head.uri_mut() = uri;

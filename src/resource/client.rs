@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use once_cell::race::OnceBox;
 use url::Url;
 
 use super::stream::HttpStream;
@@ -21,6 +22,8 @@ use crate::runtime::{Call, Cancel};
 pub struct HttpRequest {
     method: String,
     url: String,
+    /// That, read when it is first sent.
+    parsed: OnceBox<Url>,
     headers: Vec<(String, String)>,
     body: Body,
     timeout: Duration,
@@ -53,6 +56,7 @@ impl HttpRequest {
         Self {
             method: method.to_owned(),
             url: url.to_owned(),
+            parsed: OnceBox::new(),
             headers: Vec::new(),
             body: Body::None,
             timeout: TIMEOUT,
@@ -147,7 +151,11 @@ impl HttpRequest {
 
     /// Scheme, host and port of the API.
     pub(crate) fn origin(&self) -> Result<String> {
-        Ok(check_url(&self.url)?.origin().ascii_serialization())
+        Ok(self.parsed()?.origin().ascii_serialization())
+    }
+
+    fn parsed(&self) -> Result<&Url> {
+        self.parsed.get_or_try_init(|| check_url(&self.url).map(Box::new))
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -168,8 +176,7 @@ impl HttpRequest {
 
     /// Whether it tells a vault that its token is bound.
     pub(crate) fn announces_bound_token(&self) -> bool {
-        let url = Url::parse(&self.url).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let host = self.parsed().ok().and_then(Url::host_str).unwrap_or_default();
         key_vault::announces(host, &self.headers)
     }
 
@@ -245,7 +252,7 @@ pub(crate) fn open(
     call: &Call,
 ) -> Result<HttpStream> {
     call.check()?;
-    let url = check_url(&request.url)?;
+    let url = request.parsed()?;
     request.headers.iter().try_for_each(|(name, value)| HttpRequest::check_header(name, value))?;
     if let Some(certificate) = certificate
         && certificate.not_after() <= call.clock.now()
@@ -270,7 +277,7 @@ pub(crate) fn open(
         }
         Some(_) => Renegotiation::NotAllowed,
     };
-    let mut wire = Request::new(method(&request.method)?, &url)
+    let mut wire = Request::new(method(&request.method)?, url)
         .attempt_timeout(request.timeout)
         .needs_certificate(certificate.is_some())
         .renegotiation(renegotiation)
