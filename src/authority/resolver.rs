@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use once_cell::race::OnceBox;
 use url::Url;
 
 use super::detection::RegionMemory;
 use super::instance::{Instances, preferred_network};
 use super::parse::{Authority, AuthorityKind};
-use super::region::{RegionDetails, RegionOutcome, RegionSetting, RegionSource};
+use super::region::{Region, RegionDetails, RegionOutcome, RegionSetting, RegionSource};
 use super::{openid, webfinger};
 use crate::error::{Error, Result};
 use crate::http::Pool;
@@ -20,6 +21,16 @@ pub(crate) struct Resolver {
     known: PerProcess<Known>,
     regions: Arc<PerProcess<RegionMemory>>,
     instances: Arc<PerProcess<Instances>>,
+    first: OnceBox<Asked>,
+}
+
+/// What an endpoint was made from that was asked for before the others: that of most requests.
+struct Asked {
+    authority: Authority,
+    network: Option<String>,
+    region: Option<Region>,
+    mtls: bool,
+    url: Url,
 }
 
 /// Where a request goes.
@@ -55,7 +66,8 @@ impl Resolver {
         regions: Arc<PerProcess<RegionMemory>>,
         instances: Arc<PerProcess<Instances>>,
     ) -> Self {
-        Self { region, instance_discovery, known: PerProcess::new(Known::new), regions, instances }
+        let (known, first) = (PerProcess::new(Known::new), OnceBox::new());
+        Self { region, instance_discovery, known, regions, instances, first }
     }
 
     /// Whether a request may not choose another host of its cloud.
@@ -105,8 +117,29 @@ impl Resolver {
         call.log.verbose("authority", || {
             format!("region: {:?}, from {:?} [{}]", region.outcome, region.source, call.correlation_id)
         });
-        let url = authority.aad_endpoint(network.as_deref(), region.used.as_ref(), mtls)?;
+        let url = self.endpoint(authority, network, region.used.as_ref(), mtls)?;
         Ok(Endpoint { url, region })
+    }
+
+    fn endpoint(
+        &self,
+        authority: &Authority,
+        network: Option<String>,
+        region: Option<&Region>,
+        mtls: bool,
+    ) -> Result<Url> {
+        if let Some(first) = self.first.get()
+            && (first.mtls, &first.network, first.region.as_ref()) == (mtls, &network, region)
+            && first.authority == *authority
+        {
+            return Ok(first.url.clone());
+        }
+        let url = authority.aad_endpoint(network.as_deref(), region, mtls)?;
+        self.first.get_or_init(|| {
+            let (authority, region, url) = (authority.clone(), region.cloned(), url.clone());
+            Box::new(Asked { authority, network, region, mtls, url })
+        });
+        Ok(url)
     }
 
     fn region(&self, pool: &Pool, call: &Call) -> Result<RegionDetails> {
@@ -125,5 +158,37 @@ impl Resolver {
 impl Known {
     fn new() -> Self {
         Self { federations: Memory::new(), token_endpoints: Memory::new() }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Does what differs from the first request, in tenant, region, network or mTLS, get its own endpoint, and the first one's
+    /// stay the same?
+    #[test]
+    fn endpoints_beside_the_first() {
+        let (regions, instances) = (PerProcess::new(RegionMemory::new), PerProcess::new(Instances::new));
+        let resolver = Resolver::new(RegionSetting::Global, true, Arc::new(regions), Arc::new(instances));
+        let authority = |tenant| Authority::parse(&format!("https://login.example.com/{tenant}")).unwrap();
+        let (one, region) = (authority("one"), Region::parse("westus2").unwrap());
+        let network = || Some("sts.example.com".to_owned());
+        let ask = |authority: &Authority, network, region, mtls| {
+            String::from(resolver.endpoint(authority, network, region, mtls).unwrap())
+        };
+        for _ in 0..2 {
+            let rows = [
+                (ask(&one, None, None, false), "https://login.example.com/one"),
+                (ask(&authority("two"), None, None, false), "https://login.example.com/two"),
+                (ask(&one, network(), None, false), "https://sts.example.com/one"),
+                (ask(&one, None, Some(&region), false), "https://westus2.login.example.com/one"),
+                (ask(&one, None, None, true), "https://mtlsauth.example.com/one"),
+            ];
+            for (url, expected) in rows {
+                assert_eq!(url, format!("{expected}/oauth2/v2.0/token"));
+            }
+        }
     }
 }
