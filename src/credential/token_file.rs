@@ -15,21 +15,24 @@ const MAX_BYTES: u64 = 256 * 1024;
 
 /// Reads the token in `path`, as it is now: an earlier one may have expired (AADSTS700024).
 pub(super) fn read(path: &Path) -> Result<Secret> {
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
-    match file.take(MAX_BYTES + 1).read_to_string(&mut text) {
-        Ok(read) if read as u64 > MAX_BYTES => return Err(bad(path, "is too long to be a token")),
-        Ok(_) => {}
-        Err(error) if error.kind() == IoErrorKind::InvalidData => {
-            return Err(bad(path, "is not a text file"));
-        }
-        Err(error) => return Err(unreadable(path, &error)),
-    }
+    let text = text(path)?;
     let token = text.trim();
     match token.split('.').count() {
         3 if !token.contains(char::is_whitespace) => Ok(Secret::new(token)),
         _ if token.is_empty() => Err(bad(path, "is empty")),
         _ => Err(bad(path, "holds no JWT (three parts with dots between them)")),
+    }
+}
+
+fn text(path: &Path) -> Result<Zeroizing<String>> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    // The room for everything is made at once: text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize + 32));
+    match file.take(MAX_BYTES + 1).read_to_string(&mut text) {
+        Ok(read) if read as u64 > MAX_BYTES => Err(bad(path, "is too long to be a token")),
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == IoErrorKind::InvalidData => Err(bad(path, "is not a text file")),
+        Err(error) => Err(unreadable(path, &error)),
     }
 }
 
@@ -73,6 +76,9 @@ mod tests {
             let message = read_of(content).unwrap_err();
             assert!(message.contains(why) && message.contains("token"), "{message}");
         }
+        // However long it is, it is read into one place.
+        std::fs::write(&path, "x".repeat(MAX_BYTES as usize)).unwrap();
+        assert_eq!(text(&path).unwrap().capacity(), MAX_BYTES as usize + 32);
         std::fs::remove_file(&path).unwrap();
         assert!(read(&path).unwrap_err().message().contains("AZURE_FEDERATED_TOKEN_FILE"));
         assert!(read(directory.path()).unwrap_err().message().contains("cannot be read"));
