@@ -53,6 +53,11 @@ impl Identity {
         self.pop
     }
 
+    /// What the token will be for, where that was said.
+    pub(crate) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
     /// Whether one of its secrets is, or could have been, on stdin.
     pub(crate) fn reads_stdin(&self) -> bool {
         self.reads_stdin

@@ -12,7 +12,9 @@ mod inspect;
 mod layers;
 mod output;
 mod profile;
+mod proxy;
 mod secrets;
+mod server;
 mod settings;
 mod times;
 mod token;
@@ -49,6 +51,7 @@ enum Command {
     Token(token::TokenArgs),
     Call(call::CallArgs),
     Exec(exec::ExecArgs),
+    Proxy(proxy::ProxyArgs),
     Certificate(certificate::CertificateArgs),
     Inspect(inspect::InspectArgs),
     Config(config::ConfigArgs),
@@ -61,6 +64,7 @@ EXAMPLES:
   mtlspop token --resource https://graph.microsoft.com --output token
   mtlspop call --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
   mtlspop exec --certificate app.pem -- ./program-with-an-azure-library
+  mtlspop proxy --listen unix:/run/graph.sock --upstream https://graph.microsoft.com --resource https://graph.microsoft.com
   mtlspop token --help            whose token, and how it is printed";
 
 const STATUSES: &str = "\
@@ -86,6 +90,9 @@ fn main() -> ExitCode {
         Command::Call(args) => call::run(args, &cli.context),
         Command::Exec(args) => {
             return exec::run(args, &cli.context).unwrap_or_else(|failure| failure.report());
+        }
+        Command::Proxy(args) => {
+            return proxy::run(args, &cli.context).unwrap_or_else(|failure| failure.report());
         }
         Command::Certificate(args) => certificate::run(args, &cli.context),
         Command::Inspect(args) => inspect::run(args),

@@ -1,6 +1,7 @@
 //! The identity endpoint of App Service, on loopback: HTTP around the judge and the library.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +9,15 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use mtlspop::{App, Error, ErrorKind, Token, TokenRequest};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 
 use super::judge::Judge;
 use crate::output::visible;
+use crate::server::{Limits, Listener, serve};
 use crate::times::seconds;
 
 /// What gives tokens to one program and its children.
@@ -32,7 +31,6 @@ type Answer = Response<Full<Bytes>>;
 
 /// How many tokens are got at once: the library waits for each on a thread.
 pub(super) const MOST_AT_ONCE: usize = 16;
-/// Whoever else is on this host must not fill the memory.
 const MOST_CONNECTIONS: usize = 128;
 const LONGEST_HEAD: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,29 +42,9 @@ impl Endpoint {
 
     /// Answers for ever.
     pub(super) async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        loop {
-            let Ok(place) = room.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let endpoint = self.clone();
-                    tokio::spawn(async move {
-                        endpoint.connection(stream).await;
-                        drop(place);
-                    });
-                }
-                // No descriptor is free just now.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    }
-
-    async fn connection(self: Arc<Self>, stream: TcpStream) {
-        let service = service_fn(|request| self.clone().answer(request));
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LONGEST_HEAD);
-        // That a client goes is its own affair.
-        let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        let limits = Limits { connections: MOST_CONNECTIONS, head: LONGEST_HEAD, patience: PATIENCE };
+        let service = service_fn(move |request| self.clone().answer(request));
+        serve(Listener::Tcp(listener), limits, service, pending()).await;
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {

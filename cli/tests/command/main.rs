@@ -8,6 +8,7 @@ mod exec;
 mod generated;
 mod input;
 mod inspect;
+mod proxy;
 mod support;
 #[path = "../../../devcloud/tests/common/swtpm.rs"]
 mod swtpm;

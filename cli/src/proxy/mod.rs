@@ -1,0 +1,207 @@
+//! `mtlspop proxy`: a reverse proxy on this host whose requests go out with a token, over mTLS where that is bound.
+
+mod answer;
+mod body;
+mod exchange;
+mod forward;
+mod headers;
+mod listen;
+mod log;
+mod routes;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use hyper::service::service_fn;
+use mtlspop::Secret;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use self::forward::Proxy;
+use self::listen::Place;
+use self::routes::Routes;
+use crate::identity::Identity;
+use crate::output::{print, write_private};
+use crate::secrets::{From, STDIN};
+use crate::server::{Callers, Limits, serve};
+use crate::settings::Settings;
+use crate::{Context, Failure, Result};
+
+/// Run a reverse proxy whose requests go out with a token of this identity
+///
+/// Programs that cannot be changed send plain HTTP to a Unix socket or to loopback; it goes on over TLS with a token, with --pop over
+/// mTLS and bound to the certificate. Bodies are streamed both ways. Redirects are returned, not followed.
+///
+/// On loopback each request needs the header X-Mtlspop-Secret: other users of this host can reach it. A Unix socket is for its owner, and
+/// for a group that --socket-group names.
+///
+/// Of the client's headers those of the connection, Authorization, Forwarded, X-Forwarded-* and Via go no further. Upgrades, CONNECT, TRACE,
+/// paths with dot segments and requests of browsers are refused. SIGTERM and SIGINT stop it when what has come is answered; a
+/// second one at once.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ProxyArgs {
+    /// unix:PATH, or an address of loopback: 127.0.0.1:PORT; port 0 is any that is free, and is printed
+    #[arg(long, value_name = "PLACE", help_heading = "Where")]
+    listen: Place,
+    /// What holds the secret that clients send as X-Mtlspop-Secret; made, with a random one, where it is not there
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    listen_secret_file: Option<PathBuf>,
+    /// Group that may connect to the Unix socket, too: a number, or a name of /etc/group
+    #[arg(long, value_name = "GROUP", help_heading = "Where")]
+    socket_group: Option<String>,
+    /// Where requests go to: https://HOST[/PATH], for /PREFIX=https://HOST what is below that; may be given again, and is then chosen by
+    /// prefix, or without one by the Host header. Behind a comma its own resource for tokens
+    #[arg(long, value_name = "[/PREFIX=]URL[,RESOURCE]", required = true, help_heading = "Where")]
+    upstream: Vec<String>,
+    /// Requests that are on their way at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "Limits")]
+    threads: u16,
+    /// Requests that wait for one of these; more are answered with 503
+    #[arg(long, value_name = "NUMBER", default_value_t = 1024, help_heading = "Limits")]
+    queue: u16,
+    /// Connections that are open at once; others wait
+    #[arg(long, value_name = "NUMBER", default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    max_connections: u16,
+    /// Longest body of a request, in bytes [default: none]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    max_body: Option<u64>,
+    /// Write a line of JSON to stderr for each request
+    #[arg(long, help_heading = "Output")]
+    access_log: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  mtlspop proxy --listen unix:/run/graph.sock --upstream https://mtlstb.graph.microsoft.com --pop --resource https://graph.microsoft.com
+      curl --unix-socket /run/graph.sock http://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop proxy --listen 127.0.0.1:8080 --listen-secret-file secret \\
+      --upstream /graph=https://graph.microsoft.com,https://graph.microsoft.com \\
+      --upstream /vault=https://x.vault.azure.net,https://vault.azure.net
+      curl -H \"X-Mtlspop-Secret: $(cat secret)\" http://127.0.0.1:8080/graph/v1.0/applications";
+
+/// In lower case, as hyper has names.
+const SECRET_HEADER: &str = "x-mtlspop-secret";
+/// Of a secret that somebody chose.
+const SHORTEST_SECRET: usize = 16;
+/// What is much longer the library could not send.
+const LONGEST_HEAD: usize = 15 * 1024;
+/// An idle connection is kept that long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What has come is answered within that time when it is to stop: container runtimes kill after half a minute.
+const GRACE: Duration = Duration::from_secs(25);
+
+pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
+    let identity = Identity::new(&args.settings, context)?.answering_claims();
+    let routes = Routes::new(&args.upstream, identity.scope(), identity.is_bound())?;
+    let secret = secret(args, identity.reads_stdin())?;
+    let (app, _) = identity.into_app()?;
+    let failed = |error| Failure::output("the proxy", &error);
+    raise_descriptors();
+    let (bound, listener) = args.listen.bind(args.socket_group.as_deref())?;
+    let mut callers = match &bound {
+        listen::Bound::Tcp(address) => {
+            let own = [address.to_string(), format!("localhost:{}", address.port())];
+            Callers::by_names(own.into_iter().chain(routes.hosts(address.port())).collect())
+        }
+        listen::Bound::Unix(_) => Callers::of_a_socket(),
+    };
+    if let Some(secret) = secret {
+        callers = callers.with_secret(
+            SECRET_HEADER,
+            secret,
+            "the header X-Mtlspop-Secret is not there once with the secret",
+        );
+    }
+    let threads = usize::from(args.threads);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let stopped = runtime.block_on(async {
+        let proxy = Arc::new(Proxy::new(app, routes, callers, args));
+        let listener = listener.into_async().map_err(failed)?;
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate()).map_err(failed)?,
+            signal(SignalKind::interrupt()).map_err(failed)?,
+        );
+        let limits =
+            Limits { connections: usize::from(args.max_connections), head: LONGEST_HEAD, patience: PATIENCE };
+        let answering = proxy.clone();
+        let service = service_fn(move |request| answering.clone().answer(request));
+        // From here on it can be reached.
+        print(&format!("{bound}\n"))?;
+        let (stop, mut stopping) = watch::channel(false);
+        let served = serve(listener, limits, service, async move {
+            // An error says that the sender is gone, and then this is, too.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        });
+        let signals = async {
+            let mut next = async || {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            next().await;
+            stop.send_replace(true);
+            let _ = tokio::time::timeout(GRACE, next()).await;
+        };
+        tokio::select! {
+            () = async { served.await; proxy.rest().await } => {}
+            () = signals => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    });
+    // What is still on its way has nobody left to go to.
+    runtime.shutdown_background();
+    drop(bound);
+    stopped
+}
+
+/// The one that clients have to know, where there is one.
+fn secret(args: &ProxyArgs, stdin_is_taken: bool) -> Result<Option<Secret>> {
+    let Some(path) = &args.listen_secret_file else {
+        return match args.listen {
+            Place::Unix(_) => Ok(None),
+            Place::Tcp(_) => Err(Failure::input(
+                "other users of this host reach loopback: --listen-secret-file names what holds, or will hold, a secret; \
+                 or listen on unix:PATH",
+            )),
+        };
+    };
+    let is_stdin = path.as_os_str() == STDIN;
+    if is_stdin && stdin_is_taken {
+        return Err(Failure::input("stdin cannot hold two secrets: put one into a file"));
+    }
+    if !is_stdin && matches!(path.try_exists(), Ok(false)) {
+        let secret = Callers::new_secret();
+        write_private(path, format!("{}\n", secret.expose()).as_bytes())?;
+        return Ok(Some(secret));
+    }
+    let secret = From::File(path.clone()).read("the secret of --listen-secret-file")?;
+    let text = secret.expose();
+    if text.len() < SHORTEST_SECRET || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::credential(format!(
+            "{} must hold {SHORTEST_SECRET} characters or more, of ASCII and without blanks; where it is not there, it is made",
+            path.display()
+        )));
+    }
+    Ok(Some(secret))
+}
+
+/// Each client is a descriptor, and each request under way another: as many as this process may have.
+fn raise_descriptors() {
+    let limits = getrlimit(Resource::Nofile);
+    // Where it may not, it has those that it has, and clients wait.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
+}
