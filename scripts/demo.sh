@@ -32,7 +32,8 @@ examples=$2
 rust=$3
 cli=$4
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+proxy=
+trap '[ -z "$proxy" ] || kill "$proxy"; rm -rf "$work"' EXIT
 flows=0
 
 # The value of one field in an example's line: field NAME LINE
@@ -191,5 +192,20 @@ x5t=$(sed -n 's/.*"x5t#S256": "\(.*\)".*/\1/p' "$work/certificate")
 status=$("$cli" call $pop --include https://mtlstb.graph.microsoft.com/v1.0/applications | sed -n '1s/^HTTP.* \([0-9]*\).*/\1/p')
 flows=$((flows + 1))
 check "$name" mtls_pop identity_provider "type=mtls_pop x5t#S256=$x5t cnf=$cnf source=identity_provider status=$status"
+
+# A client that knows nothing of tokens: what the API answers says what the proxy has sent.
+name='the command, mtlspop proxy'
+mkfifo "$work/place"
+# shellcheck disable=SC2086
+"$cli" proxy $pop --listen "unix:$work/socket" --upstream https://mtlstb.graph.microsoft.com >"$work/place" 2>"$work/err" &
+proxy=$!
+read -r place <"$work/place" || fail "$name: $(cat "$work/err")"
+answer=$(curl --silent --show-error --unix-socket "${place#unix:}" --write-out ' %{http_code}' http://localhost/v1.0/applications)
+kill "$proxy"
+wait "$proxy" || fail "$name: ended with status $?: $(cat "$work/err")"
+proxy=
+cnf=$(printf '%s\n' "$answer" | sed -n 's/.*"x5t#S256":"\([^"]*\)".*/\1/p')
+flows=$((flows + 1))
+check "$name" mtls_pop identity_provider "type=mtls_pop x5t#S256=$x5t cnf=$cnf source=identity_provider status=${answer##* }"
 
 echo "demo: all $flows flows passed"
