@@ -18,6 +18,9 @@ use crate::http::message::{TlsDetails, TlsVersion};
 use crate::http::sessions::{Resume, Sessions, Witness};
 use crate::http::socket::{Arrived, Socket, is_over};
 
+/// Of what is no answer, tickets and the like, no more is read at once: 64 KiB, as rustls takes 4 KiB each time. Servers send one to four.
+const MOST_READS: usize = 16;
+
 /// A configuration with its sessions.
 pub(super) struct Configured {
     config: ClientConfig,
@@ -104,7 +107,7 @@ impl TlsStream for Ordinary {
 
     fn read_arrived(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let StreamOwned { conn, sock } = &mut self.stream;
-        loop {
+        for _ in 0..MOST_READS {
             match conn.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
@@ -115,6 +118,7 @@ impl TlsStream for Ordinary {
                 return after_what_came(conn, buffer, error);
             }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     fn write_while_silent(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -209,8 +213,9 @@ fn flush(connection: &mut ClientConnection, socket: &mut impl Write) -> io::Resu
     Ok(())
 }
 
+/// Who sends more of them than anybody needs could do so for ever.
 fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> io::Result<bool> {
-    loop {
+    for _ in 0..MOST_READS {
         // Also of what came with the answer before.
         let state = connection.process_new_packets().map_err(io::Error::other)?;
         if state.peer_has_closed() || state.plaintext_bytes_to_read() > 0 {
@@ -223,6 +228,7 @@ fn only_tickets(connection: &mut ClientConnection, mut arrived: Arrived<'_>) -> 
             return Ok(false);
         }
     }
+    Ok(false)
 }
 
 fn last_words(connection: &mut ClientConnection, socket: &mut Socket, error: io::Error) -> io::Error {
