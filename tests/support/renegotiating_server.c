@@ -1,4 +1,4 @@
-/* An HTTP server over TLS 1.2 that asks for a client certificate when it likes, by renegotiating.
+/* An HTTP server over TLS 1.2 that asks for a client certificate when it likes, by renegotiating; or otherwise misbehaves.
  *
  *   renegotiating_server MODE cert=PEM key=PEM ca=PEM [OPTION...]
  *
@@ -19,6 +19,7 @@
  *   drip       after the request, and then it speaks one byte in 100 ms
  *   corrupt    not at all: it finds what follows the head of the request spoilt, and ends with the alert bad_record_mac
  *   never      not at all
+ *   tickets    not at all: it speaks TLS 1.3, and after the first answer sends tickets until nobody takes them
  *
  * OPTION:
  *   other-cert=PEM other-key=PEM   for `changed`
@@ -31,7 +32,7 @@
  * It prints "port N", then a line for each event: "accepted NAME", with the server name that was asked for; "request PATH
  * N CN", with the length of the body and the name of the certificate that had been shown, or -; "asked"; "renegotiated CN", with
  * "resumed" behind it where it was no full handshake;
- * "answered"; "closed", where the client said so; "failed WHY". The answer is "certificate=CN body=N"; that for /big has
+ * "answered"; "flooded"; "closed", where the client said so; "failed WHY". The answer is "certificate=CN body=N"; that for /big has
  * 300000 bytes, that in the mode `body` 40000.
  */
 #include <arpa/inet.h>
@@ -217,6 +218,17 @@ static int answer(struct connection *connection, const char *path, size_t body)
     return 1;
 }
 
+/* Tickets for ever; most of the first hundred kilobytes are there when it says so. */
+static int flood(struct connection *connection)
+{
+    for (int i = 0;; i++) {
+        if (SSL_new_session_ticket(connection->ssl) != 1 || SSL_do_handshake(connection->ssl) != 1)
+            return 0;
+        if (i == 500)
+            printf("flooded\n");
+    }
+}
+
 /* Waits until nothing more comes of what comes, and the client has no more room either: with each of these answers, which
  * say nothing, it may find some. */
 static int wait_until_full(struct connection *connection)
@@ -284,6 +296,8 @@ static int serve(struct connection *connection)
             return 0;
     if (!answer(connection, path, body))
         return 0;
+    if (is("tickets"))
+        return flood(connection);
     return is("idle") ? ask(connection) : 1;
 }
 
@@ -327,7 +341,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     context = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_max_proto_version(context, is("tickets") ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
     SSL_CTX_set_session_id_context(context, (const unsigned char *)"r", 1);
     for (int i = 2; i < argc; i++) {

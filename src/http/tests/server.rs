@@ -161,24 +161,6 @@ impl Server {
         })
     }
 
-    /// Answers requests, and sends 5,000 updates of its keys (RFC 8446, section 4.6.3) after the first: 130 kB without a word.
-    pub(super) fn flooding(ca: &Ca) -> Self {
-        let config = server_config(ca, None, &[&rustls::version::TLS13]);
-        Self::listening("https", move |stream, number, shared| {
-            let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
-            let mut tls = StreamOwned::new(connection, stream);
-            while let Some(seen) = read_request(&mut tls, &Seen { connection: number, ..Seen::default() })? {
-                tls.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
-                for _ in 0..5000 {
-                    tls.conn.refresh_traffic_keys().map_err(io::Error::other)?;
-                    tls.flush()?;
-                }
-                shared.seen.lock().unwrap().push(seen);
-            }
-            Ok(())
-        })
-    }
-
     pub(super) fn with_config(config: ServerConfig) -> Self {
         Self::start("https", Some(Arc::new(config)), Arc::new(|_| ok()))
     }
