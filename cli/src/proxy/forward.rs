@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use hyper::{Method, Request, StatusCode};
 use mtlspop::{App, Cancel, HttpRequest};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -120,7 +119,8 @@ impl Proxy {
         }
         let token = upstream.token().clone().with_cancel(stop.0.clone());
         let (answer, answered) = oneshot::channel();
-        let exchange = Exchange { request, token, stop, entry, answer, runtime: Handle::current() };
+        let is_head = head.method == Method::HEAD;
+        let exchange = Exchange { request, is_head, token, stop, entry, answer, runtime: Handle::current() };
         let proxy = self.clone();
         spawn_blocking(move || {
             exchange.run(&proxy.app);

@@ -5,6 +5,7 @@ mod listening;
 mod refusals;
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use devcloud::{Fault, Service};
@@ -99,6 +100,28 @@ fn what_passes() {
     let listen = format!("proxy --resource {GRAPH} --upstream {GRAPH} --listen 127.0.0.1:0");
     let proxy = Proxy::start(&mut as_app(&cloud, &listen));
     assert!(proxy.curl("-d short $URL/claims-challenge").contains("\"path\":\"/claims-challenge\""));
+}
+
+/// Do requests one after another, of whatever kind, go out on one connection, and is nothing said to have gone wrong?
+#[test]
+fn connections_are_kept() {
+    let cloud = cloud();
+    let listen = format!("proxy --pop {GRAPH_AND_VAULT} --listen 127.0.0.1:0 --access-log");
+    let proxy = Proxy::start(&mut as_app(&cloud, &listen));
+    for options in ["", "-I", "-X DELETE", "-d x", "-H 'X: y' --http1.0"] {
+        proxy.curl(&format!("{options} $URL/graph/[1-9] $URL/graph/big/[1-4]0000 $URL/graph/big/0"));
+    }
+    proxy.curl("$URL/graph/stream/[1-9]?chunked");
+    let connections: BTreeSet<u64> =
+        cloud.requests_to(Service::Graph).iter().map(|request| request.connection).collect();
+    assert_eq!(connections.len(), 1);
+    proxy.terminate();
+    let log = String::from_utf8(proxy.wait().stderr).unwrap();
+    assert_eq!(log.lines().count(), 5 * 14 + 9);
+    assert!(
+        log.lines().all(|line| line.contains("\"error\":null") && line.contains("\"status\":200")),
+        "{log}"
+    );
 }
 
 /// Do bodies that do not fit into memory pass both ways, in a bounded part of it?
