@@ -58,7 +58,7 @@ impl Callers {
         if !ours || head.uri.authority().is_some() {
             return Err((StatusCode::FORBIDDEN, "the Host header does not name this server"));
         }
-        if head.headers.keys().any(|name| name == "origin" || name.as_str().starts_with("sec-fetch-")) {
+        if head.headers.keys().any(|name| is_of_browsers(name.as_str())) {
             return Err((StatusCode::FORBIDDEN, "browsers are not answered here"));
         }
         let Some(secret) = &self.secret else { return Ok(()) };
@@ -67,6 +67,11 @@ impl Callers {
             _ => Err((StatusCode::UNAUTHORIZED, secret.refusal)),
         }
     }
+}
+
+/// Browsers send all of `Sec-Fetch-*` to loopback; Node's fetch, which is none, the mode alone.
+fn is_of_browsers(name: &str) -> bool {
+    name == "origin" || (name.starts_with("sec-fetch-") && name != "sec-fetch-mode")
 }
 
 #[cfg(test)]
@@ -92,6 +97,7 @@ mod tests {
         let callers = Callers::by_names(names).with_secret("x-secret", value.clone(), "no");
         let (host, good) = (("host", "127.0.0.1:8080"), ("x-secret", secret));
         assert_eq!(check(&callers, "/x", &[host, good]), Ok(()));
+        assert_eq!(check(&callers, "/x", &[host, good, ("Sec-Fetch-Mode", "cors")]), Ok(()));
         assert_eq!(secret.len(), 64);
         for (headers, status) in [
             (vec![good], 403),
@@ -99,7 +105,8 @@ mod tests {
             (vec![("host", "localhost:8080"), good], 403),
             (vec![host, host, good], 403),
             (vec![host, good, ("origin", "null")], 403),
-            (vec![host, good, ("Sec-Fetch-Site", "none")], 403),
+            (vec![host, good, ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate")], 403),
+            (vec![host, good, ("Sec-Fetch-Dest", "empty")], 403),
             (vec![host], 401),
             (vec![host, ("x-secret", "")], 401),
             (vec![host, ("x-secret", &secret[..63])], 401),

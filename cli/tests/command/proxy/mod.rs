@@ -77,6 +77,9 @@ fn what_passes() {
         ("-X PATCH -d x -H Transfer-Encoding:chunked", "PATCH", "x"),
         ("-X POST", "POST", ""),
         ("-X DELETE", "DELETE", ""),
+        // As Node's fetch and Java's client have it.
+        ("-H 'Sec-Fetch-Mode: cors'", "GET", ""),
+        ("-H 'Connection: Upgrade, HTTP2-Settings' -H 'Upgrade: h2c' -H 'HTTP2-Settings: AAEA'", "GET", ""),
     ] {
         let echo: Value = serde_json::from_str(&proxy.curl(&format!("{options} $URL/echo"))).unwrap();
         assert_eq!((&echo["method"], &echo["body"]), (&method.into(), &body.into()), "{options}");

@@ -29,7 +29,7 @@ fn what_is_refused() {
             "403",
             format!("GET /graph/x HTTP/1.1\r\n{host}\r\n{secret}\r\nOrigin: http://{}\r\n", proxy.address()),
         ),
-        ("403", format!("GET /graph/x HTTP/1.1\r\n{host}\r\n{secret}\r\nSec-Fetch-Mode: cors\r\n")),
+        ("403", format!("GET /graph/x HTTP/1.1\r\n{host}\r\n{secret}\r\nSec-Fetch-Site: cross-site\r\n")),
         ("403", format!("GET https://graph.microsoft.com/x HTTP/1.1\r\n{host}\r\n{secret}\r\n")),
         ("403", format!("CONNECT graph.microsoft.com:443 HTTP/1.1\r\n{host}\r\n{secret}\r\n")),
         ("405", format!("TRACE /graph/x HTTP/1.1\r\n{host}\r\n{secret}\r\n")),
