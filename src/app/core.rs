@@ -88,8 +88,8 @@ impl Core {
         refresh_in: Option<i64>,
     ) -> (i64, i64, Option<NonZeroI64>) {
         let now = unix_seconds(self.clock.now());
-        let random = Uuid::new_v4().as_fields().0;
-        let refresh_on = refresh_in.and_then(|seconds| NonZeroI64::new(refresh_time(now, seconds, random)));
+        let refresh_on = refresh_in
+            .and_then(|seconds| NonZeroI64::new(refresh_time(now, seconds, Uuid::new_v4().as_fields().0)));
         (now, now.saturating_add(expires_in), refresh_on)
     }
 

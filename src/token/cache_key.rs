@@ -1,7 +1,6 @@
 //! What two requests must have in common to share a token, and to lie in one partition of a store.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::hash::Hasher;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -63,7 +62,7 @@ impl KeyBuilder {
     pub(crate) fn stem(self) -> KeyStem {
         let mut hasher = hasher();
         hasher.write(self.text().as_bytes());
-        hash_value(&mut hasher, SCOPES);
+        with_length(SCOPES, &mut |piece| hasher.write(piece.as_bytes()));
         hasher.write(b":");
         KeyStem(hasher)
     }
@@ -98,7 +97,7 @@ impl KeyStem {
     /// The key that [`KeyBuilder::scopes`] leads to.
     pub(crate) fn key(&self, scopes: &str) -> CacheKey {
         let mut hasher = self.0;
-        hash_value(&mut hasher, scopes);
+        with_length(scopes, &mut |piece| hasher.write(piece.as_bytes()));
         hasher.write(b";");
         CacheKey::of(&hasher)
     }
@@ -156,21 +155,24 @@ fn hasher() -> SipHasher24 {
 
 /// Names may be the caller's, too: the lengths in front keep `a` + `bc` apart from `ab` + `c`.
 fn append(text: &mut String, name: &str, value: &str) {
-    // A `String` takes it all.
-    let _ = write!(text, "{}:{name}:{}:{value};", name.len(), value.len());
+    text.reserve(name.len() + value.len() + "123:".len() * 2 + ":;".len());
+    with_length(name, &mut |piece| text.push_str(piece));
+    text.push(':');
+    with_length(value, &mut |piece| text.push_str(piece));
+    text.push(';');
 }
 
-/// What [`append`] writes of a value, up to its end; without the machinery of `write!`, as a request that is used once has its key
-/// made for one look.
-fn hash_value(hasher: &mut SipHasher24, value: &str) {
-    let (mut digits, mut first, mut rest) = (*b"00000000000000000000:", 20, value.len());
-    while rest > 0 || first == 20 {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+/// The length in decimal, a colon, the text. Without the machinery of `format!`: many keys are made for one look.
+fn with_length(text: &str, put: &mut impl FnMut(&str)) {
+    fn decimal(number: usize, put: &mut impl FnMut(&str)) {
+        if number > 9 {
+            decimal(number / 10, put);
+        }
+        put(&"0123456789"[number % 10..=number % 10]);
     }
-    hasher.write(&digits[first..]);
-    hasher.write(value.as_bytes());
+    decimal(text.len(), put);
+    put(":");
+    put(text);
 }
 
 #[cfg(test)]

@@ -79,7 +79,11 @@ pub(crate) struct Origin {
 impl AccessToken {
     /// How a token of this type is presented.
     pub(crate) fn authorization(token_type: TokenType, token: &Secret) -> Secret {
-        Secret::new(format!("{} {}", token_type.as_str(), token.expose()))
+        let parts = [token_type.as_str(), " ", token.expose()];
+        // With room for what `Secret` puts behind it, so that nothing has to be moved.
+        let mut text = String::with_capacity(parts.map(str::len).iter().sum::<usize>() + 1);
+        parts.iter().for_each(|part| text.push_str(part));
+        Secret::new(text)
     }
 
     #[inline(always)]
