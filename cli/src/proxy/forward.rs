@@ -1,8 +1,8 @@
 //! A request on its way through the proxy: looked at, given a place and a thread, and answered.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
@@ -24,8 +24,7 @@ use crate::server::Callers;
 
 /// What is the same for all requests.
 pub(super) struct Proxy {
-    pub(super) app: App,
-    pub(super) routes: Routes,
+    target: RwLock<Arc<Target>>,
     callers: Callers,
     /// One for each thread: the library waits on it.
     threads: Arc<Semaphore>,
@@ -33,6 +32,12 @@ pub(super) struct Proxy {
     queue: Semaphore,
     longest_body: u64,
     access_log: bool,
+}
+
+/// What is read anew by a reload.
+pub(super) struct Target {
+    pub(super) app: App,
+    pub(super) routes: Routes,
 }
 
 /// Longer waits are for another day.
@@ -43,10 +48,9 @@ const SHORT: u64 = 64 * 1024;
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Proxy {
-    pub(super) fn new(app: App, routes: Routes, callers: Callers, args: &ProxyArgs) -> Self {
+    pub(super) fn new(target: Target, callers: Callers, args: &ProxyArgs) -> Self {
         Self {
-            app,
-            routes,
+            target: RwLock::new(Arc::new(target)),
             callers,
             threads: Arc::new(Semaphore::new(usize::from(args.threads))),
             thread_count: args.threads.into(),
@@ -54,6 +58,15 @@ impl Proxy {
             longest_body: args.max_body.unwrap_or(u64::MAX),
             access_log: args.access_log,
         }
+    }
+
+    /// Requests that come from now on go there.
+    pub(super) fn replace(&self, target: Target) {
+        *self.target.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(target);
+    }
+
+    fn target(&self) -> Arc<Target> {
+        self.target.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until no thread has anything to do.
@@ -84,14 +97,15 @@ impl Proxy {
 
     /// Takes `entry` where the request goes on to a thread.
     async fn forward(
-        self: &Arc<Self>,
+        &self,
         head: &hyper::http::request::Parts,
         body: Incoming,
         entry: &mut Option<Entry>,
     ) -> Result<Answer, Failed> {
         self.callers.check(head)?;
         headers::check(head)?;
-        let (upstream, url) = self.routes.choose(head)?;
+        let target = self.target();
+        let (upstream, url) = target.routes.choose(head)?;
         let passing = headers::of_request(&head.headers)?;
         if body.size_hint().lower() > self.longest_body {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than --max-body allows").into());
@@ -121,9 +135,8 @@ impl Proxy {
         let (answer, answered) = oneshot::channel();
         let is_head = head.method == Method::HEAD;
         let exchange = Exchange { request, is_head, token, stop, entry, answer, runtime: Handle::current() };
-        let proxy = self.clone();
         spawn_blocking(move || {
-            exchange.run(&proxy.app);
+            exchange.run(&target.app);
             drop(place);
         });
         answered

@@ -22,7 +22,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use self::forward::Proxy;
+use self::forward::{Proxy, Target};
 use self::listen::Place;
 use self::routes::Routes;
 use crate::identity::Identity;
@@ -41,7 +41,7 @@ use crate::{Context, Failure, Result};
 /// for a group that --socket-group names.
 ///
 /// Of the client's headers those of the connection, Authorization, Forwarded, X-Forwarded-* and Via go no further. Upgrades, CONNECT, TRACE,
-/// paths with dot segments and requests of browsers are refused. SIGTERM and SIGINT stop it when what has come is answered; a
+/// paths with dot segments and requests of browsers are refused. SIGHUP has certificates and secrets of the identity read anew. SIGTERM and SIGINT stop it when what has come is answered; a
 /// second one at once.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -99,17 +99,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(25);
 
 pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
-    let identity = Identity::new(&args.settings, context)?.answering_claims();
-    let routes = Routes::new(&args.upstream, identity.scope(), identity.is_bound())?;
-    let secret = secret(args, identity.reads_stdin())?;
-    let (app, _) = identity.into_app()?;
+    let identity = Identity::new(&args.settings, context)?;
+    let stdin_is_taken = identity.reads_stdin();
+    let target = target(args, identity)?;
+    let secret = secret(args, stdin_is_taken)?;
     let failed = |error| Failure::output("the proxy", &error);
     raise_descriptors();
     let (bound, listener) = args.listen.bind(args.socket_group.as_deref())?;
     let mut callers = match &bound {
         listen::Bound::Tcp(address) => {
             let own = [address.to_string(), format!("localhost:{}", address.port())];
-            Callers::by_names(own.into_iter().chain(routes.hosts(address.port())).collect())
+            Callers::by_names(own.into_iter().chain(target.routes.hosts(address.port())).collect())
         }
         listen::Bound::Unix(_) => Callers::of_a_socket(),
     };
@@ -128,11 +128,12 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
         .build()
         .map_err(failed)?;
     let stopped = runtime.block_on(async {
-        let proxy = Arc::new(Proxy::new(app, routes, callers, args));
+        let proxy = Arc::new(Proxy::new(target, callers, args));
         let listener = listener.into_async().map_err(failed)?;
-        let (mut terminate, mut interrupt) = (
+        let (mut terminate, mut interrupt, mut hangup) = (
             signal(SignalKind::terminate()).map_err(failed)?,
             signal(SignalKind::interrupt()).map_err(failed)?,
+            signal(SignalKind::hangup()).map_err(failed)?,
         );
         let limits =
             Limits { connections: usize::from(args.max_connections), head: LONGEST_HEAD, patience: PATIENCE };
@@ -152,7 +153,12 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
                     _ = interrupt.recv() => {}
                 }
             };
-            next().await;
+            loop {
+                tokio::select! {
+                    () = next() => break,
+                    _ = hangup.recv() => reload(&proxy, args, context),
+                }
+            }
             stop.send_replace(true);
             let _ = tokio::time::timeout(GRACE, next()).await;
         };
@@ -166,6 +172,22 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     runtime.shutdown_background();
     drop(bound);
     stopped
+}
+
+fn target(args: &ProxyArgs, identity: Identity) -> Result<Target> {
+    let routes = Routes::new(&args.upstream, identity.scope(), identity.is_bound())?;
+    let (app, _) = identity.answering_claims().into_app()?;
+    Ok(Target { app, routes })
+}
+
+/// Reads what proves the identity anew. Requests that are on their way end with what they began with.
+fn reload(proxy: &Proxy, args: &ProxyArgs, context: &Context) {
+    match Identity::new(&args.settings, context).and_then(|identity| target(args, identity)) {
+        Ok(target) => proxy.replace(target),
+        Err(failure) => {
+            failure.hint("it goes on with what was read before").report();
+        }
+    }
 }
 
 /// The one that clients have to know, where there is one.

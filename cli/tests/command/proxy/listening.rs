@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use devcloud::Cloud;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::support::{GRAPH_AND_VAULT, Proxy, answer, statuses};
@@ -30,7 +31,7 @@ fn unix_sockets() {
         let said = fail(&mut as_app(&cloud, &listen), 2);
         assert!(said.contains("in use"), "{said}");
         assert!(UnixStream::connect(&path).is_ok());
-        proxy.terminate();
+        proxy.signal(Signal::TERM);
         assert!(proxy.wait().status.success());
         assert!(!path.exists());
     }
@@ -56,6 +57,34 @@ fn by_host() {
     }
 }
 
+/// On SIGHUP, is another certificate taken from the same file; and does it go on as before where what is there is none?
+#[test]
+fn it_reads_its_certificate_anew() {
+    let cloud = cloud();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("app.pem");
+    fs::copy(cloud.files().sni(), &file).unwrap();
+    let options =
+        format!("proxy {GRAPH_AND_VAULT} --pop --listen 127.0.0.1:0 --certificate {}", file.display());
+    let mut proxy = Proxy::start(&mut as_app(&cloud, &options));
+    let certificate = |proxy: &Proxy| {
+        let answer: Value = serde_json::from_str(&proxy.curl("$URL/graph/x")).unwrap();
+        answer["x5t#S256"].as_str().unwrap().to_owned()
+    };
+    let first = certificate(&proxy);
+    fs::copy(cloud.files().sni_rotated(), &file).unwrap();
+    proxy.signal(Signal::HUP);
+    let mut second = first.clone();
+    while second == first {
+        second = certificate(&proxy);
+    }
+    fs::write(&file, "none").unwrap();
+    proxy.signal(Signal::HUP);
+    let said = proxy.says();
+    assert!(said.contains("app.pem") && said.contains("goes on with what was read before"), "{said}");
+    assert_eq!(certificate(&proxy), second);
+}
+
 /// When it is told to stop, is what has come answered, and nothing more?
 #[test]
 fn it_stops_in_the_end() {
@@ -68,7 +97,7 @@ fn it_stops_in_the_end() {
     let idle = proxy.send("");
     let stream = proxy.send("GET /graph/slow/700?private HTTP/1.1\r\n$HEADERS\r\nCookie: private\r\n\r\n");
     reached(&cloud, "/slow/700");
-    proxy.terminate();
+    proxy.signal(Signal::TERM);
     let said = answer(stream);
     assert_eq!(statuses(&said), ["200"], "{said}");
     assert!(said.to_lowercase().contains("connection: close"), "{said}");

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use devcloud::{Fault, Service};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use self::support::{GRAPH_AND_VAULT, Proxy};
@@ -118,7 +119,7 @@ fn connections_are_kept() {
     let connections: BTreeSet<u64> =
         cloud.requests_to(Service::Graph).iter().map(|request| request.connection).collect();
     assert_eq!(connections.len(), 1);
-    proxy.terminate();
+    proxy.signal(Signal::TERM);
     let log = String::from_utf8(proxy.wait().stderr).unwrap();
     assert_eq!(log.lines().count(), 5 * 14 + 9);
     assert!(

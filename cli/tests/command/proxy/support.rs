@@ -79,9 +79,17 @@ impl Proxy {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    pub(super) fn terminate(&self) {
+    pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// The next line on stderr, where nobody waits for more.
+    pub(super) fn says(&mut self) -> String {
+        let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut line = String::new();
+        BufReader::new(stderr).read_line(&mut line).unwrap();
+        line
     }
 
     /// How it ended, and what it said.
