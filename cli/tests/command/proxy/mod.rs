@@ -128,7 +128,7 @@ fn connections_are_kept() {
     );
 }
 
-/// Do bodies that do not fit into memory pass both ways, in a bounded part of it?
+/// Do bodies that do not fit into memory pass both ways, in a bounded part of it, also while others are not taken?
 #[test]
 fn bodies_are_streamed() {
     const SIZE: u64 = 40_000_000;
@@ -137,6 +137,11 @@ fn bodies_are_streamed() {
         &cloud,
         &format!("proxy --resource {GRAPH} --upstream {GRAPH} --listen 127.0.0.1:0"),
     ));
+    let lazy = ["1", "2", "3", "4"].map(|number| {
+        let stream = proxy.send(&format!("GET /stream/{SIZE}?{number} HTTP/1.1\r\n$HEADERS\r\n\r\n"));
+        stream.peek(&mut [0]).unwrap();
+        stream
+    });
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("file");
     proxy.curl(&format!("-o {0} $URL/stream/{SIZE}", file.display()));
@@ -147,6 +152,7 @@ fn bodies_are_streamed() {
     }
     let peak = proxy.peak_memory();
     assert!(peak < 30_000_000, "{peak} bytes");
+    drop(lazy);
     let chunked = proxy.curl("-w ' %{size_download}' -o /dev/null $URL/stream/1000000?chunked");
     assert_eq!(chunked, " 1000000");
 }
