@@ -75,16 +75,19 @@ impl Exchange {
         }
         loop {
             match next(&mut stream, &mut buffer, &mut left) {
-                Ok((count, is_last)) => {
-                    if count > 0 && !sender.send(&buffer[..count]) {
-                        entry.error = Some(CLIENT_GONE.to_owned());
-                        return;
-                    }
+                Ok((count, true)) => {
                     entry.sent += count as u64;
-                    if is_last {
+                    // It is noted before the client knows that it is over.
+                    drop(entry);
+                    if count == 0 || sender.send(&buffer[..count]) {
                         sender.end();
-                        return;
                     }
+                    return;
+                }
+                Ok((count, false)) if sender.send(&buffer[..count]) => entry.sent += count as u64,
+                Ok(_) => {
+                    entry.error = Some(CLIENT_GONE.to_owned());
+                    return;
                 }
                 Err(error) => {
                     entry.error = Some(error.code().to_owned());

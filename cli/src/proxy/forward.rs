@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Full;
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
-use hyper::{Method, Request, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
 use mtlspop::{App, Cancel, HttpRequest};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -18,6 +20,7 @@ use super::answer::{Answer, Failed};
 use super::body::{StopOnDrop, Upload, piece};
 use super::exchange::Exchange;
 use super::log::Entry;
+use super::metrics::Metrics;
 use super::routes::Routes;
 use super::{ProxyArgs, headers};
 use crate::server::Callers;
@@ -30,6 +33,8 @@ pub(super) struct Proxy {
     threads: Arc<Semaphore>,
     thread_count: u32,
     queue: Semaphore,
+    queue_length: usize,
+    metrics: Arc<Metrics>,
     longest_body: u64,
     access_log: bool,
 }
@@ -55,6 +60,8 @@ impl Proxy {
             threads: Arc::new(Semaphore::new(usize::from(args.threads))),
             thread_count: args.threads.into(),
             queue: Semaphore::new(usize::from(args.queue)),
+            queue_length: usize::from(args.queue),
+            metrics: Arc::default(),
             longest_body: args.max_body.unwrap_or(u64::MAX),
             access_log: args.access_log,
         }
@@ -77,7 +84,7 @@ impl Proxy {
 
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (head, body) = request.into_parts();
-        let mut entry = Some(Entry::new(self.access_log, &head));
+        let mut entry = Some(Entry::new(self.access_log, self.metrics.clone(), &head));
         let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
         let answer = self.forward(&head, body, &mut entry).await;
         let mut answer = answer.unwrap_or_else(|failed| {
@@ -95,10 +102,18 @@ impl Proxy {
         Ok(answer)
     }
 
+    /// What a scraper is answered, who is one of `callers`.
+    pub(super) fn tell(&self, callers: &Callers, head: &Parts) -> Response<Full<Bytes>> {
+        let threads = self.thread_count as usize;
+        let on_their_way = threads.saturating_sub(self.threads.available_permits());
+        let waiting = self.queue_length.saturating_sub(self.queue.available_permits());
+        self.metrics.answer(callers, head, on_their_way, waiting)
+    }
+
     /// Takes `entry` where the request goes on to a thread.
     async fn forward(
         &self,
-        head: &hyper::http::request::Parts,
+        head: &Parts,
         body: Incoming,
         entry: &mut Option<Entry>,
     ) -> Result<Answer, Failed> {

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use rustix::fs::{Mode, chown};
 use rustix::process::{Gid, umask};
 
-use crate::server;
+use crate::server::{self, Callers};
 use crate::{Failure, Result};
 
 /// What the command line says.
@@ -86,6 +86,19 @@ impl Listener {
             Self::Unix(listener) => server::Listener::Unix(tokio::net::UnixListener::from_std(listener)?),
             Self::Tcp(listener) => server::Listener::Tcp(tokio::net::TcpListener::from_std(listener)?),
         })
+    }
+}
+
+impl Bound {
+    /// Those who come by its own name; or by one of `hosts`, which are told the port.
+    pub(super) fn callers<H: Iterator<Item = String>>(&self, hosts: impl FnOnce(u16) -> H) -> Callers {
+        match self {
+            Self::Tcp(address) => {
+                let own = [address.to_string(), format!("localhost:{}", address.port())];
+                Callers::by_names(own.into_iter().chain(hosts(address.port())).collect())
+            }
+            Self::Unix(_) => Callers::of_a_socket(),
+        }
     }
 }
 

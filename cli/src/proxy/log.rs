@@ -1,4 +1,5 @@
-//! The access log: a line of JSON on stderr for each request, without query, headers and bodies.
+//! What is known of a request when it is over: counted, and for the access log a line of JSON on stderr, without query, headers and
+//! bodies.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -9,9 +10,12 @@ use hyper::http::request::Parts;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::metrics::Metrics;
+
 /// What is known of a request; written when it is over, in whatever way.
 pub(super) struct Entry {
     wanted: bool,
+    metrics: Arc<Metrics>,
     started: Instant,
     time: Timestamp,
     method: String,
@@ -30,9 +34,10 @@ pub(super) struct Entry {
 const CLIENT_GONE: u16 = 499;
 
 impl Entry {
-    pub(super) fn new(wanted: bool, head: &Parts) -> Self {
+    pub(super) fn new(wanted: bool, metrics: Arc<Metrics>, head: &Parts) -> Self {
         Self {
             wanted,
+            metrics,
             started: Instant::now(),
             time: Timestamp::now(),
             method: head.method.to_string(),
@@ -68,6 +73,8 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        let received = self.received.load(Ordering::Relaxed);
+        self.metrics.note(self.upstream.as_deref(), self.status, received, self.sent, self.since_start());
         if self.wanted {
             // In one write, so that lines of two threads do not mix. Nobody is left to be told when stderr is gone.
             let _ = io::stderr().lock().write_all(format!("{}\n", self.line()).as_bytes());

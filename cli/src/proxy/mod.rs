@@ -7,14 +7,20 @@ mod forward;
 mod headers;
 mod listen;
 mod log;
+mod metrics;
 mod routes;
 
+use std::convert::Infallible;
+use std::future::{pending, ready};
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use mtlspop::Secret;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -23,12 +29,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::forward::{Proxy, Target};
-use self::listen::Place;
+use self::listen::{Bound, Place};
 use self::routes::Routes;
 use crate::identity::Identity;
 use crate::output::{print, write_private};
 use crate::secrets::{From, STDIN};
-use crate::server::{Callers, Limits, serve};
+use crate::server::{Callers, Limits, Listener, serve};
 use crate::settings::Settings;
 use crate::{Context, Failure, Result};
 
@@ -74,6 +80,9 @@ pub(crate) struct ProxyArgs {
     /// Write a line of JSON to stderr for each request
     #[arg(long, help_heading = "Output")]
     access_log: bool,
+    /// Tell numbers there, in Prometheus' text format at /metrics: unix:PATH, or an address of loopback
+    #[arg(long, value_name = "PLACE", help_heading = "Output")]
+    metrics: Option<Place>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -93,6 +102,7 @@ const SECRET_HEADER: &str = "x-mtlspop-secret";
 const SHORTEST_SECRET: usize = 16;
 /// What is much longer the library could not send.
 const LONGEST_HEAD: usize = 15 * 1024;
+const MOST_SCRAPERS: usize = 16;
 /// An idle connection is kept that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What has come is answered within that time when it is to stop: container runtimes kill after half a minute.
@@ -106,13 +116,8 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     let failed = |error| Failure::output("the proxy", &error);
     raise_descriptors();
     let (bound, listener) = args.listen.bind(args.socket_group.as_deref())?;
-    let mut callers = match &bound {
-        listen::Bound::Tcp(address) => {
-            let own = [address.to_string(), format!("localhost:{}", address.port())];
-            Callers::by_names(own.into_iter().chain(target.routes.hosts(address.port())).collect())
-        }
-        listen::Bound::Unix(_) => Callers::of_a_socket(),
-    };
+    let metrics = args.metrics.as_ref().map(|place| place.bind(None)).transpose()?;
+    let mut callers = bound.callers(|port| target.routes.hosts(port));
     if let Some(secret) = secret {
         callers = callers.with_secret(
             SECRET_HEADER,
@@ -141,6 +146,16 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
         let service = service_fn(move |request| answering.clone().answer(request));
         // From here on it can be reached.
         print(&format!("{bound}\n"))?;
+        if let Some((bound, listener)) = metrics {
+            print(&format!("{bound}/metrics\n"))?;
+            let callers = Arc::new(bound.callers(|_| iter::empty()));
+            tokio::spawn(serve_metrics(
+                listener.into_async().map_err(failed)?,
+                bound,
+                callers,
+                proxy.clone(),
+            ));
+        }
         let (stop, mut stopping) = watch::channel(false);
         let served = serve(listener, limits, service, async move {
             // An error says that the sender is gone, and then this is, too.
@@ -172,6 +187,17 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     runtime.shutdown_background();
     drop(bound);
     stopped
+}
+
+/// Answers scrapers for ever.
+async fn serve_metrics(listener: Listener, bound: Bound, callers: Arc<Callers>, proxy: Arc<Proxy>) {
+    let limits = Limits { connections: MOST_SCRAPERS, head: LONGEST_HEAD, patience: PATIENCE };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (head, _) = request.into_parts();
+        ready(Ok::<_, Infallible>(proxy.tell(&callers, &head)))
+    });
+    serve(listener, limits, service, pending()).await;
+    drop(bound);
 }
 
 fn target(args: &ProxyArgs, identity: Identity) -> Result<Target> {

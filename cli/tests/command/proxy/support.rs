@@ -17,8 +17,7 @@ pub(super) const GRAPH_AND_VAULT: &str = "--upstream /graph=https://mtlstb.graph
 /// A proxy that was started, and is stopped when it is dropped.
 pub(super) struct Proxy {
     child: Option<Child>,
-    /// Open, so that the proxy could print more.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     pub(super) place: String,
     pub(super) secret: String,
     directory: TempDir,
@@ -39,7 +38,7 @@ impl Proxy {
             panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
         let secret = fs::read_to_string(&file).unwrap().trim().to_owned();
-        Self { child: Some(child), _stdout: stdout, place: place.trim().to_owned(), secret, directory }
+        Self { child: Some(child), stdout, place: place.trim().to_owned(), secret, directory }
     }
 
     /// What curl prints, with `$URL` for where the proxy is.
@@ -82,6 +81,13 @@ impl Proxy {
     pub(super) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// The next line on stdout.
+    pub(super) fn prints(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim().to_owned()
     }
 
     /// The next line on stderr, where nobody waits for more.
