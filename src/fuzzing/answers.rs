@@ -151,8 +151,9 @@ fn bearer(letter: u8, id: &ManagedIdentityId, answers: &[Answer]) {
         Err(error) => {
             judge(&error);
             assert!(!tells_a_token(answers, "access_token", error.message()), "{error}");
-            let refused = answers.iter().all(|answer| answer.status != 200);
-            assert!(!refused || !error.message().contains(SECRET), "{error}");
+            // Where none was sent, it is but a word that an answer has.
+            let sent = variables.values().any(|value| value == SECRET);
+            assert!(!sent || !error.message().contains(SECRET), "{error}");
         }
     }
 }
