@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ureq::SendBody;
 use ureq::config::Config;
+use ureq::http::uri::PathAndQuery;
 use ureq::http::{self, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use url::Position;
 
@@ -19,6 +20,8 @@ use super::older::Older;
 use crate::error::{Error, Result, TransportFailure};
 use crate::runtime::{Call, Limit};
 
+/// What a line of a request may have, as long as a TLS record: ureq writes each in one piece.
+const LONGEST_LINE: usize = 16 * 1024;
 /// Idle connections kept for one host, and so how many dead ones a request may have to go through.
 const MAX_IDLE_PER_HOST: usize = 8;
 /// Idle connections kept for all hosts of one client.
@@ -69,9 +72,9 @@ impl Client {
             .timeout_await_100(Some(AWAIT_CONTINUE))
             .max_idle_connections(MAX_IDLE)
             .max_idle_connections_per_host(MAX_IDLE_PER_HOST)
-            // The head of an answer has to fit into the one; the other is as long as a TLS record.
+            // The head of an answer has to fit into it.
             .input_buffer_size(64 * 1024)
-            .output_buffer_size(16 * 1024)
+            .output_buffer_size(LONGEST_LINE)
             .build();
         Self { agent: connector.into_agent(config), presented }
     }
@@ -259,11 +262,20 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>> {
     }
     let sent = &request.url[..Position::AfterQuery];
     let uri: Uri = sent.parse().map_err(|_| Error::argument("the URL cannot be used for a request"))?;
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if request.method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len() > LONGEST_LINE {
+        return Err(too_long("the URL"));
+    }
     let mut head = http::Request::new(());
     *head.method_mut() = request.method.clone();
     *head.uri_mut() = uri;
     *head.headers_mut() = request.headers.clone()?;
     Ok(head)
+}
+
+/// What no line of a request may be: servers take less.
+fn too_long(what: &str) -> Error {
+    Error::argument(format!("{what} of the request is longer than {} KiB", LONGEST_LINE / 1024))
 }
 
 /// A header as it is sent. What is checked and copied here is not for each attempt.
@@ -273,6 +285,10 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
         .map_err(|_| Error::argument(format!("{shown} is not the name of an HTTP header")))?;
     if OURS.contains(&key) {
         return Err(Error::argument(format!("the header {shown} is set by the library; leave it out")));
+    }
+    // The last one is written with the empty line behind it.
+    if name.len() + value.len() + ": \r\n\r\n".len() > LONGEST_LINE {
+        return Err(too_long(&format!("the header {}", key.as_str().chars().take(40).collect::<String>())));
     }
     let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
         Error::argument(format!("the value of the header {shown} holds a line break or control character"))

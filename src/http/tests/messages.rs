@@ -93,6 +93,24 @@ fn too_many_headers() {
     assert_eq!(error.message(), "a request cannot have so many headers");
 }
 
+/// Is a line of a request that is too long the caller's mistake, by the byte, and named?
+#[test]
+fn too_long_a_line() {
+    let server = Server::plain(|_| ok());
+    let client = pool(&Ca::new("ca")).direct().unwrap();
+    let (longest, url) = (16 * 1024, server.url("/"));
+    let value = "v".repeat(longest - "x-long: \r\n\r\n".len());
+    client.send(&Request::get(&url).header("x-long", &value), &call()).unwrap();
+    let error = client.send(&Request::get(&url).header("x-long", value + "v"), &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(error.message(), "the header x-long of the request is longer than 16 KiB");
+    let path = "p".repeat(longest - "GET / HTTP/1.1\r\n".len());
+    client.send(&Request::get(&server.url(&format!("/{path}"))), &call()).unwrap();
+    let error = client.send(&Request::get(&server.url(&format!("/{path}p"))), &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(error.message(), "the URL of the request is longer than 16 KiB");
+}
+
 /// Is an answer that is too long an error, whether its length was announced or not?
 #[test]
 fn the_body_is_capped() {
