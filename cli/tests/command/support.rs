@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use devcloud::{Cloud, Options};
 use serde_json::Value;
 
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_mtlspop");
 pub(crate) const GRAPH: &str = "https://graph.microsoft.com";
 
 /// What a program would take for its identity.
@@ -26,7 +27,12 @@ pub(crate) fn cloud() -> Cloud {
 
 /// The program with these arguments, words with spaces between, in an environment that has nothing.
 pub(crate) fn bare(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mtlspop"));
+    bare_as(Path::new(PROGRAM), arguments)
+}
+
+/// The same where it lies elsewhere.
+fn bare_as(program: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments.split_whitespace()).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     command.stdin(Stdio::null());
     command
@@ -34,7 +40,12 @@ pub(crate) fn bare(arguments: &str) -> Command {
 
 /// The same in a cloud, whose environment names no identity.
 pub(crate) fn in_cloud(cloud: &Cloud, arguments: &str) -> Command {
-    let mut command = bare(arguments);
+    in_cloud_as(Path::new(PROGRAM), cloud, arguments)
+}
+
+/// The same where the program lies elsewhere.
+pub(crate) fn in_cloud_as(program: &Path, cloud: &Cloud, arguments: &str) -> Command {
+    let mut command = bare_as(program, arguments);
     command.envs(cloud.env());
     CREDENTIALS.iter().fold(&mut command, |command, name| command.env_remove(name));
     command

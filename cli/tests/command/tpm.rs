@@ -1,8 +1,11 @@
 //! Keys in a TPM: a software one.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use devcloud::directory::{APP_A_CLIENT_ID, TENANT_ID};
 
-use crate::support::{GRAPH, cloud, fail, in_cloud, json, tool};
+use crate::support::{GRAPH, PROGRAM, cloud, fail, in_cloud, in_cloud_as, json, tool};
 use crate::swtpm::Swtpm;
 
 /// Is the key of a managed identity made in the TPM, and that of an app used where a TSS2 PRIVATE KEY file leads to it; and
@@ -22,9 +25,9 @@ fn keys_in_a_tpm() {
             tcti = swtpm.tcti()
         ),
     );
-    let public_key = std::fs::read(place.path().join("public.der")).unwrap();
+    let public_key = fs::read(place.path().join("public.der")).unwrap();
     let chain = place.path().join("chain.pem");
-    std::fs::write(&chain, cloud.certify_sni_key(&public_key).unwrap()).unwrap();
+    fs::write(&chain, cloud.certify_sni_key(&public_key).unwrap()).unwrap();
 
     let identity = format!("token --pop --resource {GRAPH} --tpm");
     let app = format!(
@@ -32,14 +35,25 @@ fn keys_in_a_tpm() {
         chain.display(),
         place.path().join("key.pem").display()
     );
+    let program = beside_the_plugin(place.path());
     for arguments in [identity, app] {
-        let printed = json(in_cloud(&cloud, &arguments).env("TPM2TOOLS_TCTI", swtpm.tcti()));
+        let printed = json(in_cloud_as(&program, &cloud, &arguments).env("TPM2TOOLS_TCTI", swtpm.tcti()));
         assert_eq!(printed["bindingStrength"], "Hardware", "{arguments}");
-        let mut none = in_cloud(&cloud, &arguments);
+        let mut none = in_cloud_as(&program, &cloud, &arguments);
         let said =
             fail(none.env("TPM2TOOLS_TCTI", "swtpm:host=127.0.0.1,port=1").env("TSS2_LOG", "all+none"), 3);
         assert!(said.contains("TPM"), "{said}");
     }
     let app = format!("token --resource {GRAPH} --tenant x --client-id y --secret-file - --tpm");
     assert!(fail(&mut in_cloud(&cloud, &app), 2).contains("--key"));
+}
+
+/// The program as `make install` leaves it, with the plugin that was built for this test run.
+fn beside_the_plugin(directory: &Path) -> PathBuf {
+    let plugin = std::env::current_exe().unwrap().with_file_name("libmtlspop_tpm.so");
+    assert!(plugin.exists(), "no {}: cargo test --package mtlspop-tpm --no-run", plugin.display());
+    fs::copy(&plugin, directory.join("libmtlspop_tpm.so")).unwrap();
+    let program = directory.join("mtlspop");
+    fs::copy(PROGRAM, &program).unwrap();
+    program
 }
