@@ -24,7 +24,7 @@ pub(crate) struct Identity {
     assumed: bool,
 }
 
-type Ids = Vec<(&'static str, String)>;
+pub(crate) type Ids = Vec<(&'static str, String)>;
 
 const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
 

@@ -82,6 +82,20 @@ impl Layers {
         self.0.iter().any(get)
     }
 
+    /// Whatever holds a certificate, a key, a secret or a password.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let of_layer = |layer: &Layer| {
+            let Settings { certificate, key, tpm_auth_file, .. } = &layer.settings;
+            let files = [certificate, key, tpm_auth_file].map(Option::clone);
+            let held = [&layer.secret, &layer.password].map(|from| match from {
+                Some(From::File(path)) => Some(path.clone()),
+                _ => None,
+            });
+            files.into_iter().chain(held).flatten().collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_layer).collect()
+    }
+
     /// How the identity is proven, by the first place that says so; and that place with those of more weight, from which
     /// alone what belongs to it is taken. With `pop` what the environment has of a certificate comes before all else there.
     pub(crate) fn kind(&self, pop: bool) -> Result<Option<(Kind, &[Layer])>> {

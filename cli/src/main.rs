@@ -36,7 +36,7 @@ struct Cli {
 }
 
 /// What each command can be told.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 struct Context {
     /// Take settings from this profile: see mtlspop config --help [env: MTLSPOP_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]

@@ -11,10 +11,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use mtlspop::{App, Error, ErrorKind, Token, TokenRequest};
+use mtlspop::{Error, ErrorKind, Token, TokenRequest};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::current::Current;
 use super::judge::Judge;
 use crate::output::visible;
 use crate::server::{Limits, Listener, serve};
@@ -22,7 +23,7 @@ use crate::times::seconds;
 
 /// What gives tokens to one program and its children.
 pub(super) struct Endpoint {
-    app: App,
+    current: Current,
     judge: Judge,
     verbose: bool,
 }
@@ -36,8 +37,8 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Endpoint {
-    pub(super) fn new(app: App, judge: Judge, verbose: bool) -> Self {
-        Self { app, judge, verbose }
+    pub(super) fn new(current: Current, judge: Judge, verbose: bool) -> Self {
+        Self { current, judge, verbose }
     }
 
     /// Answers for ever.
@@ -59,7 +60,7 @@ impl Endpoint {
         let endpoint = self.clone();
         let asked = resource.clone();
         let got = tokio::task::spawn_blocking(move || {
-            endpoint.app.acquire_token(&TokenRequest::new(&format!("{asked}/.default")))
+            endpoint.current.app().acquire_token(&TokenRequest::new(&format!("{asked}/.default")))
         });
         Ok(match got.await {
             Ok(Ok(token)) => {

@@ -1,5 +1,6 @@
 //! `mtlspop exec`: programs that know nothing of it, and get tokens.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use devcloud::Fault;
 use devcloud::directory::APP_A_CLIENT_ID;
 use serde_json::Value;
 
-use crate::support::{GRAPH, as_app, bare, claims, cloud, fail, in_cloud, succeed};
+use crate::support::{GRAPH, PROGRAM, as_app, bare, claims, cloud, fail, header, in_cloud, succeed};
 
 /// `mtlspop exec OPTIONS -- sh -c SCRIPT`, in the cloud as app A.
 fn shell(cloud: &devcloud::Cloud, options: &str, script: &str) -> Command {
@@ -121,4 +122,41 @@ fn signals_and_statuses() {
         assert!(said.contains(says), "{arguments}: {said}");
     }
     assert_eq!(bare("exec").output().unwrap().status.code(), Some(2));
+}
+
+/// Does a certificate count that replaces another in its file while the program runs; and does it go on with the last one, and say so once,
+/// where what is there is none?
+#[test]
+fn certificates_are_replaced() {
+    let cloud = cloud();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("app.pem");
+    fs::copy(cloud.files().sni(), &file).unwrap();
+    let token = |resource: &str| format!("{PROGRAM} token --resource {resource} --output token >/dev/null;");
+    let script = [
+        token(GRAPH),
+        format!("cp {} {}.new; mv {1}.new {1};", cloud.files().sni_rotated().display(), file.display()),
+        token(GRAPH),
+        format!("echo none >{};", file.display()),
+        token(GRAPH),
+        token("https://vault.azure.net"),
+    ];
+    let output = shell(
+        &cloud,
+        &format!("--certificate {} --send-certificate-chain", file.display()),
+        &script.concat(),
+    )
+    .output()
+    .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let kept = said.matches("goes on with what was read before").count();
+    assert_eq!((said.lines().count(), kept), (1, 1), "{said}");
+    let requests = cloud.requests();
+    let keys: Vec<String> = requests
+        .iter()
+        .filter_map(|request| request.form("client_assertion"))
+        .map(|assertion| header(&assertion)["x5t#S256"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(keys.len() == 3 && keys[0] != keys[1] && keys[1] == keys[2], "{keys:?}");
 }
