@@ -47,6 +47,11 @@ impl Failure {
         Self::new(HTTP_ERROR, format!("the API answered {status}"))
     }
 
+    /// The time that was given is over.
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::new(TIMEOUT, message)
+    }
+
     /// A program that was to be run did not, with the status that shells have for it.
     pub(crate) fn program(status: u8, message: impl Into<String>) -> Self {
         Self::new(status, message)
@@ -71,6 +76,17 @@ impl Failure {
             *message = format!("{message}; {hint}");
         }
         self
+    }
+
+    /// The same without a word.
+    pub(crate) fn silent(self) -> Self {
+        Self { message: None, ..self }
+    }
+
+    /// Says it, and ends the program from whatever thread.
+    pub(crate) fn end(&self) -> ! {
+        self.report();
+        std::process::exit(self.status.into())
     }
 
     /// Says it, in one line.

@@ -12,6 +12,7 @@ mod inspect;
 mod layers;
 mod output;
 mod profile;
+mod progress;
 mod proxy;
 mod secrets;
 mod server;

@@ -1,12 +1,12 @@
 //! `mtlspop call`: an API called as with curl.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use devcloud::Cloud;
+use devcloud::{Cloud, Fault};
 use serde_json::Value;
 
-use crate::support::{GRAPH, as_app, cloud, fail, fail_with, feed, in_cloud, json, succeed};
+use crate::support::{GRAPH, PROGRAM, as_app, cloud, fail, fail_with, feed, in_cloud, json, succeed};
 
 /// Is the API called with what was asked for: method, headers, body and its type, a bound token with its certificate, also where
 /// that is asked for in a renegotiation; and is a claims challenge answered?
@@ -102,4 +102,77 @@ fn narrow(cloud: &Cloud, arguments: &str) -> String {
     command.args(["-c", "ulimit -v 150000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_mtlspop")]);
     command.args(arguments.split_whitespace()).envs(cloud.env());
     succeed(&mut command)
+}
+
+/// Does `--max-time` end the whole call, wherever it is: at the token service, at the API, in the body, and at who does not read?
+#[test]
+fn time_is_limited() {
+    let cloud = cloud();
+    let late = |operation: &str| {
+        let fault = Fault { operation: operation.into(), times: 1, delay_ms: 20_000, ..Fault::default() };
+        cloud.fault(fault).unwrap();
+    };
+    let call = format!("call --max-time 0.7 --resource {GRAPH}");
+    late("token");
+    let said = fail(&mut as_app(&cloud, &format!("{call} {GRAPH}/v1.0/applications")), 28);
+    assert!(said.contains("--max-time 0.7 is over: getting a token"), "{said}");
+    late("graph");
+    let said = fail(&mut as_app(&cloud, &format!("{call} {GRAPH}/v1.0/applications")), 28);
+    assert!(said.contains("waiting for the answer"), "{said}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut stuck = as_app(&cloud, &format!("{call} {GRAPH}/stream/1000000"));
+    let output = stuck.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    drop(reader);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(28) && said.contains("receiving, "), "{said}");
+    let done = succeed(&mut as_app(&cloud, &format!("call -m 100 --resource {GRAPH} {GRAPH}/echo")));
+    assert!(done.contains("\"GET\""), "{done}");
+    for wrong in ["0", "-1", "x", "1e99"] {
+        let said = as_app(&cloud, &format!("call --max-time={wrong} {GRAPH}/")).output().unwrap();
+        assert_eq!(said.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&said.stderr).contains("such as 30 or 2.5"), "{said:?}");
+    }
+}
+
+/// Is a long body shown on a terminal, both ways, and nowhere else; and is nothing said where nothing is to be?
+#[test]
+fn long_bodies_are_shown_on_a_terminal() {
+    let cloud = cloud();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    fs::write(&file, vec![b'x'; 17 << 20]).unwrap();
+    let (file, out) = (file.display(), place.path().join("out"));
+    let call = format!("call --resource {GRAPH} -o {}", out.display());
+    let (receive, send) = (format!("{GRAPH}/stream/17000000"), format!("PUT {GRAPH}/upload -d @{file}"));
+    for (options, says) in [
+        (receive.clone(), Some("receiving ")),
+        (send, Some("sending ")),
+        (format!("--no-progress {receive}"), None),
+        (format!("-s {receive}"), None),
+        (format!("{GRAPH}/echo"), None),
+    ] {
+        // The terminal is stderr alone: stdin is closed, and so is stdout.
+        let script = format!("exec {PROGRAM} {call} {options} </dev/null >/dev/null");
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &script, "/dev/null"]).envs(cloud.env()).stdin(Stdio::null());
+        let output = terminal.output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{options}: {shown}");
+        match says {
+            Some(says) => {
+                assert!(shown.contains(says) && shown.contains(" of 1") && shown.contains(" left"), "{shown}")
+            }
+            None => assert_eq!(shown, "", "{options}"),
+        }
+    }
+    let failing = format!("call --fail --resource {GRAPH} {GRAPH}/status/404");
+    for (options, said) in [("-s", false), ("-sS", true)] {
+        let output = as_app(&cloud, &format!("{failing} {options}")).output().unwrap();
+        assert_eq!((output.status.code(), !output.stderr.is_empty()), (Some(22), said), "{options}");
+    }
+    // A header may hold a secret.
+    let said = fail(&mut as_app(&cloud, &format!("{failing} -H A:b -H hunter2")), 2);
+    assert!(said.contains("-H number 2 has no colon") && !said.contains("hunter2"), "{said}");
+    let said = fail(as_app(&cloud, &failing).args(["-H", "X-Key: hunter2\u{1}"]), 2);
+    assert!(said.to_lowercase().contains("x-key") && !said.contains("hunter2"), "{said}");
 }
