@@ -28,7 +28,6 @@ use crate::server::Callers;
 /// What is the same for all requests.
 pub(super) struct Proxy {
     target: RwLock<Arc<Target>>,
-    callers: Callers,
     /// One for each thread: the library waits on it.
     threads: Arc<Semaphore>,
     thread_count: u32,
@@ -43,6 +42,7 @@ pub(super) struct Proxy {
 pub(super) struct Target {
     pub(super) app: App,
     pub(super) routes: Routes,
+    pub(super) callers: Callers,
 }
 
 /// Longer waits are for another day.
@@ -53,10 +53,9 @@ const SHORT: u64 = 64 * 1024;
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Proxy {
-    pub(super) fn new(target: Target, callers: Callers, args: &ProxyArgs) -> Self {
+    pub(super) fn new(target: Target, args: &ProxyArgs) -> Self {
         Self {
             target: RwLock::new(Arc::new(target)),
-            callers,
             threads: Arc::new(Semaphore::new(usize::from(args.threads))),
             thread_count: args.threads.into(),
             queue: Semaphore::new(usize::from(args.queue)),
@@ -117,9 +116,9 @@ impl Proxy {
         body: Incoming,
         entry: &mut Option<Entry>,
     ) -> Result<Answer, Failed> {
-        self.callers.check(head)?;
-        headers::check(head)?;
         let target = self.target();
+        target.callers.check(head)?;
+        headers::check(head)?;
         let (upstream, url) = target.routes.choose(head)?;
         let passing = headers::of_request(&head.headers)?;
         if body.size_hint().lower() > self.longest_body {

@@ -9,6 +9,7 @@ mod listen;
 mod log;
 mod metrics;
 mod routes;
+mod secret;
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
@@ -22,7 +23,7 @@ use clap::Args;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use mtlspop::Secret;
+use mtlspop::{App, Secret};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,8 +33,7 @@ use self::forward::{Proxy, Target};
 use self::listen::{Bound, Place};
 use self::routes::Routes;
 use crate::identity::Identity;
-use crate::output::{print, write_private};
-use crate::secrets::{From, STDIN};
+use crate::output::print;
 use crate::server::{Callers, Limits, Listener, serve};
 use crate::settings::Settings;
 use crate::{Context, Failure, Result};
@@ -47,7 +47,7 @@ use crate::{Context, Failure, Result};
 /// for a group that --socket-group names.
 ///
 /// Of the client's headers those of the connection, Authorization, Forwarded, X-Forwarded-* and Via go no further. Upgrades, CONNECT, TRACE,
-/// paths with dot segments and requests of browsers are refused. SIGHUP has certificates and secrets of the identity read anew. SIGTERM and SIGINT stop it when what has come is answered; a
+/// paths with dot segments and requests of browsers are refused. SIGHUP has certificates and secrets read anew, those of the identity and that of --listen-secret-file. SIGTERM and SIGINT stop it when what has come is answered; a
 /// second one at once.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -74,6 +74,9 @@ pub(crate) struct ProxyArgs {
     /// Connections that are open at once; others wait
     #[arg(long, value_name = "NUMBER", default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     max_connections: u16,
+    /// When it is to stop, what has come is answered for so long; container runtimes kill after half a minute
+    #[arg(long, value_name = "SECONDS", default_value_t = 25, help_heading = "Limits")]
+    shutdown_timeout: u16,
     /// Longest body of a request, in bytes [default: none]
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
     max_body: Option<u64>,
@@ -98,33 +101,32 @@ EXAMPLES:
 
 /// In lower case, as hyper has names.
 const SECRET_HEADER: &str = "x-mtlspop-secret";
-/// Of a secret that somebody chose.
-const SHORTEST_SECRET: usize = 16;
 /// What is much longer the library could not send.
 const LONGEST_HEAD: usize = 15 * 1024;
 const MOST_SCRAPERS: usize = 16;
 /// An idle connection is kept that long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What has come is answered within that time when it is to stop: container runtimes kill after half a minute.
-const GRACE: Duration = Duration::from_secs(25);
 
 pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     let identity = Identity::new(&args.settings, context)?;
     let stdin_is_taken = identity.reads_stdin();
-    let target = target(args, identity)?;
-    let secret = secret(args, stdin_is_taken)?;
+    let (app, routes) = app(args, identity)?;
+    let secret = match (&args.listen_secret_file, &args.listen) {
+        (Some(path), _) => Some(secret::read_or_make(path, stdin_is_taken)?),
+        (None, Place::Unix(_)) => None,
+        (None, Place::Tcp(_)) => {
+            return Err(Failure::input(
+                "other users of this host reach loopback: --listen-secret-file names what holds, or will hold, a secret; \
+                 or listen on unix:PATH",
+            ));
+        }
+    };
     let failed = |error| Failure::output("the proxy", &error);
     raise_descriptors();
     let (bound, listener) = args.listen.bind(args.socket_group.as_deref())?;
     let metrics = args.metrics.as_ref().map(|place| place.bind(None)).transpose()?;
-    let mut callers = bound.callers(|port| target.routes.hosts(port));
-    if let Some(secret) = secret {
-        callers = callers.with_secret(
-            SECRET_HEADER,
-            secret,
-            "the header X-Mtlspop-Secret is not there once with the secret",
-        );
-    }
+    let callers = callers(&bound, &routes, secret.as_ref());
+    let target = Target { app, routes, callers };
     let threads = usize::from(args.threads);
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -133,7 +135,7 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
         .build()
         .map_err(failed)?;
     let stopped = runtime.block_on(async {
-        let proxy = Arc::new(Proxy::new(target, callers, args));
+        let proxy = Arc::new(Proxy::new(target, args));
         let listener = listener.into_async().map_err(failed)?;
         let (mut terminate, mut interrupt, mut hangup) = (
             signal(SignalKind::terminate()).map_err(failed)?,
@@ -171,11 +173,17 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
             loop {
                 tokio::select! {
                     () = next() => break,
-                    _ = hangup.recv() => reload(&proxy, args, context),
+                    _ = hangup.recv() => match reloaded(args, context, &bound, secret.as_ref()) {
+                        Ok(target) => proxy.replace(target),
+                        Err(failure) => {
+                            failure.hint("it goes on with what was read before").report();
+                        }
+                    },
                 }
             }
             stop.send_replace(true);
-            let _ = tokio::time::timeout(GRACE, next()).await;
+            let patience = Duration::from_secs(args.shutdown_timeout.into());
+            let _ = tokio::time::timeout(patience, next()).await;
         };
         tokio::select! {
             () = async { served.await; proxy.rest().await } => {}
@@ -200,51 +208,34 @@ async fn serve_metrics(listener: Listener, bound: Bound, callers: Arc<Callers>, 
     drop(bound);
 }
 
-fn target(args: &ProxyArgs, identity: Identity) -> Result<Target> {
+fn app(args: &ProxyArgs, identity: Identity) -> Result<(App, Routes)> {
     let routes = Routes::new(&args.upstream, identity.scope(), identity.is_bound())?;
     let (app, _) = identity.answering_claims().into_app()?;
-    Ok(Target { app, routes })
+    Ok((app, routes))
 }
 
-/// Reads what proves the identity anew. Requests that are on their way end with what they began with.
-fn reload(proxy: &Proxy, args: &ProxyArgs, context: &Context) {
-    match Identity::new(&args.settings, context).and_then(|identity| target(args, identity)) {
-        Ok(target) => proxy.replace(target),
-        Err(failure) => {
-            failure.hint("it goes on with what was read before").report();
-        }
+fn callers(bound: &Bound, routes: &Routes, secret: Option<&Secret>) -> Callers {
+    let callers = bound.callers(|port| routes.hosts(port));
+    match secret {
+        Some(secret) => callers.with_secret(
+            SECRET_HEADER,
+            secret.clone(),
+            "the header X-Mtlspop-Secret is not there once with the secret",
+        ),
+        None => callers,
     }
 }
 
-/// The one that clients have to know, where there is one.
-fn secret(args: &ProxyArgs, stdin_is_taken: bool) -> Result<Option<Secret>> {
-    let Some(path) = &args.listen_secret_file else {
-        return match args.listen {
-            Place::Unix(_) => Ok(None),
-            Place::Tcp(_) => Err(Failure::input(
-                "other users of this host reach loopback: --listen-secret-file names what holds, or will hold, a secret; \
-                 or listen on unix:PATH",
-            )),
-        };
+/// Reads what proves the identity anew, and what clients have to know: all of it or nothing. Requests that are on their way end with
+/// what they began with.
+fn reloaded(args: &ProxyArgs, context: &Context, bound: &Bound, known: Option<&Secret>) -> Result<Target> {
+    let (app, routes) = app(args, Identity::new(&args.settings, context)?)?;
+    let secret = match (&args.listen_secret_file, known) {
+        (Some(path), Some(known)) => Some(secret::read_again(path, known)?),
+        _ => None,
     };
-    let is_stdin = path.as_os_str() == STDIN;
-    if is_stdin && stdin_is_taken {
-        return Err(Failure::input("stdin cannot hold two secrets: put one into a file"));
-    }
-    if !is_stdin && matches!(path.try_exists(), Ok(false)) {
-        let secret = Callers::new_secret();
-        write_private(path, format!("{}\n", secret.expose()).as_bytes())?;
-        return Ok(Some(secret));
-    }
-    let secret = From::File(path.clone()).read("the secret of --listen-secret-file")?;
-    let text = secret.expose();
-    if text.len() < SHORTEST_SECRET || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Failure::credential(format!(
-            "{} must hold {SHORTEST_SECRET} characters or more, of ASCII and without blanks; where it is not there, it is made",
-            path.display()
-        )));
-    }
-    Ok(Some(secret))
+    let callers = callers(bound, &routes, secret.as_ref());
+    Ok(Target { app, routes, callers })
 }
 
 /// Each client is a descriptor, and each request under way another: as many as this process may have.

@@ -85,6 +85,28 @@ fn it_reads_its_certificate_anew() {
     assert_eq!(certificate(&proxy), second);
 }
 
+/// On SIGHUP, does another secret count and the one before no longer; and does the one before stay where there is none?
+#[test]
+fn it_reads_its_secret_anew() {
+    let cloud = cloud();
+    let mut proxy =
+        Proxy::start(&mut as_app(&cloud, &format!("proxy {GRAPH_AND_VAULT} --listen 127.0.0.1:0")));
+    let status = |secret: &str| {
+        let headers = format!("Host: {}\r\nX-Mtlspop-Secret: {secret}\r\nConnection: close", proxy.address());
+        statuses(&proxy.ask(&format!("GET /graph/x HTTP/1.1\r\n{headers}\r\n\r\n")))[0].to_owned()
+    };
+    let (first, second) = (proxy.secret.clone(), "another-secret-of-this-proxy");
+    fs::write(proxy.secret_file(), second).unwrap();
+    assert_eq!((status(&first), status(second)), ("200".to_owned(), "401".to_owned()));
+    proxy.signal(Signal::HUP);
+    while status(second) != "200" {}
+    assert_eq!(status(&first), "401");
+    fs::remove_file(proxy.secret_file()).unwrap();
+    proxy.signal(Signal::HUP);
+    let said = proxy.says();
+    assert!(said.contains("goes on with what was read before") && !said.contains(second), "{said}");
+}
+
 /// When it is told to stop, is what has come answered, and nothing more?
 #[test]
 fn it_stops_in_the_end() {
@@ -125,6 +147,33 @@ fn it_stops_in_the_end() {
         "{line}"
     );
     assert!(!log.contains("private") && !log.contains(&secret) && !log.contains("eyJ"), "{log}");
+}
+
+/// Is what does not end given up when the time is over, by the first signal; and at once by a second, whichever of the two it is?
+#[test]
+fn it_does_not_wait_for_ever() {
+    let cloud = cloud();
+    for (timeout, signals) in [
+        (0, &[Signal::INT][..]),
+        (1, &[Signal::TERM]),
+        (u16::MAX, &[Signal::INT, Signal::TERM]),
+        (u16::MAX, &[Signal::TERM, Signal::INT]),
+    ] {
+        cloud.reset();
+        let options = format!("proxy {GRAPH_AND_VAULT} --listen 127.0.0.1:0 --shutdown-timeout {timeout}");
+        let proxy = Proxy::start(&mut as_app(&cloud, &options));
+        let address = proxy.address().to_owned();
+        let stream = proxy.send("GET /graph/stall HTTP/1.1\r\n$HEADERS\r\n\r\n");
+        reached(&cloud, "/stall");
+        for signal in signals {
+            proxy.signal(*signal);
+            // The first has been heard when nobody is let in any more.
+            while TcpStream::connect(&address).is_ok() {}
+        }
+        assert!(proxy.wait().status.success(), "{signals:?}");
+        let said = answer(stream);
+        assert!(!said.ends_with("0\r\n\r\n"), "it looks as if it were whole: {said}");
+    }
 }
 
 /// Waits until a request for this path is at the API.

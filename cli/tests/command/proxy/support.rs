@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,6 +53,10 @@ impl Proxy {
             "URL={url}; curl -q -sS --max-time 60 --noproxy '*' {options} -H 'X-Mtlspop-Secret: {secret}' {arguments}"
         );
         tool(self.directory.path(), &script)
+    }
+
+    pub(super) fn secret_file(&self) -> PathBuf {
+        self.directory.path().join("secret")
     }
 
     /// `127.0.0.1:PORT`.
