@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use mtlspop::{App, AppOptions, Certificate, LogLevel, Logger, ManagedIdentityId, Token, TokenRequest};
+use mtlspop::{
+    App, AppOptions, Certificate, LogLevel, Logger, ManagedIdentityId, MetricsFn, Token, TokenRequest,
+};
 
 use crate::credential::{certificate, credential, tpm};
 use crate::layers::{Kind, Layer, Layers};
@@ -66,6 +68,12 @@ impl Identity {
     /// Says that claims challenges of APIs are answered.
     pub(crate) fn answering_claims(mut self) -> Self {
         self.options = self.options.with_client_capabilities(&["cp1"]);
+        self
+    }
+
+    /// Has what its tokens take told to `sink`.
+    pub(crate) fn with_metrics(mut self, sink: Arc<MetricsFn>) -> Self {
+        self.options = self.options.with_metrics(sink);
         self
     }
 

@@ -53,14 +53,14 @@ const SHORT: u64 = 64 * 1024;
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Proxy {
-    pub(super) fn new(target: Target, args: &ProxyArgs) -> Self {
+    pub(super) fn new(target: Target, metrics: Arc<Metrics>, args: &ProxyArgs) -> Self {
         Self {
             target: RwLock::new(Arc::new(target)),
             threads: Arc::new(Semaphore::new(usize::from(args.threads))),
             thread_count: args.threads.into(),
             queue: Semaphore::new(usize::from(args.queue)),
             queue_length: usize::from(args.queue),
-            metrics: Arc::default(),
+            metrics,
             longest_body: args.max_body.unwrap_or(u64::MAX),
             access_log: args.access_log,
         }

@@ -1,8 +1,8 @@
 //! What the proxy has done, in Prometheus' text format: numbers, and names of upstreams.
 
 use std::collections::BTreeMap;
-use std::fmt::{Arguments, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::fmt::{Display, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -10,10 +10,11 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
+use mtlspop::Metric;
 
 use crate::server::{Callers, Refusal};
 
-/// Requests that are over.
+/// Requests that are over, and what their tokens took.
 #[derive(Default)]
 pub(super) struct Metrics(Mutex<Counts>);
 
@@ -22,16 +23,26 @@ struct Counts {
     /// By upstream, empty for what was refused before there was one, and status.
     requests: BTreeMap<(String, u16), u64>,
     upstreams: BTreeMap<String, Upstream>,
+    /// By where they came from, with MSAL's names.
+    tokens: BTreeMap<String, u64>,
+    /// By code.
+    token_failures: BTreeMap<String, u64>,
+    token_requests: Histogram,
 }
 
 #[derive(Default)]
 struct Upstream {
     received: u64,
     sent: u64,
+    took: Histogram,
+}
+
+#[derive(Default)]
+struct Histogram {
     /// Of each bound those that took no longer.
     within: [u64; BOUNDS.len()],
-    requests: u64,
-    took: Duration,
+    count: u64,
+    sum: Duration,
 }
 
 /// In seconds; Prometheus' own defaults.
@@ -39,7 +50,7 @@ const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 impl Metrics {
     pub(super) fn note(&self, upstream: Option<&str>, status: u16, received: u64, sent: u64, took: Duration) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts();
         let name = upstream.unwrap_or_default().to_owned();
         *counts.requests.entry((name.clone(), status)).or_default() += 1;
         if upstream.is_none() {
@@ -48,61 +59,71 @@ impl Metrics {
         let upstream = counts.upstreams.entry(name).or_default();
         upstream.received += received;
         upstream.sent += sent;
-        upstream.requests += 1;
-        upstream.took += took;
-        for (bound, within) in BOUNDS.iter().zip(&mut upstream.within) {
-            *within += u64::from(took.as_secs_f64() <= *bound);
+        upstream.took.note(took);
+    }
+
+    /// Takes a measurement of the library.
+    pub(super) fn measure(&self, metric: &Metric<'_>) {
+        let tag = |wanted| {
+            let found = metric.tags.iter().find(|(name, _)| *name == wanted);
+            found.map_or_else(String::new, |(_, value)| label(value))
+        };
+        match metric.name {
+            "MsalSuccess" => *self.counts().tokens.entry(tag("TokenSource")).or_default() += 1,
+            "MsalFailure" => *self.counts().token_failures.entry(tag("ErrorCode")).or_default() += 1,
+            // The second where MSAL_ENABLE_EXTENDED_TOKEN_METRICS is set.
+            "MsalDurationInHttp.1A" | "MsalDurationInHttpV2.1A" => {
+                let took = Duration::from_millis(metric.value.try_into().unwrap_or_default());
+                self.counts().token_requests.note(took);
+            }
+            _ => {}
         }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// With those that are on their way, and wait for that.
     fn text(&self, on_their_way: usize, waiting: usize) -> String {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let mut line = |line: Arguments<'_>| {
-            let _ = writeln!(text, "{line}");
-        };
-        line(format_args!(
-            "# HELP mtlspop_proxy_requests_total Requests that are over, by upstream and status."
-        ));
-        line(format_args!("# TYPE mtlspop_proxy_requests_total counter"));
+        let counts = self.counts();
+        let mut text = Text(String::new());
+        text.family("requests_total", "counter", "Requests that are over, by upstream and status.");
         for ((upstream, status), count) in &counts.requests {
-            line(format_args!(
-                "mtlspop_proxy_requests_total{{upstream=\"{upstream}\",code=\"{status}\"}} {count}"
-            ));
+            text.value("requests_total", &format!("upstream=\"{upstream}\",code=\"{status}\""), count);
         }
-        line(format_args!("# HELP mtlspop_proxy_requests_in_flight Requests that are on their way."));
-        line(format_args!("# TYPE mtlspop_proxy_requests_in_flight gauge"));
-        line(format_args!("mtlspop_proxy_requests_in_flight {on_their_way}"));
-        line(format_args!("# HELP mtlspop_proxy_requests_queued Requests that wait for a thread."));
-        line(format_args!("# TYPE mtlspop_proxy_requests_queued gauge"));
-        line(format_args!("mtlspop_proxy_requests_queued {waiting}"));
+        text.family("requests_in_flight", "gauge", "Requests that are on their way.");
+        text.value("requests_in_flight", "", on_their_way);
+        text.family("requests_queued", "gauge", "Requests that wait for a thread.");
+        text.value("requests_queued", "", waiting);
         type Count = fn(&Upstream) -> u64;
         let bodies: [(&str, &str, Count); 2] = [
-            ("request", "Bytes of bodies of requests.", |upstream| upstream.received),
-            ("response", "Bytes of bodies of answers.", |upstream| upstream.sent),
+            ("request_body_bytes_total", "Bytes of bodies of requests.", |upstream| upstream.received),
+            ("response_body_bytes_total", "Bytes of bodies of answers.", |upstream| upstream.sent),
         ];
-        for (which, help, count) in bodies {
-            line(format_args!("# HELP mtlspop_proxy_{which}_body_bytes_total {help}"));
-            line(format_args!("# TYPE mtlspop_proxy_{which}_body_bytes_total counter"));
-            for (name, upstream) in &counts.upstreams {
-                let count = count(upstream);
-                line(format_args!("mtlspop_proxy_{which}_body_bytes_total{{upstream=\"{name}\"}} {count}"));
+        for (name, help, count) in bodies {
+            text.family(name, "counter", help);
+            for (upstream, counts) in &counts.upstreams {
+                text.value(name, &format!("upstream=\"{upstream}\""), count(counts));
             }
         }
-        const TOOK: &str = "mtlspop_proxy_request_duration_seconds";
-        line(format_args!("# HELP {TOOK} Time from the head of a request to the end of its answer."));
-        line(format_args!("# TYPE {TOOK} histogram"));
-        for (name, upstream) in &counts.upstreams {
-            for (bound, within) in BOUNDS.iter().zip(&upstream.within) {
-                line(format_args!("{TOOK}_bucket{{upstream=\"{name}\",le=\"{bound}\"}} {within}"));
-            }
-            line(format_args!("{TOOK}_bucket{{upstream=\"{name}\",le=\"+Inf\"}} {}", upstream.requests));
-            line(format_args!("{TOOK}_sum{{upstream=\"{name}\"}} {}", upstream.took.as_secs_f64()));
-            line(format_args!("{TOOK}_count{{upstream=\"{name}\"}} {}", upstream.requests));
+        let name = "request_duration_seconds";
+        text.family(name, "histogram", "Time from the head of a request to the end of its answer.");
+        for (upstream, counts) in &counts.upstreams {
+            text.histogram(name, &format!("upstream=\"{upstream}\""), &counts.took);
         }
-        text
+        text.family("tokens_total", "counter", "Tokens that were had, by where they came from.");
+        for (source, count) in &counts.tokens {
+            text.value("tokens_total", &format!("source=\"{source}\""), count);
+        }
+        text.family("token_failures_total", "counter", "Tokens that could not be had, by code.");
+        for (code, count) in &counts.token_failures {
+            text.value("token_failures_total", &format!("code=\"{code}\""), count);
+        }
+        let name = "token_request_duration_seconds";
+        text.family(name, "histogram", "Time that the requests for a token took.");
+        text.histogram(name, "", &counts.token_requests);
+        text.0
     }
 
     /// What a scraper is answered.
@@ -123,6 +144,48 @@ impl Metrics {
         answer.headers_mut().insert(CONTENT_TYPE, format);
         answer
     }
+}
+
+impl Histogram {
+    fn note(&mut self, took: Duration) {
+        self.count += 1;
+        self.sum += took;
+        for (bound, within) in BOUNDS.iter().zip(&mut self.within) {
+            *within += u64::from(took.as_secs_f64() <= *bound);
+        }
+    }
+}
+
+/// Writing to a String cannot fail.
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP mtlspop_proxy_{name} {help}\n# TYPE mtlspop_proxy_{name} {kind}");
+    }
+
+    fn value(&mut self, name: &str, labels: &str, value: impl Display) {
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let _ = writeln!(self.0, "mtlspop_proxy_{name}{labels} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        for (bound, within) in bounds.zip(histogram.within.iter().chain([&histogram.count])) {
+            self.value(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"{bound}\""), within);
+        }
+        self.value(&format!("{name}_sum"), labels, histogram.sum.as_secs_f64());
+        self.value(&format!("{name}_count"), labels, histogram.count);
+    }
+}
+
+/// Codes may be a service's own words.
+fn label(text: &str) -> String {
+    text.chars()
+        .filter(|character| character.is_ascii_alphanumeric() || "_-. ".contains(*character))
+        .take(64)
+        .collect()
 }
 
 fn check(callers: &Callers, head: &Parts) -> Result<(), Refusal> {

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 
 use self::forward::{Proxy, Target};
 use self::listen::{Bound, Place};
+use self::metrics::Metrics;
 use self::routes::Routes;
 use crate::identity::Identity;
 use crate::output::print;
@@ -110,7 +111,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     let identity = Identity::new(&args.settings, context)?;
     let stdin_is_taken = identity.reads_stdin();
-    let (app, routes) = app(args, identity)?;
+    let counts = Arc::default();
+    let (app, routes) = app(args, identity, &counts)?;
     let secret = match (&args.listen_secret_file, &args.listen) {
         (Some(path), _) => Some(secret::read_or_make(path, stdin_is_taken)?),
         (None, Place::Unix(_)) => None,
@@ -135,7 +137,7 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
         .build()
         .map_err(failed)?;
     let stopped = runtime.block_on(async {
-        let proxy = Arc::new(Proxy::new(target, args));
+        let proxy = Arc::new(Proxy::new(target, counts.clone(), args));
         let listener = listener.into_async().map_err(failed)?;
         let (mut terminate, mut interrupt, mut hangup) = (
             signal(SignalKind::terminate()).map_err(failed)?,
@@ -173,7 +175,7 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
             loop {
                 tokio::select! {
                     () = next() => break,
-                    _ = hangup.recv() => match reloaded(args, context, &bound, secret.as_ref()) {
+                    _ = hangup.recv() => match reloaded(args, context, &bound, secret.as_ref(), &counts) {
                         Ok(target) => proxy.replace(target),
                         Err(failure) => {
                             failure.hint("it goes on with what was read before").report();
@@ -208,8 +210,12 @@ async fn serve_metrics(listener: Listener, bound: Bound, callers: Arc<Callers>, 
     drop(bound);
 }
 
-fn app(args: &ProxyArgs, identity: Identity) -> Result<(App, Routes)> {
+fn app(args: &ProxyArgs, mut identity: Identity, counts: &Arc<Metrics>) -> Result<(App, Routes)> {
     let routes = Routes::new(&args.upstream, identity.scope(), identity.is_bound())?;
+    if args.metrics.is_some() {
+        let counts = counts.clone();
+        identity = identity.with_metrics(Arc::new(move |metric| counts.measure(metric)));
+    }
     let (app, _) = identity.answering_claims().into_app()?;
     Ok((app, routes))
 }
@@ -228,8 +234,14 @@ fn callers(bound: &Bound, routes: &Routes, secret: Option<&Secret>) -> Callers {
 
 /// Reads what proves the identity anew, and what clients have to know: all of it or nothing. Requests that are on their way end with
 /// what they began with.
-fn reloaded(args: &ProxyArgs, context: &Context, bound: &Bound, known: Option<&Secret>) -> Result<Target> {
-    let (app, routes) = app(args, Identity::new(&args.settings, context)?)?;
+fn reloaded(
+    args: &ProxyArgs,
+    context: &Context,
+    bound: &Bound,
+    known: Option<&Secret>,
+    counts: &Arc<Metrics>,
+) -> Result<Target> {
+    let (app, routes) = app(args, Identity::new(&args.settings, context)?, counts)?;
     let secret = match (&args.listen_secret_file, known) {
         (Some(path), Some(known)) => Some(secret::read_again(path, known)?),
         _ => None,

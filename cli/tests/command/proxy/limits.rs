@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread;
 
+use devcloud::Fault;
+
 use super::listening::reached;
 use super::support::{GRAPH_AND_VAULT, Proxy, answer, statuses};
 use crate::support::{as_app, cloud};
@@ -64,6 +66,9 @@ fn metrics() {
     reached(&cloud, "/stall");
     proxy.curl("$URL/graph/x $URL/graph/status/404 $URL/nowhere -o /dev/null");
     proxy.curl("-d four+ $URL/graph/echo");
+    let refused = Fault { body: Some(r#"{"error":"in\"valid"}"#.to_owned()), ..Fault::status("token", 400) };
+    cloud.fault(refused).unwrap();
+    proxy.curl("$URL/vault/x");
     let text = proxy.curl(&url);
     let numbers: BTreeMap<&str, f64> = text
         .lines()
@@ -80,6 +85,10 @@ fn metrics() {
         ("request_duration_seconds_count", graph.to_owned(), 3.0),
         ("request_duration_seconds_bucket", format!("{graph},le=\"+Inf\""), 3.0),
         ("request_duration_seconds_bucket", format!("{graph},le=\"10\""), 3.0),
+        ("tokens_total", "source=\"IdentityProvider\"".to_owned(), 1.0),
+        ("tokens_total", "source=\"Cache\"".to_owned(), 3.0),
+        ("token_failures_total", "code=\"invalid\"".to_owned(), 1.0),
+        ("token_request_duration_seconds_bucket", "le=\"+Inf\"".to_owned(), 2.0),
     ] {
         assert_eq!(numbers.get(&*format!("mtlspop_proxy_{name}{{{labels}}}")), Some(&value), "{text}");
     }
