@@ -1,4 +1,4 @@
-//! Where the proxy listens: a Unix socket for its owner, or loopback; nowhere that another host could reach.
+//! Where the proxy listens: a Unix socket for its owner, loopback, or what systemd has opened; nowhere that another host could reach.
 
 use std::fmt;
 use std::fs;
@@ -12,6 +12,7 @@ use std::str::FromStr;
 use rustix::fs::{Mode, chown};
 use rustix::process::{Gid, umask};
 
+use super::handed::Handed;
 use crate::server::{self, Callers};
 use crate::{Failure, Result};
 
@@ -20,6 +21,8 @@ use crate::{Failure, Result};
 pub(super) enum Place {
     Unix(PathBuf),
     Tcp(SocketAddr),
+    /// Opened by systemd: by its name, or the only one.
+    Systemd(Option<String>),
 }
 
 /// Where clients find it. Dropped, it takes its socket away.
@@ -31,7 +34,9 @@ pub(super) enum Bound {
 /// A socket in the file system: this one, and not another that took its place.
 pub(super) struct Socket {
     path: PathBuf,
+    /// None where another takes it away.
     inode: Option<u64>,
+    is_open: bool,
 }
 
 /// Before there is a runtime.
@@ -50,18 +55,30 @@ impl FromStr for Place {
                 path => Ok(Self::Unix(path.into())),
             };
         }
+        match text.strip_prefix("systemd") {
+            Some("") => return Ok(Self::Systemd(None)),
+            Some(name) if name.len() > 1 && name.starts_with(':') => {
+                return Ok(Self::Systemd(Some(name[1..].to_owned())));
+            }
+            _ => {}
+        }
         match text.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Ok(_) => Err("only addresses of loopback are listened on, as 127.0.0.1".to_owned()),
-            Err(_) => Err("it is unix:PATH or 127.0.0.1:PORT".to_owned()),
+            Err(_) => Err("it is unix:PATH, 127.0.0.1:PORT or systemd:NAME".to_owned()),
         }
     }
 }
 
 impl Place {
-    pub(super) fn bind(&self, group: Option<&str>) -> Result<(Bound, Listener)> {
+    /// `handed` are those of systemd.
+    pub(super) fn bind(&self, group: Option<&str>, handed: &mut Handed) -> Result<(Bound, Listener)> {
         match (self, group) {
             (Self::Tcp(_), Some(_)) => Err(Failure::input("--socket-group is for unix:PATH")),
+            (Self::Systemd(_), Some(_)) => Err(Failure::input(
+                "--socket-group is for unix:PATH: of a socket of systemd, SocketGroup= in its unit",
+            )),
+            (Self::Systemd(name), None) => handed.take(name.as_deref()),
             (Self::Tcp(address), None) => {
                 let listener = TcpListener::bind(address).and_then(|listener| {
                     listener.set_nonblocking(true)?;
@@ -90,6 +107,14 @@ impl Listener {
 }
 
 impl Bound {
+    /// Whether other users of this host can connect.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Unix(socket) => socket.is_open,
+            Self::Tcp(_) => true,
+        }
+    }
+
     /// Those who come by its own name; or by one of `hosts`, which are told the port.
     pub(super) fn callers<H: Iterator<Item = String>>(&self, hosts: impl FnOnce(u16) -> H) -> Callers {
         match self {
@@ -99,6 +124,13 @@ impl Bound {
             }
             Self::Unix(_) => Callers::of_a_socket(),
         }
+    }
+}
+
+impl Socket {
+    /// One that somebody else made, and takes away.
+    pub(super) fn of_others(path: &Path, is_open: bool) -> Self {
+        Self { path: path.to_owned(), inode: None, is_open }
     }
 }
 
@@ -128,7 +160,7 @@ fn bind(path: &Path, group: Option<Gid>) -> io::Result<(Bound, Listener)> {
     let listener = UnixListener::bind(path);
     umask(before);
     let listener = listener?;
-    let socket = Socket { path: path.to_owned(), inode: inode(path) };
+    let socket = Socket { path: path.to_owned(), inode: inode(path), is_open: false };
     listener.set_nonblocking(true)?;
     if group.is_some() {
         chown(path, None, group)?;

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod exchange;
 mod forward;
+mod handed;
 mod headers;
 mod listen;
 mod log;
@@ -30,6 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::forward::{Proxy, Target};
+use self::handed::Handed;
 use self::listen::{Bound, Place};
 use self::metrics::Metrics;
 use self::routes::Routes;
@@ -45,7 +47,7 @@ use crate::{Context, Failure, Result};
 /// mTLS and bound to the certificate. Bodies are streamed both ways. Redirects are returned, not followed.
 ///
 /// On loopback each request needs the header X-Mtlspop-Secret: other users of this host can reach it. A Unix socket is for its owner, and
-/// for a group that --socket-group names.
+/// for a group that --socket-group names; a socket of systemd needs no secret where its SocketMode= is 0660 or less.
 ///
 /// Of the client's headers those of the connection, Authorization, Forwarded, X-Forwarded-* and Via go no further. Upgrades, CONNECT, TRACE,
 /// paths with dot segments and requests of browsers are refused. SIGHUP has certificates and secrets read anew, those of the identity and that of --listen-secret-file. SIGTERM and SIGINT stop it when what has come is answered; a
@@ -53,7 +55,8 @@ use crate::{Context, Failure, Result};
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ProxyArgs {
-    /// unix:PATH, or an address of loopback: 127.0.0.1:PORT; port 0 is any that is free, and is printed
+    /// unix:PATH, or an address of loopback: 127.0.0.1:PORT; port 0 is any that is free, and is printed. systemd is the socket that
+    /// systemd hands over, systemd:NAME that with this FileDescriptorName= where there are more
     #[arg(long, value_name = "PLACE", help_heading = "Where")]
     listen: Place,
     /// What holds the secret that clients send as X-Mtlspop-Secret; made, with a random one, where it is not there
@@ -84,7 +87,7 @@ pub(crate) struct ProxyArgs {
     /// Write a line of JSON to stderr for each request
     #[arg(long, help_heading = "Output")]
     access_log: bool,
-    /// Tell numbers there, in Prometheus' text format at /metrics: unix:PATH, or an address of loopback
+    /// Tell numbers there, in Prometheus' text format at /metrics: unix:PATH, an address of loopback, or systemd:NAME
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     metrics: Option<Place>,
     #[command(flatten)]
@@ -109,24 +112,26 @@ const MOST_SCRAPERS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
+    // It changes the environment, which is for who is alone.
+    let mut handed = Handed::from_env();
     let identity = Identity::new(&args.settings, context)?;
     let stdin_is_taken = identity.reads_stdin();
     let counts = Arc::default();
     let (app, routes) = app(args, identity, &counts)?;
-    let secret = match (&args.listen_secret_file, &args.listen) {
-        (Some(path), _) => Some(secret::read_or_make(path, stdin_is_taken)?),
-        (None, Place::Unix(_)) => None,
-        (None, Place::Tcp(_)) => {
-            return Err(Failure::input(
-                "other users of this host reach loopback: --listen-secret-file names what holds, or will hold, a secret; \
-                 or listen on unix:PATH",
-            ));
-        }
-    };
     let failed = |error| Failure::output("the proxy", &error);
     raise_descriptors();
-    let (bound, listener) = args.listen.bind(args.socket_group.as_deref())?;
-    let metrics = args.metrics.as_ref().map(|place| place.bind(None)).transpose()?;
+    let (bound, listener) = args.listen.bind(args.socket_group.as_deref(), &mut handed)?;
+    let metrics = args.metrics.as_ref().map(|place| place.bind(None, &mut handed)).transpose()?;
+    let secret = match &args.listen_secret_file {
+        Some(path) => Some(secret::read_or_make(path, stdin_is_taken)?),
+        None if bound.is_open() => {
+            return Err(Failure::input(format!(
+                "other users of this host reach {bound}: --listen-secret-file names what holds, or will hold, a secret; \
+                 or listen on unix:PATH, or on a socket of systemd with SocketMode=0600"
+            )));
+        }
+        None => None,
+    };
     let callers = callers(&bound, &routes, secret.as_ref());
     let target = Target { app, routes, callers };
     let threads = usize::from(args.threads);
@@ -160,6 +165,7 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
                 proxy.clone(),
             ));
         }
+        handed::ready();
         let (stop, mut stopping) = watch::channel(false);
         let served = serve(listener, limits, service, async move {
             // An error says that the sender is gone, and then this is, too.
@@ -175,15 +181,20 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
             loop {
                 tokio::select! {
                     () = next() => break,
-                    _ = hangup.recv() => match reloaded(args, context, &bound, secret.as_ref(), &counts) {
-                        Ok(target) => proxy.replace(target),
-                        Err(failure) => {
-                            failure.hint("it goes on with what was read before").report();
+                    _ = hangup.recv() => {
+                        handed::reloading();
+                        match reloaded(args, context, &bound, secret.as_ref(), &counts) {
+                            Ok(target) => proxy.replace(target),
+                            Err(failure) => {
+                                failure.hint("it goes on with what was read before").report();
+                            }
                         }
-                    },
+                        handed::ready();
+                    }
                 }
             }
             stop.send_replace(true);
+            handed::stopping();
             let patience = Duration::from_secs(args.shutdown_timeout.into());
             let _ = tokio::time::timeout(patience, next()).await;
         };

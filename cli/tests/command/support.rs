@@ -91,7 +91,8 @@ pub(crate) fn feed(command: &mut Command, stdin: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn line(command: &Command, output: &Output, status: i32) -> String {
+/// What was said by a run that failed with `status`: one line, and nothing on stdout.
+pub(crate) fn line(command: &Command, output: &Output, status: i32) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(status), "{command:?}: {said}");
     assert!(output.stdout.is_empty(), "{command:?}: {output:?}");

@@ -4,6 +4,7 @@ mod limits;
 mod listening;
 mod refusals;
 mod support;
+mod systemd;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! A proxy that runs, and what is asked of it.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -30,6 +30,17 @@ impl Proxy {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("secret");
         command.arg("--listen-secret-file").arg(&file);
+        let mut proxy = Self::start_in(command, directory);
+        proxy.secret = fs::read_to_string(&file).unwrap().trim().to_owned();
+        proxy
+    }
+
+    /// Without one.
+    pub(super) fn start_open(command: &mut Command) -> Self {
+        Self::start_in(command, tempfile::tempdir().unwrap())
+    }
+
+    fn start_in(command: &mut Command, directory: TempDir) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut place = String::new();
@@ -38,8 +49,7 @@ impl Proxy {
             let output = child.wait_with_output().unwrap();
             panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let secret = fs::read_to_string(&file).unwrap().trim().to_owned();
-        Self { child: Some(child), stdout, place: place.trim().to_owned(), secret, directory }
+        Self { child: Some(child), stdout, place: place.trim().to_owned(), secret: String::new(), directory }
     }
 
     /// What curl prints, with `$URL` for where the proxy is.
@@ -123,7 +133,7 @@ impl Drop for Proxy {
 }
 
 /// All that comes on a connection until it is closed.
-pub(super) fn answer(mut stream: TcpStream) -> String {
+pub(super) fn answer(mut stream: impl Read) -> String {
     let mut answer = Vec::new();
     // That what was not read is refused by a reset is an answer, too, behind what came before it.
     let _ = stream.read_to_end(&mut answer);
