@@ -88,6 +88,11 @@ impl Token {
         self.claims[claim].as_f64().map(|number| number as i64)
     }
 
+    /// A date, as the token service reads those of assertions: MSAL.NET writes them as strings.
+    pub(crate) fn date(&self, claim: &str) -> Option<i64> {
+        self.number(claim).or_else(|| self.text(claim)?.parse().ok())
+    }
+
     /// The certificate the token is bound to.
     pub(crate) fn bound_to(&self) -> Option<&str> {
         self.claims["cnf"]["x5t#S256"].as_str()

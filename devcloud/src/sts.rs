@@ -81,6 +81,7 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
     let asked = TokenRequest {
         form: &form,
         client,
+        tenant,
         bound,
         endpoint: &endpoint,
         host: request.host,

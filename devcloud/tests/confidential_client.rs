@@ -9,6 +9,7 @@ use common::signer::Signer;
 use common::*;
 use devcloud::Assertion;
 use devcloud::directory::*;
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 const LOGIN: &str = "eastus.login.microsoft.com";
@@ -137,13 +138,16 @@ fn a_client_assertion_is_read_to_the_letter() {
 
     let now = cloud.now();
     let reversed: Vec<_> = x5c.iter().rev().collect();
+    let other = Signer::with(&cloud, &cloud.files().sni_rotated());
     for (code, header, payload) in [
-        (50027, json!({ "x5c": x5c[0] }), payload()),
+        (50027, json!({ "x5c": [] }), payload()),
         (50027, json!({ "x5c": reversed }), payload()),
-        (700027, json!({ "x5t#S256": "other" }), payload()),
-        (50027, json!({}), with(payload(), "exp", json!((now + 600).to_string()))),
-        (50027, json!({}), with(payload(), "exp", json!(now + 3600))),
-        (50027, json!({}), without(payload(), "jti")),
+        (700027, json!({ "x5t#S256": "AAAA" }), payload()),
+        (50027, json!({ "x5t#S256": "!" }), payload()),
+        (50027, json!({ "alg": "none" }), payload()),
+        (50027, json!({}), with(payload(), "exp", json!("in an hour"))),
+        (50027, json!({}), with(payload(), "aud", json!([endpoint(LOGIN)]))),
+        (700027, json!({ "x5c": other.x5c, "x5t#S256": other.thumbprint() }), payload()),
         (700024, json!({}), with(with(payload(), "nbf", json!(now - 1200)), "exp", json!(now - 600))),
         (700023, json!({}), with(payload(), "aud", json!(endpoint("westus.login.microsoft.com")))),
         (700023, json!({}), without(payload(), "aud")),
@@ -153,6 +157,52 @@ fn a_client_assertion_is_read_to_the_letter() {
     ] {
         let refused = send(header.clone(), payload.clone());
         assert_eq!(refused.code(), code, "{header} {payload} {refused:?}");
+    }
+}
+
+/// Is an assertion taken as clients write it that are in production with it (since_july_2026, section 12), and as
+/// recipes for it have been copied?
+#[test]
+fn client_assertions_as_they_are_sent() {
+    let cloud = start();
+    let signer = Signer::new(&cloud);
+    let now = cloud.now();
+    let plain = signer.payload(LOGIN);
+    let with = |name: &str, value: Value| {
+        let mut payload = plain.clone();
+        match value {
+            Value::Null => payload.as_object_mut().unwrap().remove(name),
+            value => payload.as_object_mut().unwrap().insert(name.to_owned(), value),
+        };
+        payload
+    };
+    let issuer = format!("https://login.microsoftonline.com/{TENANT_ID}/v2.0");
+    let v1 = endpoint(LOGIN).replace("/v2.0/", "/");
+    let mut of_msal_net = with("exp", json!((now + 600).to_string()));
+    of_msal_net["nbf"] = json!(now.to_string());
+    for (who, header, payload) in [
+        ("MSAL.NET, dates as strings", json!({}), of_msal_net),
+        ("MSAL.NET, x5c of the leaf alone", json!({ "x5c": signer.x5c[0] }), plain.clone()),
+        ("openid-client, the issuer", json!({}), with("aud", json!(issuer))),
+        ("openid-client, an hour", json!({}), with("exp", json!(now + 3600))),
+        ("a day", json!({}), with("exp", json!(now + 86_400))),
+        ("recipes, the endpoint of v1", json!({}), with("aud", json!(v1))),
+        ("RFC 7523, 3: jti is optional", json!({}), with("jti", Value::Null)),
+    ] {
+        let answer = signer.send(LOGIN, None, &header, &payload);
+        assert_eq!(answer.status, 200, "{who}: {answer:?}");
+    }
+    let url = endpoint(LOGIN);
+    let (sha_1, sha_256) = (signer.x5t(), signer.thumbprint());
+    for (algorithm, member, thumbprint) in [
+        (Algorithm::RS256, "x5t", sha_1.clone()),
+        (Algorithm::RS256, "x5t#S256", sha_256),
+        (Algorithm::PS256, "x5t", sha_1.clone()),
+        // azure_identity for Rust has it in plain base64.
+        (Algorithm::PS256, "x5t", format!("{}=", sha_1.replace('-', "+").replace('_', "/"))),
+    ] {
+        let answer = signer.send_to(&url, None, algorithm, json!({ member: thumbprint }), &plain);
+        assert_eq!(answer.status, 200, "{algorithm:?} {member}: {answer:?}");
     }
 }
 

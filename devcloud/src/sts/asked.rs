@@ -31,6 +31,7 @@ pub(crate) struct Sts {
 pub(super) struct TokenRequest<'a> {
     pub(super) form: &'a Pairs,
     pub(super) client: Client,
+    pub(super) tenant: &'static Tenant,
     /// Asked for with `token_type=mtls_pop`.
     pub(super) bound: bool,
     /// The URL it was sent to, which is the audience of a client's own assertion.

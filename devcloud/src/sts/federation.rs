@@ -75,8 +75,8 @@ pub(crate) fn judge(
 
 fn judge_dates(sts: &Sts, token: &Token) -> Result<(), Refusal> {
     let to =
-        token.number("exp").ok_or_else(|| malformed_assertion("exp is missing or no number".to_owned()))?;
-    let from = token.number("nbf").unwrap_or(i64::MIN);
+        token.date("exp").ok_or_else(|| malformed_assertion("exp is missing or no number".to_owned()))?;
+    let from = token.date("nbf").unwrap_or(i64::MIN);
     let now = sts.clock.now();
     if now - SKEW > to || now.saturating_add(SKEW) < from {
         let text = format!(

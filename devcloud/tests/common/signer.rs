@@ -42,6 +42,11 @@ impl<'a> Signer<'a> {
         Cloud::thumbprint(&self.certificate)
     }
 
+    /// SHA-1 of the certificate, as `x5t` has it.
+    pub fn x5t(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.certificate))
+    }
+
     pub fn payload(&self, host: &str) -> Value {
         self.payload_for(&endpoint(host))
     }
@@ -69,12 +74,12 @@ impl<'a> Signer<'a> {
 
     /// Sends an RS256 assertion, with `x5t`.
     pub fn send_rs256(&self, url: &str) -> Reply {
-        let x5t = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.certificate));
-        let header = json!({ "x5t": x5t, "x5c": self.x5c });
+        let header = json!({ "x5t": self.x5t(), "x5c": self.x5c });
         self.send_to(url, None, Algorithm::RS256, header, &self.payload_for(url))
     }
 
-    fn send_to(
+    /// Sends an assertion with just this header, but for `alg` and `typ`.
+    pub fn send_to(
         &self,
         url: &str,
         certificate: Option<&Path>,
