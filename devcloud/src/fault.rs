@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
@@ -55,9 +55,12 @@ pub struct Fault {
     pub for_ms: Option<u64>,
     /// What [`Cloud::counter`](crate::Cloud::counter) counts as `fault:{name}` each time it strikes.
     pub name: Option<String>,
-    /// Answer this status without judging the request.
+    /// Answer this status without judging the request: with the body that the service's own errors have, unless `body` is
+    /// there.
     pub status: Option<u16>,
-    /// Answer this body (with status 200 unless `status` says otherwise) without judging the request.
+    /// Answer this body (with status 200 unless `status` says otherwise) without judging the request. In JSON it may be a
+    /// text, or what the text is to be the JSON of.
+    #[serde(deserialize_with = "text_or_json")]
     pub body: Option<String>,
     /// Add these header fields to the answer; they replace fields of the same name.
     pub headers: BTreeMap<String, String>,
@@ -147,8 +150,16 @@ impl Fault {
 
     /// The next request of `operation` is answered with this status and an empty body.
     pub fn status(operation: &str, status: u16) -> Self {
-        Fault { status: Some(status), ..Fault::on(operation) }
+        Fault { status: Some(status), body: Some(String::new()), ..Fault::on(operation) }
     }
+}
+
+fn text_or_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        json => Some(json.to_string()),
+    })
 }
 
 /// The faults to come, oldest first.

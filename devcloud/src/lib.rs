@@ -23,6 +23,7 @@ mod der;
 pub mod directory;
 mod endpoints;
 mod exchange;
+mod failure;
 mod fault;
 mod files;
 mod hosts;

@@ -24,7 +24,7 @@ use crate::pki::thumbprint;
 use crate::record::{OpenConnection, ReceivedRequest};
 use crate::stream::{Given, Stream};
 use crate::world::World;
-use crate::{attest, cluster, imds, resource, stream, vault};
+use crate::{attest, cluster, failure, imds, resource, stream, vault};
 
 const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
 
@@ -102,7 +102,7 @@ async fn respond<'a>(
     let answered = match &fault {
         Some(fault) if matches!(fault.close, Some(Close::BeforeResponse | Close::Reset)) => None,
         Some(fault) if fault.status.is_some() || fault.body.is_some() => {
-            Some(bend(canned(fault, &request), fault))
+            Some(bend(canned(fault, &request, world.clock.now()), fault))
         }
         Some(fault) => Some(bend(judge(world, &request), fault)),
         None => Some(judge(world, &request)),
@@ -203,11 +203,15 @@ fn operation(request: &Request<'_>) -> Option<&'static str> {
 }
 
 /// The answer that a fault gives in the place of the service.
-fn canned(fault: &Fault, request: &Request<'_>) -> Answer {
-    let answer = Answer::text(fault.status.unwrap_or(200), fault.body.clone().unwrap_or_default());
+fn canned(fault: &Fault, request: &Request<'_>, now: i64) -> Answer {
+    let status = fault.status.unwrap_or(200);
     let answer = match &fault.body {
-        Some(body) if body.starts_with(['{', '[']) => answer.header("content-type", "application/json"),
-        _ => answer,
+        Some(body) if body.starts_with(['{', '[']) => {
+            Answer::text(status, body.clone()).header("content-type", "application/json")
+        }
+        Some(body) => Answer::text(status, body.clone()),
+        None if status < 400 => Answer::text(status, ""),
+        None => Answer::json(status, &failure::body(status, request, now)),
     };
     match request.connection.service {
         Service::Imds => answer.header("server", imds::SERVER),

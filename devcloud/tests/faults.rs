@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use devcloud::directory::{APP_A_CLIENT_ID, APP_A_SECRET, SYSTEM_ASSIGNED_CLIENT_ID};
 use devcloud::{Close, Cloud, Fault, Options};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const INSTANCE: &str = "https://login.microsoftonline.com/common/discovery/instance";
 const METADATA: &str = "identity/getplatformmetadata?cred-api-version=2.0";
@@ -76,6 +76,35 @@ fn a_certificate_is_for_another_key() {
     let form = [("client_id", SYSTEM_ASSIGNED_CLIENT_ID), GRAPH_SCOPE, POP];
     let refused = token(&cloud, "eastus.mtlsauth.microsoft.com", Some(&certificate), &form);
     assert!(refused.status == 0 && refused.error.contains("key"), "{refused:?}");
+}
+
+/// Has a status alone the body that the service's own errors have, and may a body be JSON by itself?
+#[test]
+fn a_status_alone_says_what_the_service_would() {
+    let cloud = start();
+    let fault = |operation: &str, body: Value| {
+        let mut fault = json!({ "operation": operation, "status": 503 });
+        fault.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let reply = curl(&cloud, &["-d", &fault.to_string(), &format!("{}/faults", cloud.control_url())]);
+        assert_eq!(reply.status, 200, "{reply:?}");
+    };
+    let form = [("client_id", APP_A_CLIENT_ID), ("client_secret", APP_A_SECRET), GRAPH_SCOPE];
+    let get_token = || token(&cloud, "login.microsoftonline.com", None, &form);
+    fault("token", json!({}));
+    let refused = get_token();
+    assert_eq!((refused.status, refused.code()), (503, 90033));
+    assert_eq!(refused.json()["error"], "temporarily_unavailable");
+    fault("metadata", json!({}));
+    assert!(metadata(&cloud).json()["error_description"].is_string());
+    fault("graph", json!({}));
+    let refused = curl(&cloud, &["https://graph.microsoft.com/v1.0/users"]);
+    assert_eq!(refused.json()["error"]["code"], "ServiceUnavailable");
+    fault("token", json!({ "body": { "error": "mine" } }));
+    assert_eq!(get_token().json(), json!({ "error": "mine" }));
+    fault("token", json!({ "body": "mine" }));
+    assert_eq!(get_token().body, "mine");
+    cloud.fault(Fault::status("token", 503)).unwrap();
+    assert_eq!(get_token().body, "");
 }
 
 /// Do a share and a window strike until they are cleared, and are strikes counted by name until a reset?
