@@ -74,9 +74,11 @@ pub const IDENTITY_BINDING_AUDIENCE: &str = "api://AKSIdentityBinding";
 /// What the token proxy of the cluster is called in TLS.
 pub const TOKEN_PROXY_NAME: &str = "devcloud.ests.aks";
 /// Those of the other clouds, and the domain below which their hosts are.
-const FEDERATION_AUDIENCES: [(&str, &str); 5] = [
+const FEDERATION_AUDIENCES: [(&str, &str); 7] = [
     (".microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+    (".usgovcloudapi.net", "api://AzureADTokenExchangeUSGov"),
     (".partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"),
+    (".chinacloudapi.cn", "api://AzureADTokenExchangeChina"),
     (".sovcloud-identity.fr", "api://AzureADTokenExchangeFrance"),
     (".sovcloud-identity.de", "api://AzureADTokenExchangeGermany"),
     (".sovcloud-identity.sg", "api://AzureADTokenExchangeGovSG"),
@@ -311,16 +313,32 @@ pub fn federation_audience(host: &str) -> &'static str {
     of_cloud.map_or(FEDERATION_AUDIENCE, |(_, audience)| audience)
 }
 
-/// The known resource that `name` stands for: a trailing slash makes no difference. Entra issues tokens for the
-/// federation audience of any cloud.
-pub fn resource(name: &str) -> Option<&'static str> {
+/// The audience of tokens for the resource `name`: a trailing slash makes no difference. Beside those that are known here
+/// it is any that a team may have registered for an API of its own: `api://` with a name, an https URL, or the client id
+/// of an application. For tests of AADSTS500011 there is no `api://nothing`, and nothing below `.invalid` (RFC 6761, 6.4).
+/// Entra issues tokens for the federation audience of any cloud.
+pub fn resource(name: &str) -> Option<String> {
     let name = name.trim_end_matches('/');
     // Upper and lower case count in these.
-    if let Some((_, audience)) = FEDERATION_AUDIENCES.iter().find(|(_, audience)| *audience == name) {
-        return Some(audience);
+    let mut exchanges =
+        FEDERATION_AUDIENCES.iter().map(|(_, audience)| *audience).chain([FEDERATION_AUDIENCE]);
+    if let Some(exchange) = exchanges.find(|audience| audience.eq_ignore_ascii_case(name)) {
+        return (exchange == name).then(|| name.to_owned());
     }
     if name == "00000003-0000-0000-c000-000000000000" {
-        return Some(GRAPH_RESOURCE);
+        return Some(GRAPH_RESOURCE.to_owned());
     }
-    RESOURCES.into_iter().find(|known| known.eq_ignore_ascii_case(name))
+    let known = RESOURCES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).map(str::to_owned);
+    known.or_else(|| is_registrable(name).then(|| name.to_owned()))
+}
+
+fn is_registrable(name: &str) -> bool {
+    if let Some(name) = name.strip_prefix("api://") {
+        return !name.is_empty() && name != "nothing";
+    }
+    if let Some(rest) = name.strip_prefix("https://") {
+        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+        return !host.is_empty() && host != "invalid" && !host.ends_with(".invalid");
+    }
+    APPS.iter().any(|app| app.client_id.eq_ignore_ascii_case(name))
 }

@@ -67,6 +67,13 @@ impl Request<'_> {
         self.headers.get(name).map(String::as_str)
     }
 
+    /// Whether the body is a form by its type, whatever parameters that has.
+    pub(crate) fn is_form(&self) -> bool {
+        let content_type = self.header("content-type").unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }
+
     pub(crate) fn form(&self) -> Pairs {
         Pairs::parse(self.body)
     }

@@ -78,7 +78,10 @@ impl Service {
     /// The service behind a public host name.
     pub(crate) fn of_host(host: &str) -> Option<Self> {
         match host {
-            "login.microsoftonline.com" | "login.windows.net" | PRIVATE_ALIAS => return Some(Service::Login),
+            "login.microsoftonline.com" | "login.windows.net" | "sts.windows.net" | PRIVATE_ALIAS => {
+                return Some(Service::Login);
+            }
+            "login.usgovcloudapi.net" | "login.chinacloudapi.cn" => return Some(Service::Login),
             "graph.microsoft.com" | "mtlstb.graph.microsoft.com" => return Some(Service::Graph),
             FEDERATED_ISSUER_HOST => return Some(Service::Oidc),
             ADFS_HOST | OPENID_PROVIDER_HOST | FOREIGN_PROVIDER_HOST => return Some(Service::Authority),
@@ -144,6 +147,19 @@ pub(crate) fn is_valid_instance(host: &str) -> bool {
     Service::of_host(host) == Some(Service::Login) && !host.ends_with(UNKNOWN_DOMAIN)
 }
 
+/// Where the cloud of a login host has its token endpoint for mutual TLS. Older names have those of newer ones.
+pub(crate) fn mtlsauth(login: &str) -> String {
+    match login {
+        "login.microsoftonline.com" | "login.windows.net" | "sts.windows.net" => {
+            "mtlsauth.microsoft.com".to_owned()
+        }
+        "login.usgovcloudapi.net" => "mtlsauth.microsoftonline.us".to_owned(),
+        "login.chinacloudapi.cn" => "mtlsauth.partner.microsoftonline.cn".to_owned(),
+        PRIVATE_ALIAS => format!("mtlsauth.{PRIVATE_DOMAIN}"),
+        login => login.replacen("login.", "mtlsauth.", 1),
+    }
+}
+
 /// A host without its port.
 pub(crate) fn host_name(host: &str) -> String {
     host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase()
@@ -172,6 +188,9 @@ mod tests {
             ("a.managedhsm.azure.net", Some(Service::Vault)),
             ("a.ciamlogin.com", Some(Service::Authority)),
             ("eastus.login.devcloud.test", Some(Service::Login)),
+            ("sts.windows.net", Some(Service::Login)),
+            ("login.usgovcloudapi.net", Some(Service::Login)),
+            ("eastus.sts.windows.net", None),
             ("mtlsauth.devcloud.test", Some(Service::Mtlsauth)),
             ("sts.devcloud.test", Some(Service::Login)),
             ("login.unknown.test", Some(Service::Login)),

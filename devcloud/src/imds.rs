@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::csr::{self, Expected};
 use crate::directory::{
     self, ATTESTATION_ENDPOINT, LOCATION, MANAGED_IDENTITIES, MTLS_ENDPOINT, ManagedIdentity, TENANT_ID,
@@ -41,6 +41,24 @@ impl Imds {
     }
 }
 
+impl Imds {
+    /// What IMDS hands on when Entra has refused: the numbers are a text that looks like an array.
+    fn refusal_of_entra(&self, error: &str, description: &str) -> Answer {
+        let mut body = json!({
+            "error": error,
+            "error_description": description,
+            "timestamp": clock::text(self.clock.now()).replace('T', " "),
+            "trace_id": new_id(),
+            "correlation_id": new_id(),
+        });
+        if let Some(code) = code_in(description) {
+            body["error_codes"] = json!(format!("[{code}]"));
+            body["error_uri"] = json!(format!("https://login.microsoftonline.com/error?code={code}"));
+        }
+        Answer::json(400, &body)
+    }
+}
+
 /// Both ways out are answers; `Err` is the one that says no.
 fn judge(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     let handler = match (request.method, request.path) {
@@ -74,7 +92,7 @@ fn token(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     if directory::resource(asked).is_none() {
         let description =
             format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
-        return Err(refusal("invalid_resource", &description));
+        return Err(imds.refusal_of_entra("invalid_resource", &description));
     }
     let now = imds.clock.now();
     let grant = Grant {
@@ -239,13 +257,7 @@ fn identity(query: &Pairs, resource_id_name: &str) -> Result<&'static ManagedIde
 }
 
 fn refusal(error: &str, description: &str) -> Answer {
-    let mut body = json!({ "error": error, "error_description": description });
-    if let Some(code) = code_in(description) {
-        body["error_codes"] = json!(format!("[{code}]"));
-        body["trace_id"] = json!(new_id());
-        body["correlation_id"] = json!(new_id());
-    }
-    Answer::json(400, &body)
+    Answer::json(400, &json!({ "error": error, "error_description": description }))
 }
 
 /// The number in a description that starts with `AADSTSnnnn:`.

@@ -1,13 +1,16 @@
 //! JSON Web Tokens: the cloud's signing keys, and verification with any key.
 
+use std::error::Error;
+
+use aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 
-use crate::pki::thumbprint;
+use crate::pki::{self, thumbprint};
 
 /// An RSA key that signs RS256 tokens under one key id.
 pub(crate) struct SigningKey {
@@ -27,12 +30,16 @@ pub(crate) struct Token {
 }
 
 impl SigningKey {
-    pub(crate) fn new(key: &KeyPair) -> Result<Self, jsonwebtoken::errors::Error> {
+    pub(crate) fn new(key: &KeyPair) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let encoding = EncodingKey::from_rsa_pem(key.serialize_pem().as_bytes())?;
         let kid = thumbprint(key.der_bytes());
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&encoding, Algorithm::RS256)?)?;
         jwk["kid"] = json!(kid);
         jwk["use"] = json!("sig");
+        let certificate = pki::signing_certificate(key)?;
+        jwk["x5c"] = json!([STANDARD.encode(&certificate)]);
+        jwk["x5t"] =
+            json!(URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate)));
         Ok(SigningKey { kid, encoding, decoding: DecodingKey::from_rsa_der(key.der_bytes()), jwk })
     }
 

@@ -243,6 +243,13 @@ fn self_signed_server(now: i64) -> Result<Identity, rcgen::Error> {
     Ok(Identity { certificate: certificate.der().clone(), certificate_pem: certificate.pem(), key })
 }
 
+/// A certificate of a signing key, for key sets: nobody is asked to trust it.
+pub(crate) fn signing_certificate(key: &KeyPair) -> Result<CertificateDer<'static>, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name("accounts.accesscontrol.windows.net")?;
+    Ok(params.self_signed(key)?.der().clone())
+}
+
 fn common_name(name: &str) -> Result<DistinguishedName, rcgen::Error> {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, DnValue::Utf8String(name.to_owned()));

@@ -82,16 +82,16 @@ async fn respond<'a>(
         connection: &connection,
         method: head.method.as_str(),
         host: &host,
-        path: head.uri.path(),
+        path: path(connection.service, head.uri.path()),
         query: head.uri.query().unwrap_or_default(),
         headers: &headers,
         body: &body,
         fault: None,
     };
     let operation = operation(&request);
-    let seq = world.log.add(received(&request, operation));
+    let seq = world.log.add(received(&request, head.uri.path(), operation));
     let line =
-        format!("{seq} {} {} {}{}", connection.service.name(), request.method, request.host, request.path);
+        format!("{seq} {} {} {}{}", connection.service.name(), request.method, request.host, head.uri.path());
     if let Err(error) = shown {
         world.say(&format!("{line} cut: {error}"));
         return Err(error);
@@ -166,6 +166,12 @@ fn judge(world: &World, request: &Request<'_>) -> Answer {
     }
 }
 
+/// The path that is judged. Services of identities take a slash after it, which MSAL for Node has there.
+fn path(service: Service, sent: &str) -> &str {
+    let api = matches!(service, Service::Graph | Service::Vault | Service::Proxy);
+    sent.strip_suffix('/').filter(|path| !api && !path.is_empty()).unwrap_or(sent)
+}
+
 /// The operation that a request is counted as, and that faults name.
 fn operation(request: &Request<'_>) -> Option<&'static str> {
     match request.connection.service {
@@ -236,7 +242,7 @@ fn bend(mut answer: Answer, fault: &Fault) -> Answer {
     answer
 }
 
-fn received(request: &Request<'_>, operation: Option<&str>) -> ReceivedRequest {
+fn received(request: &Request<'_>, path: &str, operation: Option<&str>) -> ReceivedRequest {
     let connection = request.connection;
     ReceivedRequest {
         seq: 0,
@@ -244,7 +250,7 @@ fn received(request: &Request<'_>, operation: Option<&str>) -> ReceivedRequest {
         operation: operation.map(str::to_owned),
         method: request.method.to_owned(),
         host: request.host.to_owned(),
-        path: request.path.to_owned(),
+        path: path.to_owned(),
         query: request.query.to_owned(),
         headers: request.headers.clone(),
         body: String::from_utf8_lossy(request.body).into_owned(),

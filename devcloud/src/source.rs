@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::ValueEnum;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::directory::{self, MANAGED_IDENTITIES, ManagedIdentity, SYSTEM_ASSIGNED_CLIENT_ID};
@@ -158,11 +157,21 @@ fn app_service(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
     method(request, "GET", refuse)?;
     secret(sources, request, "x-identity-header", refuse)?;
     let query = request.query();
-    only(&query, &["api-version", "resource", "client_id", "mi_res_id", "object_id"], refuse)?;
+    let names = ["client_id", "object_id", "principal_id", "mi_res_id"];
+    only(
+        &query,
+        &[&["api-version", "resource", "xms_cc", "token_sha256_to_refresh"], &names[..]].concat(),
+        refuse,
+    )?;
     version(&query, "2019-08-01", refuse)?;
-    let identity = identity(&query, ["client_id", "object_id", "mi_res_id"], refuse)?;
+    // The SDK for C++ has another name for the object id than those for other languages.
+    let object_id = if query.get("principal_id").is_some() { "principal_id" } else { "object_id" };
+    if names.into_iter().filter(|name| query.get(name).is_some()).count() > 1 {
+        return Err(refuse(400, "BadRequest", "An identity may be named in one way only"));
+    }
+    let identity = identity(&query, ["client_id", object_id, "mi_res_id"], refuse)?;
     let resource = resource(&query, refuse)?;
-    let (token, end) = issue(sources, request, identity, resource, &[])?;
+    let (token, end) = issue(sources, request, identity, resource, &capabilities(&query))?;
     Ok(issued(identity, resource, &token, json!(end.to_string())))
 }
 
@@ -224,7 +233,7 @@ fn cloud_shell(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
     method(request, "POST", nested)?;
     metadata(request, nested)?;
     only(&request.query(), &[], nested)?;
-    if request.header("content-type") != Some("application/x-www-form-urlencoded") {
+    if !request.is_form() {
         return Err(nested(400, "BadRequest", "The Content-Type is not application/x-www-form-urlencoded"));
     }
     let form = request.form();
@@ -237,18 +246,14 @@ fn cloud_shell(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
 
 fn machine_learning(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     method(request, "GET", nested)?;
-    metadata(request, nested)?;
     secret(sources, request, "secret", nested)?;
     let query = request.query();
     only(&query, &["api-version", "resource", "clientid"], nested)?;
     version(&query, "2017-09-01", nested)?;
-    if query.get("clientid").is_none() {
-        return Err(nested(400, "BadRequest", "The clientid is missing"));
-    }
     let identity = identity(&query, ["clientid", "", ""], nested)?;
     let resource = resource(&query, nested)?;
     let (token, end) = issue(sources, request, identity, resource, &[])?;
-    Ok(issued(identity, resource, &token, json!(american(end))))
+    Ok(issued(identity, resource, &token, json!(end.to_string())))
 }
 
 fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -272,8 +277,7 @@ fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, An
             "token_sha256_to_refresh is no SHA-256 in lower-case hex",
         ));
     }
-    let capabilities: Vec<&str> =
-        query.get("xms_cc").map(|list| list.split(',').collect()).unwrap_or_default();
+    let capabilities = capabilities(&query);
     let asked = format!("{} {resource} {}", identity.client_id, capabilities.join(","));
     let known = lock(&sources.fabric).get(&asked).cloned();
     let bent = request.fault.is_some_and(|fault| !fault.claims.is_empty());
@@ -290,6 +294,10 @@ fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, An
         }
     };
     Ok(issued(identity, resource, &token, json!(end)))
+}
+
+fn capabilities(query: &Pairs) -> Vec<&str> {
+    query.get("xms_cc").map(|list| list.split(',').collect()).unwrap_or_default()
 }
 
 fn method(request: &Request<'_>, wanted: &str, refuse: Refuse) -> Result<(), Answer> {
@@ -400,15 +408,6 @@ fn flat(status: u16, error: &str, description: &str) -> Answer {
 
 fn nested(status: u16, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({ "error": { "code": code, "message": message } }))
-}
-
-/// `9/19/2017 10:21:30 AM +00:00`, as the API of 2017 writes it.
-fn american(seconds: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let hour = (at.hour() + 11) % 12 + 1;
-    let half = if at.hour() < 12 { "AM" } else { "PM" };
-    let date = format!("{}/{}/{}", u8::from(at.month()), at.day(), at.year());
-    format!("{date} {hour}:{:02}:{:02} {half} +00:00", at.minute(), at.second())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

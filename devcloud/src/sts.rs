@@ -9,7 +9,7 @@ mod refusal;
 mod site;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::directory::{self, Client, Tenant};
@@ -58,7 +58,22 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
         }
         None => return Err(missing("grant_type")),
     }
-    let client_id = form.get("client_id").ok_or_else(|| missing("client_id"))?;
+    let basic = basic(request)?;
+    let basic = basic.as_ref().map(|(id, secret)| (id.as_str(), secret.as_str()));
+    let client_id = match (form.get("client_id"), basic) {
+        (Some(client_id), Some((id, _))) if client_id != id => {
+            return Err(malformed("The client_id is another one than that of the Authorization header."));
+        }
+        (client_id, basic) => client_id.or(basic.map(|(id, _)| id)).ok_or_else(|| missing("client_id"))?,
+    };
+    let secret = match (form.get("client_secret"), basic) {
+        (Some(_), Some(_)) => {
+            return Err(malformed(
+                "Present the secret in the body or in the Authorization header, not in both.",
+            ));
+        }
+        (secret, basic) => secret.or(basic.map(|(_, secret)| secret)),
+    };
     let client = Client::find(tenant, client_id).ok_or_else(|| {
         let text = format!(
             "Application with identifier '{client_id}' was not found in the directory '{}'. This can happen if the \
@@ -80,6 +95,7 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
     let endpoint = format!("https://{}{}", request.host, request.path);
     let asked = TokenRequest {
         form: &form,
+        secret,
         client,
         tenant,
         bound,
@@ -93,7 +109,7 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
     let grant = Grant {
         tenant,
         client,
-        audience: resource,
+        audience: &resource,
         bound_to: bound_to.as_deref(),
         claims: claims.as_ref(),
         form: Some(&form),
@@ -131,7 +147,7 @@ fn authenticate(
     request: &Request<'_>,
     asked: &TokenRequest<'_>,
 ) -> Result<Option<String>, Refusal> {
-    let secret = asked.form.get("client_secret");
+    let secret = asked.secret;
     let assertion = asked.form.get("client_assertion");
     let kind = asked.form.get("client_assertion_type");
     if asked.in_cluster && (secret.is_some() || kind != Some(JWT_BEARER)) {
@@ -225,10 +241,24 @@ fn judge_secret(client: Client, secret: &str) -> Result<(), Refusal> {
     Err(Refusal::new("invalid_client", 7000215, text))
 }
 
+/// Client id and secret by HTTP Basic, each form-encoded (RFC 6749, 2.3.1), which Entra's metadata lists.
+fn basic(request: &Request<'_>) -> Result<Option<(String, String)>, Refusal> {
+    let Some(credentials) = request.header("authorization").and_then(|value| value.strip_prefix("Basic "))
+    else {
+        return Ok(None);
+    };
+    let decoded = STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
+    let (id, secret) = pair.ok_or_else(|| malformed("The Authorization header is no Basic credentials."))?;
+    let decode = |text: &str| {
+        let mut pairs = form_urlencoded::parse(text.as_bytes());
+        pairs.next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+    };
+    Ok(Some((decode(id), decode(secret))))
+}
+
 fn form(request: &Request<'_>) -> Result<Pairs, Refusal> {
-    let content_type = request.header("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !request.is_form() {
         return Err(Refusal::new(
             "invalid_request",
             900144,
@@ -242,7 +272,7 @@ fn form(request: &Request<'_>) -> Result<Pairs, Refusal> {
     }
 }
 
-fn resource(scope: Option<&str>) -> Result<&'static str, Refusal> {
+fn resource(scope: Option<&str>) -> Result<String, Refusal> {
     let scope = scope.ok_or_else(|| missing("scope"))?;
     let Some(name) = scope.strip_suffix("/.default").filter(|_| !scope.contains(' ')) else {
         let text = format!(

@@ -3,6 +3,9 @@
 
 mod common;
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use common::signer::Signer;
 use common::*;
 use devcloud::Fault;
@@ -81,6 +84,68 @@ fn a_cloud_of_another_name_is_known_to_instance_discovery_or_not() {
             assert_eq!(mtls.json()["token_type"], "mtls_pop", "{mtls:?}");
         }
     }
+}
+
+/// Does Entra publish what clients and validators of tokens read, for a tenant and for any, in both versions; and does it
+/// name hosts that it has (since_july_2026, section 12)?
+#[test]
+fn entra_publishes_its_configuration() {
+    let cloud = start();
+    let get = |url: &str| curl(&cloud, &[url]).json();
+    for (host, mtls) in [
+        ("login.microsoftonline.com", "mtlsauth.microsoft.com"),
+        ("sts.windows.net", "mtlsauth.microsoft.com"),
+        ("login.usgovcloudapi.net", "mtlsauth.microsoftonline.us"),
+        ("login.chinacloudapi.cn", "mtlsauth.partner.microsoftonline.cn"),
+        ("sts.devcloud.test", "mtlsauth.devcloud.test"),
+        ("login.sovcloud-identity.fr", "mtlsauth.sovcloud-identity.fr"),
+    ] {
+        let published = get(&format!("https://{host}/{TENANT_DOMAIN}/v2.0/.well-known/openid-configuration"));
+        let endpoint = format!("https://{host}/{TENANT_ID}/oauth2/v2.0/token");
+        assert_eq!(
+            (&published["issuer"], &published["token_endpoint"]),
+            (&json!(STS_ISSUER), &json!(endpoint))
+        );
+        for list in
+            ["response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"]
+        {
+            assert!(!published[list].as_array().unwrap().is_empty(), "{list}");
+        }
+        let alias = published["mtls_endpoint_aliases"]["token_endpoint"].as_str().unwrap();
+        assert_eq!(alias, format!("https://{mtls}/{TENANT_ID}/oauth2/v2.0/token"));
+        let bound = [("client_id", APP_A_CLIENT_ID), GRAPH_SCOPE, POP];
+        let issued = token_at(&cloud, alias, Some(&cloud.files().sni()), &bound);
+        assert_eq!(issued.json()["token_type"], "mtls_pop", "{issued:?}");
+        let key = &get(published["jwks_uri"].as_str().unwrap())["keys"][0];
+        assert_eq!((&key["use"], &key["issuer"]), (&json!("sig"), &json!(STS_ISSUER)));
+        let certificate = STANDARD.decode(key["x5c"][0].as_str().unwrap()).unwrap();
+        let x5t = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate));
+        assert_eq!(key["x5t"], x5t);
+    }
+    let login = "https://login.microsoftonline.com";
+    for (path, issuer, keys) in [
+        ("common/v2.0", format!("{login}/{{tenantid}}/v2.0"), format!("{login}/common/discovery/v2.0/keys")),
+        (
+            "organizations/v2.0",
+            format!("{login}/{{tenantid}}/v2.0"),
+            format!("{login}/organizations/discovery/v2.0/keys"),
+        ),
+        (
+            "common",
+            "https://sts.windows.net/{tenantid}/".to_owned(),
+            format!("{login}/common/discovery/keys"),
+        ),
+        (
+            TENANT_ID,
+            format!("https://sts.windows.net/{TENANT_ID}/"),
+            format!("{login}/common/discovery/keys"),
+        ),
+    ] {
+        let published = get(&format!("{login}/{path}/.well-known/openid-configuration"));
+        assert_eq!((&published["issuer"], &published["jwks_uri"]), (&json!(issuer), &json!(keys)), "{path}");
+        assert!(get(&keys)["keys"][0]["n"].is_string(), "{keys}");
+    }
+    assert_eq!(curl(&cloud, &[&format!("{login}/nobody/.well-known/openid-configuration")]).code(), 90002);
 }
 
 /// Do OpenID providers say where their token endpoint is, one of them for an issuer that is somebody else?

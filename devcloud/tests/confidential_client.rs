@@ -4,7 +4,7 @@
 mod common;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use common::signer::Signer;
 use common::*;
 use devcloud::Assertion;
@@ -42,6 +42,58 @@ fn refusals_have_the_numbers_of_entra() {
     }
     let url = format!("https://{LOGIN}/99999999-0000-4000-8000-000000000000/oauth2/v2.0/token");
     assert_eq!(token_at(&cloud, &url, None, &[ID, SECRET, GRAPH_SCOPE]).code(), 90002);
+}
+
+/// Is a secret taken by HTTP Basic (RFC 6749, 2.3.1), which Entra's metadata lists, and no two of them?
+#[test]
+fn a_secret_by_http_basic() {
+    let cloud = start();
+    // Form-encoded before it is base64: that is what the `~` of the secret shows.
+    let ask = |secret: &str, more: &[(&str, &str)]| {
+        let credentials = STANDARD.encode(format!("{APP_A_CLIENT_ID}:{secret}"));
+        let mut arguments =
+            vec!["-H".to_owned(), format!("authorization: Basic {credentials}"), endpoint(LOGIN)];
+        for (name, value) in [("grant_type", "client_credentials"), GRAPH_SCOPE].iter().chain(more) {
+            arguments.extend(["--data-urlencode".to_owned(), format!("{name}={value}")]);
+        }
+        curl(&cloud, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let encoded = APP_A_SECRET.replace('~', "%7E");
+    assert_eq!(ask(&encoded, &[]).json()["token_type"], "Bearer");
+    assert_eq!(ask(&encoded, &[ID]).json()["token_type"], "Bearer");
+    assert_eq!(ask("wrong", &[]).code(), 7_000_215);
+    assert_eq!(ask(&encoded, &[SECRET]).code(), 9_002_313);
+    assert_eq!(ask(&encoded, &[("client_id", APP_B_CLIENT_ID)]).code(), 9_002_313);
+}
+
+/// Does a team get tokens for its own API without a word, but not for what only a mistake would name?
+#[test]
+fn audiences_of_other_apis() {
+    let cloud = start();
+    let ask = |resource: &str| {
+        let scope = format!("{resource}/.default");
+        token(&cloud, LOGIN, None, &[ID, SECRET, ("scope", &scope)])
+    };
+    for resource in [
+        "api://orders",
+        "https://orders.example/api",
+        "https://database.windows.net",
+        "https://cognitiveservices.azure.com",
+        "https://graph.microsoft.us",
+        APP_B_CLIENT_ID,
+    ] {
+        assert_eq!(claims(&ask(resource).token())["aud"], resource);
+    }
+    for resource in [
+        "api://nothing",
+        "api://",
+        "https://orders.invalid",
+        "http://orders.example",
+        "orders",
+        OTHER_TENANT_ID,
+    ] {
+        assert_eq!(ask(resource).code(), 500_011, "{resource}");
+    }
 }
 
 /// Can a test see in the token, and in the log, what the form said beyond what every form says?

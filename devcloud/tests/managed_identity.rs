@@ -90,6 +90,41 @@ fn one_identity_has_three_names_and_strangers_have_none() {
     assert_eq!(bare.status, 400);
 }
 
+/// Are paths taken with a slash after them, which MSAL for Node sends, by IMDS and by the token service; and is what was
+/// sent what the log shows (since_july_2026, section 12)?
+#[test]
+fn a_slash_after_the_path() {
+    let cloud = start();
+    let of_imds = "identity/oauth2/token/?api-version=2018-02-01&resource=https://graph.microsoft.com/";
+    assert_eq!(imds(&cloud, of_imds, None).json()["token_type"], "Bearer");
+    let url = format!("{}/", endpoint("westus2.login.microsoft.com"));
+    let form = [("client_id", APP_A_CLIENT_ID), ("client_secret", APP_A_SECRET), GRAPH_SCOPE];
+    assert_eq!(token_at(&cloud, &url, None, &form).json()["token_type"], "Bearer");
+    assert_eq!((cloud.counter("imds_token"), cloud.counter("token")), (1, 1));
+    let requests = cloud.requests();
+    let mut paths = requests.iter().map(|request| &request.path).filter(|path| path.contains("oauth2"));
+    assert!(paths.all(|path| path.ends_with("/token/")), "{requests:?}");
+}
+
+/// What does IMDS say when Entra refused (managed_identity spec; since_july_2026, section 12), in both forms of the numbers
+/// that clients have met?
+#[test]
+fn imds_hands_on_what_entra_said() {
+    let cloud = start();
+    let ask =
+        || imds(&cloud, "identity/oauth2/token?api-version=2018-02-01&resource=api://nothing", None).json();
+    let refused = ask();
+    assert_eq!(
+        (&refused["error"], &refused["error_codes"]),
+        (&"invalid_resource".into(), &"[500011]".into())
+    );
+    for member in ["timestamp", "trace_id", "correlation_id", "error_uri"] {
+        assert!(refused[member].is_string(), "{member}");
+    }
+    cloud.fault(Fault::set("imds_token", json!({ "error_codes": [500_011] }))).unwrap();
+    assert_eq!(ask()["error_codes"], json!([500_011]));
+}
+
 /// Can a client that is refused learn a version of the compute metadata that is served?
 #[test]
 fn compute_metadata_names_the_versions_that_it_has() {

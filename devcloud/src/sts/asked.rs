@@ -30,6 +30,8 @@ pub(crate) struct Sts {
 /// What the form asks for, once its shape has been found good.
 pub(super) struct TokenRequest<'a> {
     pub(super) form: &'a Pairs,
+    /// In the form, or by HTTP Basic.
+    pub(super) secret: Option<&'a str>,
     pub(super) client: Client,
     pub(super) tenant: &'static Tenant,
     /// Asked for with `token_type=mtls_pop`.

@@ -1,13 +1,12 @@
 //! What authorities publish: instance discovery, OpenID configurations, signing keys and trusted realms.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::asked::{Sts, tenant};
 use super::refusal::Refusal;
-use crate::directory::Tenant;
 use crate::exchange::{Answer, Request};
 use crate::hosts::{
-    ADFS_HOST, FOREIGN_PROVIDER_HOST, OPENID_PROVIDER_HOST, Service, host_name, is_valid_instance,
+    ADFS_HOST, FOREIGN_PROVIDER_HOST, OPENID_PROVIDER_HOST, Service, host_name, is_valid_instance, mtlsauth,
 };
 
 /// Preferred network name, preferred cache name and aliases of each cloud.
@@ -33,6 +32,9 @@ const CLOUDS: [(&str, &str, &[&str]); 7] = [
     ("login.devcloud.test", "login.devcloud.test", &["login.devcloud.test", "sts.devcloud.test"]),
 ];
 
+/// Issuers of tokens, for any tenant.
+const V2_ISSUER: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
+const V1_ISSUER: &str = "https://sts.windows.net/{tenantid}/";
 /// What the foreign provider says that its issuer is.
 const FOREIGN_ISSUER: &str = "https://issuer.test/tenant-x";
 /// The relation of a realm to an ADFS that it trusts.
@@ -46,7 +48,11 @@ pub(crate) fn answer(sts: &Sts, request: &Request<'_>) -> Answer {
         [tenant, "v2.0", ".well-known", "openid-configuration"] if login => {
             openid_configuration(request, tenant).unwrap_or_else(refused)
         }
-        [_, "discovery", "v2.0", "keys"] if login => Answer::json(200, &sts.key.jwks()),
+        [tenant, ".well-known", "openid-configuration"] if login => {
+            openid_configuration_of_v1(request, tenant).unwrap_or_else(refused)
+        }
+        [name, "discovery", "v2.0", "keys"] if login => keys(sts, name, V2_ISSUER).unwrap_or_else(refused),
+        [name, "discovery", "keys"] if login => keys(sts, name, V1_ISSUER).unwrap_or_else(refused),
         [".well-known", "openid-configuration"] if request.host == OPENID_PROVIDER_HOST => {
             let base = format!("https://{OPENID_PROVIDER_HOST}");
             openid_provider(&base, &base)
@@ -94,24 +100,66 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
     ))
 }
 
+/// What the path names: a tenant by its id, or any. With any the documents have templates for the tenant's id.
+fn named(name: &str) -> Result<(&str, &'static str), Refusal> {
+    match name {
+        "common" | "organizations" => Ok((name, "{tenantid}")),
+        name => tenant(name).map(|tenant| (tenant.id, tenant.id)),
+    }
+}
+
 fn openid_configuration(request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
-    let tenant = match name {
-        "common" | "organizations" => Tenant::home(),
-        name => tenant(name)?,
-    };
-    let base = format!("https://{}/{}", request.host, tenant.id);
-    Ok(Answer::json(
-        200,
-        &json!({
-            "issuer": tenant.issuer(),
-            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-            "token_endpoint": format!("{base}/oauth2/v2.0/token"),
-            "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-            "token_endpoint_auth_methods_supported":
-                ["client_secret_post", "private_key_jwt", "tls_client_auth"],
-            "mtls_endpoint_aliases": { "token_endpoint": format!("{}/oauth2/v2.0/token", base.replacen("login.", "mtlsauth.", 1)) },
-        }),
-    ))
+    let (name, id) = named(name)?;
+    let base = format!("https://{}/{name}", request.host);
+    let mut document = metadata(&base, "/v2.0", &V2_ISSUER.replace("{tenantid}", id));
+    document["mtls_endpoint_aliases"] =
+        json!({ "token_endpoint": format!("https://{}/{name}/oauth2/v2.0/token", mtlsauth(request.host)) });
+    document["tls_client_certificate_bound_access_tokens"] = json!(true);
+    document["scopes_supported"] = json!(["openid", "profile", "email", "offline_access"]);
+    document["request_uri_parameter_supported"] = json!(false);
+    Ok(Answer::json(200, &document))
+}
+
+fn openid_configuration_of_v1(request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
+    let (name, id) = named(name)?;
+    let base = format!("https://{}/{name}", request.host);
+    let mut document = metadata(&base, "", &V1_ISSUER.replace("{tenantid}", id));
+    document["jwks_uri"] = json!(format!("https://{}/common/discovery/keys", request.host));
+    document["scopes_supported"] = json!(["openid"]);
+    Ok(Answer::json(200, &document))
+}
+
+/// What both versions say, with paths of `version`.
+fn metadata(base: &str, version: &str, issuer: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{base}/oauth2{version}/authorize"),
+        "device_authorization_endpoint": format!("{base}/oauth2{version}/devicecode"),
+        "end_session_endpoint": format!("{base}/oauth2{version}/logout"),
+        "token_endpoint": format!("{base}/oauth2{version}/token"),
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_post", "private_key_jwt", "client_secret_basic", "self_signed_tls_client_auth"
+        ],
+        "jwks_uri": format!("{base}/discovery{version}/keys"),
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "tid", "ver"],
+        "http_logout_supported": true,
+        "frontchannel_logout_supported": true,
+        "tenant_region_scope": "NA",
+        "cloud_instance_name": "microsoftonline.com",
+        "msgraph_host": "graph.microsoft.com",
+    })
+}
+
+/// The keys of the token service, which sign for every tenant, with the issuer that they sign as.
+fn keys(sts: &Sts, name: &str, issuer: &str) -> Result<Answer, Refusal> {
+    let (_, id) = named(name)?;
+    let mut set = sts.key.jwks();
+    set["keys"][0]["issuer"] = json!(issuer.replace("{tenantid}", id));
+    Ok(Answer::json(200, &set))
 }
 
 /// A provider whose token endpoint must be discovered. Its tokens are the STS's, issuer included.

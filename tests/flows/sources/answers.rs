@@ -99,7 +99,7 @@ fn unusable_answers() {
 fn refusals_in_words() {
     let world = World::new();
     for source in Source::ALL {
-        let error = app(&world, source).acquire_token(&bearer("https://nobody.example")).unwrap_err();
+        let error = app(&world, source).acquire_token(&bearer("https://nobody.invalid")).unwrap_err();
         assert_eq!((error.code(), error.http_status()), ("managed_identity_request_failed", Some(400)));
         for words in ["AADSTS500011", "is the identity assigned to this host"] {
             assert!(error.message().contains(words), "{error}");
