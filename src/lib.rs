@@ -43,10 +43,13 @@ mod runtime;
 mod secret;
 mod token;
 
-pub use app::{App, AppOptions, BackgroundRefreshFn, CacheLevel, Metadata, Token, TokenRequest, TokenSource};
+pub use app::{
+    App, AppOptions, BackgroundRefreshFn, CacheLevel, Look, Metadata, Server, ServerRole, Servers, Token,
+    TokenRequest, TokenSource,
+};
 pub use attestation::{AttestationProvider, AttestationRequest};
 pub use authority::{RegionOutcome, federated_credential_audience};
-pub use binding::{BindingStore, Certificate, Pkcs12Format, StoreSecretFn};
+pub use binding::{BindingStore, Certificate, CertificateSummary, Pkcs12Format, StoreSecretFn};
 pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};

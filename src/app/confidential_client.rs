@@ -14,7 +14,7 @@ use crate::authority::{Authority, Endpoint, Region, Resolver};
 use crate::binding::Certificate;
 use crate::credential::{Ask, Credential, Proof, SignedAssertions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{TokenProxy, add_query};
+use crate::http::{Pool, TokenProxy, add_query};
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Call;
 use crate::token::{
@@ -212,6 +212,22 @@ impl ConfidentialClient {
             }),
             certificate,
         })
+    }
+
+    /// Whom `request` leads to: where the authority says who the tenant is, the token endpoint, and the certificate that
+    /// is shown there.
+    pub(super) fn servers(
+        &self,
+        request: &TokenRequest,
+        bound: bool,
+        pool: &Pool,
+        call: &Call,
+    ) -> Result<(Option<Url>, Endpoint, Option<&Certificate>)> {
+        let authority = self.authority(request)?;
+        let mtls = bound || self.settings.send_certificate_over_mtls;
+        let endpoint = self.settings.resolver.resolve(&authority, mtls, pool, call)?;
+        let certificate = self.credential.static_certificate().filter(|_| mtls);
+        Ok((authority.tenant_configuration(), endpoint, certificate))
     }
 
     /// Who calls, according to the query parameters that say so.

@@ -80,6 +80,14 @@ impl ManagedIdentity {
         Ok(Self { id, source, home, attestation, parameters, min_strength, imds_v2 })
     }
 
+    /// Where tokens are asked for, where the environment says it: IMDS has a place that every host knows.
+    pub(super) fn host_endpoint(&self) -> Option<Url> {
+        match &self.source {
+            Source::Imds(_) => None,
+            other => Some(other.token_endpoint()),
+        }
+    }
+
     /// What makes its tokens different from others', but for the resource.
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;

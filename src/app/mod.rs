@@ -5,6 +5,7 @@ mod caches;
 mod capabilities;
 mod confidential_client;
 mod core;
+mod diagnosis;
 mod flow;
 mod host;
 mod key;
@@ -26,6 +27,7 @@ use crate::runtime::{Background, Stripe};
 use crate::token::TokenCache;
 
 use self::core::Core;
+pub use diagnosis::{Look, Server, ServerRole, Servers};
 use measure::Seen;
 pub use options::AppOptions;
 pub(crate) use parameters::Parameters;

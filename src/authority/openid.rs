@@ -30,6 +30,14 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// Where Entra says who a tenant is, or that there is none of this name.
+    pub(crate) fn tenant_configuration(&self) -> Option<Url> {
+        let text = format!("{}v2.0/.well-known/openid-configuration", self.canonical());
+        Url::parse(&text).ok().filter(|_| self.kind == AuthorityKind::Aad)
+    }
+}
+
 /// Asks the provider for its configuration.
 pub(super) fn token_endpoint(authority: &Authority, client: &Client, call: &Call) -> Result<Url> {
     let url = configuration_url(authority)?;

@@ -7,6 +7,7 @@ mod fips;
 mod lifetime;
 mod load;
 mod store;
+mod summary;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +22,7 @@ pub(crate) use lifetime::{Lifetime, lifetime, renewal_time};
 #[cfg(any(test, fuzzing))]
 pub(crate) use store::fuzz_entry;
 pub use store::{BindingStore, StoreSecretFn};
+pub use summary::CertificateSummary;
 
 use crate::clock::Clock;
 

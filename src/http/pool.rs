@@ -12,10 +12,11 @@ use once_cell::sync::OnceCell;
 use super::client::{Client, Schemes};
 use super::connector::{Connector, Tls};
 use super::failure::Presented;
+use super::look::{Route, Shown};
 use super::neighbours::{Neighbours, Way, way};
 use super::older::OlderServers;
 use super::pin::Thumbprint;
-use super::proxy::ProxySettings;
+use super::proxy::{Proxy, ProxySettings};
 use super::renegotiation::RenegotiatingHosts;
 use super::roots::Roots;
 use super::tls::TlsClient;
@@ -189,6 +190,24 @@ impl Pool {
             certified.insert(*certificate.sha256(), Arc::downgrade(&made));
             Ok(made)
         })
+    }
+
+    /// For one look at an https server, which is shown `certificate`: what it shows in turn is kept.
+    pub(super) fn watched(&self, certificate: Option<&Certificate>, shown: Arc<Shown>) -> Result<Client> {
+        let state = self.state.get();
+        Ok(self.client(state, TlsClient::watched(state.roots.trusted()?, certificate, shown)?, certificate))
+    }
+
+    /// How a host is reached.
+    pub(super) fn route(&self, host: &str, port: u16) -> Result<Route> {
+        let proxy = self.proxy.route(host, port)?.map(Proxy::address);
+        Ok(Route { proxy, why: self.proxy.why(host, port) })
+    }
+
+    /// How many roots are trusted for servers, and whose they are.
+    pub(crate) fn roots(&self) -> Result<(usize, String)> {
+        let roots = &self.state.get().roots;
+        Ok((roots.trusted()?.store.len(), roots.origin()))
     }
 
     fn local_client(&self, state: &State, tls: Tls) -> Arc<Client> {

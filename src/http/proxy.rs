@@ -16,6 +16,8 @@ use crate::secret::Secret;
 pub(super) struct ProxySettings {
     /// Or what is wrong with it, for those who would go through it.
     proxy: Option<Result<Proxy>>,
+    /// Who names it.
+    origin: &'static str,
     bypass: Vec<Bypass>,
 }
 
@@ -49,24 +51,39 @@ impl ProxySettings {
         let from_env = || {
             VARIABLES.into_iter().find_map(|name| env.var(name).map(|value| (name, Zeroizing::new(value))))
         };
-        let proxy = match option {
-            Some(option) if option.eq_ignore_ascii_case("none") => None,
-            Some(option) => Some(Ok(Proxy::parse(option, "the proxy option")?)),
-            None => from_env().map(|(name, value)| Proxy::parse(&value, name)),
+        const OPTION: &str = "the proxy option";
+        let (origin, proxy) = match option {
+            Some(option) if option.eq_ignore_ascii_case("none") => (OPTION, None),
+            Some(option) => (OPTION, Some(Ok(Proxy::parse(option, OPTION)?))),
+            None => from_env().map_or(("", None), |(name, value)| (name, Some(Proxy::parse(&value, name)))),
         };
         let exceptions = env.var("no_proxy").or_else(|| env.var("NO_PROXY")).unwrap_or_default();
         let bypass = exceptions.split([',', ' ', '\t']).filter_map(Bypass::parse).collect();
-        Ok(Self { proxy, bypass })
+        Ok(Self { proxy, origin, bypass })
     }
 
     /// The proxy to reach `host` through, or `None` to connect directly.
     pub(super) fn route(&self, host: &str, port: u16) -> Result<Option<&Proxy>> {
         let Some(proxy) = &self.proxy else { return Ok(None) };
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        if self.bypass.iter().any(|entry| entry.matches(&host, port)) {
+        if self.is_exempt(host, port) {
             return Ok(None);
         }
         proxy.as_ref().map(Some).map_err(Clone::clone)
+    }
+
+    /// Why it is that one, or none, for a person.
+    pub(super) fn why(&self, host: &str, port: u16) -> String {
+        match (self.origin, &self.proxy) {
+            ("", _) => format!("none of {} is set", VARIABLES.join(", ")),
+            (origin, None) => format!("{origin} is none"),
+            (_, Some(_)) if self.is_exempt(host, port) => "NO_PROXY excepts the host".to_owned(),
+            (origin, Some(_)) => format!("{origin} names it, and NO_PROXY does not except the host"),
+        }
+    }
+
+    fn is_exempt(&self, host: &str, port: u16) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        self.bypass.iter().any(|entry| entry.matches(&host, port))
     }
 }
 

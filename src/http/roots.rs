@@ -53,6 +53,20 @@ impl Roots {
         self.trusted.get_or_try_init(|| self.load().map(Arc::new)).cloned()
     }
 
+    /// Whose they are, for a person.
+    pub(super) fn origin(&self) -> String {
+        let (file, dirs) = (self.env.var("SSL_CERT_FILE"), self.env.var("SSL_CERT_DIR"));
+        match (&self.pem, &self.file, file, dirs) {
+            (None, None, None, None) => "this machine".to_owned(),
+            (None, None, Some(file), None) => format!("SSL_CERT_FILE ({file})"),
+            (None, None, None, Some(dirs)) => format!("SSL_CERT_DIR ({dirs})"),
+            (None, None, Some(file), Some(dirs)) => {
+                format!("SSL_CERT_FILE ({file}) and SSL_CERT_DIR ({dirs})")
+            }
+            _ => "the trusted roots option".to_owned(),
+        }
+    }
+
     fn load(&self) -> Result<Trusted> {
         if let Some(pem) = &self.pem {
             return self.pem_roots(pem, "the trusted roots option");

@@ -236,7 +236,7 @@ impl Line {
 
 /// The addresses of `host`. Address literals cost nothing; for a name a thread waits for the
 /// system's resolver, which can be neither interrupted nor given a time limit.
-fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+pub(super) fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }

@@ -64,6 +64,11 @@ impl ManagedIdentityCapabilities {
         self.strength
     }
 
+    /// Why it can be kept no better.
+    pub fn strength_reason(&self) -> &str {
+        &self.limit
+    }
+
     /// Whether the host gives tokens that are bound to a certificate (`mtls_pop`).
     pub fn is_mtls_pop_supported_by_host(&self) -> bool {
         self.strength > MtlsBindingStrength::None

@@ -138,7 +138,8 @@ impl Source {
         issued.map_err(|error| error.with_token_endpoint(&self.token_endpoint()))
     }
 
-    fn token_endpoint(&self) -> Url {
+    /// Where a Bearer token is asked for.
+    pub(crate) fn token_endpoint(&self) -> Url {
         match self {
             Self::Imds(imds) => imds_v1::endpoint(imds),
             Self::AppService(source) => source.endpoint.clone(),

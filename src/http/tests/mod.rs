@@ -9,6 +9,7 @@ mod downloads;
 mod early_answers;
 mod fips;
 mod limits;
+mod looks;
 mod messages;
 mod offered;
 mod openssl;

@@ -25,6 +25,7 @@ use self::ordinary::Configured;
 use self::provider::provider;
 use self::renegotiating::Renegotiator;
 use super::exchange::Exchange;
+use super::look::{Shown, Watching};
 use super::message::TlsDetails;
 use super::pin::{Pinned, Thumbprint};
 use super::renegotiation::TokenHash;
@@ -92,6 +93,14 @@ struct Presented {
     key: Arc<dyn PrivateKey>,
 }
 
+impl Presented {
+    fn new(certificate: &Certificate) -> Self {
+        let chain = certificate.chain_der().iter().cloned().map(CertificateDer::from).collect();
+        let key = certificate.key().clone();
+        Self { certified: Arc::new(CertifiedKey::new(chain, Arc::new(TlsKey(key.clone())))), key }
+    }
+}
+
 /// Which versions are offered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Versions {
@@ -102,12 +111,17 @@ pub(super) enum Versions {
 impl TlsClient {
     /// Trusts those whom `trusted` vouches for, and presents `certificate` where there is one.
     pub(super) fn new(trusted: Arc<Trusted>, certificate: Option<&Certificate>) -> Result<Self> {
-        let presented = certificate.map(|certificate| {
-            let chain = certificate.chain_der().iter().cloned().map(CertificateDer::from).collect();
-            let key = certificate.key().clone();
-            Presented { certified: Arc::new(CertifiedKey::new(chain, Arc::new(TlsKey(key.clone())))), key }
-        });
-        Self::with(Arc::new(Verifier::new(trusted, provider())?), presented)
+        Self::with(Arc::new(Verifier::new(trusted, provider())?), certificate.map(Presented::new))
+    }
+
+    /// The same, which also keeps what servers show.
+    pub(super) fn watched(
+        trusted: Arc<Trusted>,
+        certificate: Option<&Certificate>,
+        shown: Arc<Shown>,
+    ) -> Result<Self> {
+        let judge = Arc::new(Verifier::new(trusted, provider())?);
+        Self::with(Arc::new(Watching { judge, shown }), certificate.map(Presented::new))
     }
 
     /// For a server that shows the certificate of this thumbprint, or one that the roots vouch for.
