@@ -89,6 +89,11 @@ impl Failure {
         std::process::exit(self.status.into())
     }
 
+    /// What happened.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     /// Says it, in one line.
     pub(crate) fn report(&self) -> ExitCode {
         if let Some(message) = &self.message {

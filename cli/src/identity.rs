@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use mtlspop::{
-    App, AppOptions, Certificate, LogLevel, Logger, ManagedIdentityId, MetricsFn, Token, TokenRequest,
+    App, AppOptions, Certificate, Credential, LogLevel, Logger, ManagedIdentityId, MetricsFn, Token,
+    TokenRequest,
 };
 
 use crate::credential::{certificate, credential, tpm};
@@ -37,14 +38,14 @@ impl Identity {
         let pop = layers.any(|layer| layer.settings.pop);
         let kind = layers.kind(pop)?;
         let assumed = kind.is_none();
-        let (options, ids) = match kind {
-            None => {
-                let client_id = layers.first(|layer| layer.settings.client_id.clone());
-                managed_identity(client_id.map(ManagedIdentityId::ClientId), &layers)?
+        let credential = match kind {
+            Some((kind, places)) if kind != Kind::ManagedIdentity => {
+                check_app(&layers)?;
+                credential(kind, places, &layers)?
             }
-            Some((Kind::ManagedIdentity, places)) => managed_identity_of(places, &layers)?,
-            Some((kind, places)) => confidential_client(kind, places, &layers)?,
+            _ => None,
         };
+        let (options, ids) = options(kind, credential, &layers)?;
         let options = options.with_logger(logger(context.verbose));
         let reads_stdin = layers.any(Layer::reads_stdin);
         Ok(Self { options, ids, scope: scope(&layers), pop, reads_stdin, assumed })
@@ -117,6 +118,23 @@ pub(crate) fn binding_certificate(flags: &Settings, context: &Context) -> Result
     certificate.ok_or_else(|| Failure::input("the token is bound to no certificate"))
 }
 
+/// The options of an app of this kind, which is proven by `credential` unless it is a managed identity; and the ids by
+/// which it is known.
+pub(crate) fn options(
+    kind: Option<(Kind, &[Layer])>,
+    credential: Option<Credential>,
+    layers: &Layers,
+) -> Result<(AppOptions, Ids)> {
+    match kind {
+        None => {
+            let client_id = layers.first(|layer| layer.settings.client_id.clone());
+            managed_identity(client_id.map(ManagedIdentityId::ClientId), layers)
+        }
+        Some((Kind::ManagedIdentity, places)) => managed_identity_of(places, layers),
+        Some(_) => confidential_client(credential, layers),
+    }
+}
+
 fn managed_identity_of(places: &[Layer], layers: &Layers) -> Result<(AppOptions, Ids)> {
     let id =
         |get: fn(&Settings) -> &Option<String>| places.iter().find_map(|layer| get(&layer.settings).clone());
@@ -151,7 +169,8 @@ fn managed_identity(id: Option<ManagedIdentityId>, layers: &Layers) -> Result<(A
     })
 }
 
-fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<(AppOptions, Ids)> {
+/// Client and tenant of an app, which has to have both.
+fn check_app(layers: &Layers) -> Result<(String, String)> {
     let setting = |get: fn(&Settings) -> &Option<String>| layers.first(|layer| get(&layer.settings).clone());
     if layers.any(|layer| layer.settings.tpm) {
         return Err(Failure::input(
@@ -168,6 +187,12 @@ fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<
     let client_id =
         needed(setting(|settings| &settings.client_id), "client", "--client-id or AZURE_CLIENT_ID")?;
     let tenant = needed(setting(|settings| &settings.tenant), "tenant", "--tenant or AZURE_TENANT_ID")?;
+    Ok((client_id, tenant))
+}
+
+fn confidential_client(credential: Option<Credential>, layers: &Layers) -> Result<(AppOptions, Ids)> {
+    let setting = |get: fn(&Settings) -> &Option<String>| layers.first(|layer| get(&layer.settings).clone());
+    let (client_id, tenant) = check_app(layers)?;
     let host = setting(|settings| &settings.authority_host).unwrap_or_else(|| AUTHORITY_HOST.to_owned());
     // Azure's libraries take it without https://, too.
     let scheme = if host.contains("://") { "" } else { "https://" };
@@ -177,7 +202,7 @@ fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<
         let region = if region.eq_ignore_ascii_case("auto") { "TryAutoDetect" } else { &region };
         options = options.with_azure_region(region);
     }
-    if let Some(credential) = credential(kind, places, layers)? {
+    if let Some(credential) = credential {
         options = options.with_credential(credential);
     }
     Ok((options, vec![("client_id", client_id)]))
@@ -185,7 +210,7 @@ fn confidential_client(kind: Kind, places: &[Layer], layers: &Layers) -> Result<
 
 /// As scopes have it, also for managed identities. A slash at the end of a resource stays, as `az` does it: it is part of
 /// the audience.
-fn scope(layers: &Layers) -> Option<String> {
+pub(crate) fn scope(layers: &Layers) -> Option<String> {
     layers.first(|Layer { settings, .. }| match (&settings.scope, &settings.resource) {
         (Some(scope), _) => Some(scope.clone()),
         (None, Some(resource)) => Some(format!("{resource}/.default")),
@@ -193,7 +218,7 @@ fn scope(layers: &Layers) -> Option<String> {
     })
 }
 
-fn logger(verbose: bool) -> Logger {
+pub(crate) fn logger(verbose: bool) -> Logger {
     if !verbose {
         return Logger::default();
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use mtlspop::{Env as _, ProcessEnv, Secret};
+use mtlspop::{Env as _, Secret};
 
 use serde_json::Value;
 
+use crate::environment::Environment;
 use crate::profile::Profiles;
 use crate::secrets::From;
 use crate::settings::Settings;
@@ -201,6 +202,6 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>> {
         Some(value) if value.to_str().is_none() => {
             Err(Failure::input(format!("the environment variable {name} is not UTF-8")))
         }
-        _ => Ok(ProcessEnv.var(name)),
+        _ => Ok(Environment.var(name)),
     }
 }

@@ -4,6 +4,8 @@ mod call;
 mod certificate;
 mod config;
 mod credential;
+mod doctor;
+mod environment;
 mod exec;
 mod failure;
 mod generated;
@@ -55,6 +57,7 @@ enum Command {
     Proxy(proxy::ProxyArgs),
     Certificate(certificate::CertificateArgs),
     Inspect(inspect::InspectArgs),
+    Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
     Completion(generated::CompletionArgs),
     Manual(generated::ManualArgs),
@@ -66,12 +69,13 @@ EXAMPLES:
   mtlspop call --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
   mtlspop exec --certificate app.pem -- ./program-with-an-azure-library
   mtlspop proxy --listen unix:/run/graph.sock --upstream https://graph.microsoft.com --resource https://graph.microsoft.com
+  mtlspop doctor                  why it does not work here
   mtlspop token --help            whose token, and how it is printed";
 
 const STATUSES: &str = "\
 EXIT STATUS:
   0   done
-  1   no: what was compared does not match
+  1   no: what was compared does not match, or doctor found a fault
   2   the command line, a setting or the input is wrong
   3   what was asked for cannot be had here: this host, this identity
   4   the service refused, or answered with what cannot be accepted
@@ -97,6 +101,7 @@ fn main() -> ExitCode {
         }
         Command::Certificate(args) => certificate::run(args, &cli.context),
         Command::Inspect(args) => inspect::run(args),
+        Command::Doctor(args) => doctor::run(args, &cli.context),
         Command::Config(args) => config::run(args, &cli.context),
         Command::Completion(args) => generated::completion(args, Cli::command()),
         Command::Manual(args) => generated::manual(args, Cli::command()),

@@ -4,6 +4,7 @@
 mod call;
 mod certificate;
 mod config;
+mod doctor;
 mod exec;
 mod generated;
 mod input;

@@ -1,0 +1,79 @@
+//! `mtlspop doctor`: why it does not work here. Each part is looked at by itself, whatever another one said.
+
+mod advice;
+mod credential;
+mod identity;
+mod report;
+mod server;
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use self::identity::Patient;
+use self::report::{Report, Status};
+use crate::environment;
+use crate::output::print;
+use crate::settings::Settings;
+use crate::{Context, Failure, Result};
+
+/// Find out why it does not work here
+///
+/// Looks at versions, settings, identity, certificate and key, TPM, roots, and for each server at proxy, name look-up, TLS, whether it asks
+/// for the certificate, and the clock. Goes on after a fault, and says of each what to do. Asks with the options of mtlspop token; sends
+/// neither token nor secret.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// An API to look at, too
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// Print what was found as JSON
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// How long each look may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  mtlspop doctor
+  mtlspop doctor --pop --certificate app.pem https://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop doctor --managed-identity --json
+
+EXIT STATUS:
+  0 where nothing is at fault, warnings or not; 1 where something is; 2 where the command line is wrong";
+
+pub(crate) fn run(args: &DoctorArgs, context: &Context) -> Result<()> {
+    let limit = Duration::from_secs(args.timeout);
+    let mut report = Report::default();
+    report.ok(
+        "version",
+        format!(
+            "mtlspop {} on {} {}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS,
+            std::env::consts::ARCH
+        ),
+    );
+    if let Some(patient) = Patient::examine(&args.settings, context, limit, &mut report) {
+        patient.servers(args.url.as_deref(), limit, &mut report);
+    }
+    let found = environment::found();
+    let variables = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    report.ok("environment", format!("variables that count and are set: {variables}"));
+    let (faults, warnings) = (report.count(Status::Fault), report.count(Status::Warning));
+    print(&match args.json {
+        true => format!("{:#}\n", json!({ "faults": faults, "warnings": warnings, "checks": report.json() })),
+        false => report.text(),
+    })?;
+    match faults {
+        0 => Ok(()),
+        1 => Err(Failure::mismatch("1 fault was found")),
+        _ => Err(Failure::mismatch(format!("{faults} faults were found"))),
+    }
+}
