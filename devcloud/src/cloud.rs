@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::net::{Ipv4Addr, TcpListener as StdListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,13 +51,15 @@ impl Cloud {
             }
         };
         let files = Files { directory };
-        let world = Arc::new(World::new(&options, files.arc_tokens())?);
+        let arc_tokens = arc_tokens(&options, &files)?;
+        let world = Arc::new(World::new(&options, arc_tokens)?);
         files.write(&world.pki, &world.oidc, &world.cluster.ca_pem())?;
 
         let runtime =
             Builder::new_multi_thread().worker_threads(2).thread_name("devcloud").enable_all().build()?;
         let entered = runtime.enter();
-        let (imds, token_proxy, proxy, control) = (listen()?, listen()?, listen()?, listen()?);
+        let imds = listen_for_imds(options.imds_address)?;
+        let (token_proxy, proxy, control) = (listen()?, listen()?, listen()?);
         let mut sources = Vec::new();
         for source in Source::ALL {
             let listener = listen()?;
@@ -82,6 +85,7 @@ impl Cloud {
             files,
             sources,
             source: options.source,
+            profile: options.profile,
             proxy_auth: options.proxy_auth,
         };
         let certificates = Arc::new(ServerCertificates::new(world.pki.clone(), world.started)?);
@@ -290,10 +294,44 @@ async fn tls_client(world: Arc<World>, acceptor: TlsAcceptor, service: Service, 
 }
 
 /// A listener on a free port of loopback, and nowhere else.
-fn listen() -> std::io::Result<TcpListener> {
-    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+fn listen() -> io::Result<TcpListener> {
+    bind((Ipv4Addr::LOCALHOST, 0).into())
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = StdListener::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+/// Nobody else may be answered for IMDS: on loopback, or at its own address where that is this machine's, as in a network
+/// namespace that was made for it.
+fn listen_for_imds(address: Option<SocketAddr>) -> Result<TcpListener, Box<dyn Error + Send + Sync>> {
+    let Some(address) = address else { return Ok(listen()?) };
+    if !address.ip().is_loopback() && address.ip() != Ipv4Addr::new(169, 254, 169, 254) {
+        return Err(format!("IMDS is served on 127.0.0.1 or 169.254.169.254, not on {address}").into());
+    }
+    bind(address).map_err(|error| {
+        format!(
+            "IMDS cannot be served on {address}: {error}. The address has to be this machine's: make a network namespace \
+             for it (`unshare --net`; in it `ip link set lo up` and `ip addr add 169.254.169.254/32 dev lo`)"
+        )
+        .into()
+    })
+}
+
+/// Where the keys of Azure Arc go: a directory that can be written to, which is found out now and not at the first challenge.
+fn arc_tokens(options: &Options, files: &Files) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
+    let Some(directory) = &options.arc_tokens_dir else { return Ok(files.arc_tokens()) };
+    let usable = || {
+        std::fs::create_dir_all(directory)?;
+        tempfile::NamedTempFile::new_in(directory).map(drop)
+    };
+    usable().map_err(|error| {
+        let directory = directory.display();
+        format!("Azure Arc's keys cannot be written to {directory}: {error}. Real clients look in /var/opt/azcmagent/tokens, which root may make")
+    })?;
+    Ok(directory.clone())
 }
 
 /// Accepts for ever; `serve` makes the task for each connection.

@@ -12,6 +12,7 @@ use crate::directory::{
     TOKEN_PROXY_NAME, USER_ASSIGNED_CLIENT_ID, USER_ASSIGNED_OBJECT_ID, USER_ASSIGNED_RESOURCE_ID,
 };
 use crate::files::Files;
+use crate::profile::Profile;
 use crate::source::Source;
 
 /// Where a cloud listens and keeps its files.
@@ -24,6 +25,7 @@ pub(crate) struct Endpoints {
     pub(crate) files: Files,
     pub(crate) sources: Vec<(Source, Vec<(String, String)>)>,
     pub(crate) source: Option<Source>,
+    pub(crate) profile: Profile,
     pub(crate) proxy_auth: Option<String>,
 }
 
@@ -56,10 +58,16 @@ impl Endpoints {
 
     pub(crate) fn env(&self) -> Vec<(String, String)> {
         let file = |path: PathBuf| path.display().to_string();
-        [
+        let all = [
             ("HTTPS_PROXY", self.proxy_url()),
             ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
             ("SSL_CERT_FILE", file(self.files.ca())),
+            // Each has a list of roots of its own: Python's requests, curl, Node.
+            ("REQUESTS_CA_BUNDLE", file(self.files.ca())),
+            ("CURL_CA_BUNDLE", file(self.files.ca())),
+            ("NODE_EXTRA_CA_CERTS", file(self.files.ca())),
+            // From Node 24 on, its fetch goes by HTTPS_PROXY where this is set.
+            ("NODE_USE_ENV_PROXY", "1".to_owned()),
             ("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("http://{}", self.imds)),
             ("DEVCLOUD_CONTROL", format!("http://{}", self.control)),
             ("DEVCLOUD_STATE_DIR", file(self.files.directory.clone())),
@@ -84,8 +92,10 @@ impl Endpoints {
         .map(|(name, value)| (name.to_owned(), value))
         .into_iter()
         .chain(self.arc_endpoint())
-        .chain(self.source.map(|source| self.source_env(source)).unwrap_or_default())
-        .collect()
+        .collect();
+        let source = self.source.filter(|_| self.profile.has_sources());
+        let of_source = source.map(|source| self.source_env(source)).unwrap_or_default();
+        self.profile.of(all, &self.files).into_iter().chain(of_source).collect()
     }
 
     /// For a single program that is to be on a host with Azure Arc: what it needs as `IDENTITY_ENDPOINT`.

@@ -1,7 +1,9 @@
 //! How to start a cloud.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::profile::Profile;
 use crate::source::{ArcAgent, Source};
 use crate::vault::TokenBinding;
 
@@ -23,6 +25,12 @@ pub struct Options {
     pub require_aik_certificate: bool,
     /// The environment is that of a host with this service, instead of IMDS, for its managed identities.
     pub source: Option<Source>,
+    /// Whose host it is: which variables that name identities the environment has.
+    pub profile: Profile,
+    /// Where IMDS listens; without it on a free port of 127.0.0.1.
+    pub imds_address: Option<SocketAddr>,
+    /// Where Azure Arc's keys are written; without it [`crate::Files::arc_tokens`].
+    pub arc_tokens_dir: Option<PathBuf>,
     /// Which agent of Azure Arc it is.
     pub arc_agent: ArcAgent,
     /// Which tokens the vaults take.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use devcloud::directory::{APP_A_CLIENT_ID, APP_B_CLIENT_ID, SYSTEM_ASSIGNED_CLIENT_ID};
 use serde_json::Value;
 
 fn devcloud() -> Command {
@@ -85,6 +86,105 @@ fn run_exits_as_the_command_does() {
     assert_eq!(source("cloud-shell", "echo \"${MSI_ENDPOINT%%:*} $IDENTITY_HEADER\""), "http \n");
     assert_eq!(source("service-fabric", "echo \"${IDENTITY_ENDPOINT%%:*}\""), "https\n");
     assert_eq!(devcloud().args(["run", "--", "/no/such/program"]).output().unwrap().status.code(), Some(1));
+}
+
+/// Does a program find what one host has, and nothing of another's, not even its caller's; and is the mixture of all
+/// spoken of?
+#[test]
+fn a_host_has_its_own_variables() {
+    let identity =
+        |name: &&str| name.starts_with("AZURE_") || name.starts_with("MSI_") || name.starts_with("IDENTITY_");
+    let run = |options: &[&str]| {
+        let mut run = devcloud();
+        run.env("AZURE_CLIENT_SECRET", "the caller's").env("AZURE_AUTHORITY_HOST", "the caller's");
+        let output = run.arg("run").args(options).args(["--", "env"]).output().unwrap();
+        let spoken = !output.stderr.is_empty();
+        let printed = text(output);
+        assert!(printed.contains("\nNODE_EXTRA_CA_CERTS=") && printed.contains("\nREQUESTS_CA_BUNDLE="));
+        let env: BTreeMap<_, _> = printed.lines().filter_map(|line| line.split_once('=')).collect();
+        let names = env.keys().copied().filter(identity).collect::<Vec<_>>().join(" ");
+        (names, env.get("AZURE_CLIENT_ID").map(|id| (*id).to_owned()), spoken)
+    };
+    for (options, names, client) in [
+        (
+            &["--as", "secret"][..],
+            "AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID",
+            Some(APP_A_CLIENT_ID),
+        ),
+        (
+            &["--as", "certificate"],
+            "AZURE_CLIENT_CERTIFICATE_PATH AZURE_CLIENT_ID AZURE_CLIENT_SEND_CERTIFICATE_CHAIN AZURE_TENANT_ID",
+            Some(APP_A_CLIENT_ID),
+        ),
+        (
+            &["--as", "workload", "--source", "azure-arc"],
+            "AZURE_AUTHORITY_HOST AZURE_CLIENT_ID AZURE_FEDERATED_TOKEN_FILE AZURE_TENANT_ID",
+            Some(APP_B_CLIENT_ID),
+        ),
+        (&["--as", "managed-identity"], "AZURE_POD_IDENTITY_AUTHORITY_HOST", None),
+        (
+            &["--as", "managed-identity", "--source", "app-service"],
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST IDENTITY_ENDPOINT IDENTITY_HEADER",
+            None,
+        ),
+    ] {
+        assert_eq!(run(options), (names.to_owned(), client.map(str::to_owned), false), "{options:?}");
+    }
+    let (names, client, spoken) = run(&[]);
+    assert!(names.contains("AZURE_FEDERATED_TOKEN_FILE") && spoken, "{names}");
+    assert_eq!(client.as_deref(), Some(APP_A_CLIENT_ID));
+}
+
+/// Is IMDS where clients look that know no other address, in a network that was made for it; and nowhere else but on
+/// loopback?
+#[test]
+fn imds_at_its_own_address() {
+    let refused = devcloud().args(["run", "--imds-address", "0.0.0.0:0", "--", "true"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("127.0.0.1 or 169.254.169.254"), "{refused:?}");
+    let away =
+        devcloud().args(["run", "--imds-address", "169.254.169.254:80", "--", "true"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&away.stderr).contains("unshare --net"), "{away:?}");
+
+    let network = |script: &str| {
+        let script = format!("ip link set lo up && ip addr add 169.254.169.254/32 dev lo && {script}");
+        Command::new("unshare").args(["--net", "--map-root-user", "sh", "-c", &script]).output()
+    };
+    if !network("true").is_ok_and(|output| output.status.success()) {
+        return eprintln!("left out: this user may make no network namespace");
+    }
+    let ask = "curl -sS --noproxy '*' -H Metadata:true \
+        'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://graph.microsoft.com'";
+    let program = env!("CARGO_BIN_EXE_devcloud");
+    let script =
+        format!("exec '{program}' run --as managed-identity --imds-address 169.254.169.254:80 -- {ask}");
+    let token: Value = serde_json::from_str(&text(network(&script).unwrap())).unwrap();
+    assert_eq!(
+        (&token["token_type"], &token["client_id"]),
+        (&"Bearer".into(), &SYSTEM_ASSIGNED_CLIENT_ID.into())
+    );
+}
+
+/// Are Azure Arc's keys written where real clients read them, and is it said at once where that cannot be?
+#[test]
+fn arc_keys_where_they_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = directory.path().join("azcmagent/tokens");
+    let run = |tokens: &std::path::Path| {
+        let ask = "curl -sS --noproxy '*' -H Metadata:true -D - \
+            \"$IDENTITY_ENDPOINT?api-version=2020-06-01&resource=https://graph.microsoft.com\"";
+        let options = ["run", "--as", "managed-identity", "--source", "azure-arc", "--arc-tokens-dir"];
+        devcloud().args(options).arg(tokens).args(["--", "sh", "-c", ask]).output().unwrap()
+    };
+    let challenge = text(run(&tokens));
+    let key = tokens.read_dir().unwrap().next().unwrap().unwrap().file_name();
+    let realm = format!("Basic realm=/var/opt/azcmagent/tokens/{}", key.to_str().unwrap());
+    assert!(challenge.contains(&realm), "{challenge}");
+    let refused = run(std::path::Path::new("/proc/tokens"));
+    assert!(!refused.status.success());
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("cannot be written to /proc/tokens"),
+        "{refused:?}"
+    );
 }
 
 #[test]

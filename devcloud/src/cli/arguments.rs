@@ -1,9 +1,15 @@
 //! The options that commands have in common.
 
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use devcloud::{ArcAgent, Options, Source, TokenBinding, TokenBindingMode, TokenBindingStrength};
+use devcloud::{
+    ArcAgent, OF_IDENTITIES, Options, Profile, Source, TokenBinding, TokenBindingMode, TokenBindingStrength,
+};
+
+use super::output::IN_THE_WAY;
 
 #[derive(Debug, Args)]
 pub(super) struct CloudArgs {
@@ -22,6 +28,16 @@ pub(super) struct CloudArgs {
     /// Give the environment of a host whose managed identities come from this service, not from IMDS
     #[arg(long, value_enum)]
     source: Option<Source>,
+    /// Give the environment of a host whose programs have this credential, and nothing of another's
+    #[arg(long = "as", value_enum, value_name = "PROFILE", default_value_t)]
+    profile: Profile,
+    /// Serve IMDS at this address, for clients that know no other than 169.254.169.254:80; it must be the machine's, as in
+    /// a network namespace made for it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    imds_address: Option<SocketAddr>,
+    /// Write Azure Arc's keys here; real clients read them in /var/opt/azcmagent/tokens [default: in the state directory]
+    #[arg(long, value_name = "DIR")]
+    arc_tokens_dir: Option<PathBuf>,
     /// What Azure Arc's agent knows of user-assigned identities
     #[arg(long, value_enum, default_value_t)]
     arc_agent: ArcAgent,
@@ -48,6 +64,24 @@ pub(super) enum Ready {
 }
 
 impl CloudArgs {
+    /// Which variables go from the environment of a program before it gets the cloud's.
+    pub(super) fn in_the_way(&self) -> Vec<&'static str> {
+        let of_others: &[&str] = if self.profile == Profile::All { &[] } else { &OF_IDENTITIES };
+        IN_THE_WAY.iter().chain(of_others).copied().collect()
+    }
+
+    /// A word on stderr about variables that contradict each other.
+    pub(super) fn say_what_contradicts(&self) {
+        if self.profile == Profile::All {
+            // Nobody is left to be told when stderr is gone.
+            let _ = writeln!(
+                io::stderr(),
+                "devcloud: AZURE_CLIENT_ID is application A's, AZURE_FEDERATED_TOKEN_FILE application B's; with --as \
+                 (secret, certificate, workload, managed-identity) the environment is that of one host"
+            );
+        }
+    }
+
     pub(super) fn options(self, log_to_stderr: bool) -> Options {
         Options {
             state_dir: self.state_dir,
@@ -56,6 +90,9 @@ impl CloudArgs {
             require_tpm_attestation: self.require_tpm_attestation,
             require_aik_certificate: false,
             source: self.source,
+            profile: self.profile,
+            imds_address: self.imds_address,
+            arc_tokens_dir: self.arc_tokens_dir,
             arc_agent: self.arc_agent,
             token_binding: TokenBinding {
                 mode: self.token_binding,

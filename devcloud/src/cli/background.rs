@@ -11,6 +11,8 @@ use super::arguments::CloudArgs;
 use super::output::{Failure, export, print};
 
 pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
+    let in_the_way = args.in_the_way();
+    args.say_what_contradicts();
     let (state_dir, temporary) = match args.state_dir {
         Some(directory) => {
             std::fs::create_dir_all(&directory)?;
@@ -38,7 +40,7 @@ pub(super) fn start(args: CloudArgs) -> Result<ExitCode, Failure> {
     let env = ready["env"].as_object().ok_or("the ready line has no env")?;
     let env = env.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
     let pid = ("DEVCLOUD_PID".to_owned(), child.id().to_string());
-    print(&export(env.chain([pid])))?;
+    print(&export(&in_the_way, env.chain([pid])))?;
     Ok(ExitCode::SUCCESS)
 }
 

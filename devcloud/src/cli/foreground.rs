@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{CloudArgs, Ready};
-use super::output::{Failure, IN_THE_WAY, export, print};
+use super::output::{Failure, export, print};
 
 pub(super) fn serve(
     args: CloudArgs,
@@ -23,6 +23,8 @@ pub(super) fn serve(
         setsid()?;
     }
     let signals = signals()?;
+    let in_the_way = args.in_the_way();
+    args.say_what_contradicts();
     let cloud = Cloud::start(args.options(true))?;
     let state_dir = cloud.state_dir().to_path_buf();
     let entered = signals.enter();
@@ -31,7 +33,7 @@ pub(super) fn serve(
     drop(entered);
     print(&match ready {
         Ready::Json => format!("{}\n", cloud.ready()),
-        Ready::Env => export(cloud.env()),
+        Ready::Env => export(&in_the_way, cloud.env()),
     })?;
     signals.block_on(async {
         tokio::select! {
@@ -49,6 +51,8 @@ pub(super) fn serve(
 /// Signals that end a program go to the command: it decides, and its status becomes ours.
 pub(super) fn run(args: CloudArgs, command: &[OsString]) -> Result<ExitCode, Failure> {
     let signals = signals()?;
+    let in_the_way = args.in_the_way();
+    args.say_what_contradicts();
     let cloud = Cloud::start(args.options(false))?;
     let (program, arguments) = command.split_first().ok_or("there is no command to run")?;
     let entered = signals.enter();
@@ -57,7 +61,7 @@ pub(super) fn run(args: CloudArgs, command: &[OsString]) -> Result<ExitCode, Fai
     let mut terminate = signal(SignalKind::terminate())?;
     drop(entered);
     let mut child = Command::new(program);
-    for name in IN_THE_WAY {
+    for name in in_the_way {
         child.env_remove(name);
     }
     let mut child = child

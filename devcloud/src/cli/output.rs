@@ -6,13 +6,12 @@ use std::io::{self, Write as _};
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Variables that clients prefer to those we set; they would lead around the cloud.
-pub(super) const IN_THE_WAY: [&str; 13] = [
+pub(super) const IN_THE_WAY: [&str; 12] = [
     "https_proxy",
     "no_proxy",
     "all_proxy",
     "ALL_PROXY",
     "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
     "IDENTITY_SERVER_THUMBPRINT",
@@ -23,8 +22,8 @@ pub(super) const IN_THE_WAY: [&str; 13] = [
 ];
 
 /// `export NAME='value'`, safe for any POSIX shell.
-pub(super) fn export(env: impl IntoIterator<Item = (String, String)>) -> String {
-    let unset = format!("unset {}\n", IN_THE_WAY.join(" "));
+pub(super) fn export(in_the_way: &[&str], env: impl IntoIterator<Item = (String, String)>) -> String {
+    let unset = format!("unset {}\n", in_the_way.join(" "));
     let exports =
         env.into_iter().map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
     std::iter::once(unset).chain(exports).collect()
