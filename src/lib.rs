@@ -49,7 +49,7 @@ pub use app::{
 };
 pub use attestation::{AttestationProvider, AttestationRequest};
 pub use authority::{RegionOutcome, federated_credential_audience};
-pub use binding::{BindingStore, Certificate, CertificateSummary, Pkcs12Format, StoreSecretFn};
+pub use binding::{BindingStore, Certificate, CertificateSummary, FileLock, Pkcs12Format, StoreSecretFn};
 pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};
@@ -62,4 +62,4 @@ pub use metrics::{Metric, MetricKind, MetricsFn};
 pub use resource::{HttpRequest, HttpResponse, HttpStream};
 pub use runtime::Cancel;
 pub use secret::{Secret, SecretBytes};
-pub use token::{CacheRefreshReason, TokenCache, TokenCacheStatistics, TokenStore, TokenType};
+pub use token::{CacheRefreshReason, TokenCache, TokenCacheStatistics, TokenFiles, TokenStore, TokenType};

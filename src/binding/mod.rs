@@ -21,7 +21,8 @@ use export::pkcs12_password;
 pub(crate) use lifetime::{Lifetime, lifetime, renewal_time};
 #[cfg(any(test, fuzzing))]
 pub(crate) use store::fuzz_entry;
-pub use store::{BindingStore, StoreSecretFn};
+pub use store::{BindingStore, FileLock, StoreSecretFn};
+pub(crate) use store::{Directory, Problem, cipher};
 pub use summary::CertificateSummary;
 
 use crate::clock::Clock;

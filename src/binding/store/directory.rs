@@ -12,20 +12,19 @@ use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, open, openat
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
-use super::entry::LARGEST;
 use crate::error::Result;
 use crate::runtime::Call;
 use crate::secret::SecretBytes;
 
 /// A directory that this user owns and nobody else may enter.
-pub(super) struct Directory(OwnedFd);
+pub(crate) struct Directory(OwnedFd);
 
 /// A lock that other processes see, until dropped.
-pub(crate) struct FileLock(File);
+pub struct FileLock(File);
 
 /// Why something cannot be done.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// It must not be used as it is.
     Refused(&'static str),
     Failed(io::Error),
@@ -38,7 +37,7 @@ const LOCK_TRIES: u32 = 6000;
 
 impl Directory {
     /// Opens it, and makes it where it is not there.
-    pub(super) fn open(path: &Path) -> std::result::Result<Self, Problem> {
+    pub(crate) fn open(path: &Path) -> std::result::Result<Self, Problem> {
         match Self::open_existing(path) {
             Err(problem) if problem.is_absence() => {
                 DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -48,7 +47,7 @@ impl Directory {
         }
     }
 
-    pub(super) fn open_existing(path: &Path) -> std::result::Result<Self, Problem> {
+    pub(crate) fn open_existing(path: &Path) -> std::result::Result<Self, Problem> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         // With a slash at its end a symbolic link would be followed.
         let path: PathBuf = path.components().collect();
@@ -63,14 +62,18 @@ impl Directory {
     }
 
     /// The names of its files.
-    pub(super) fn files(&self) -> std::result::Result<Vec<String>, Problem> {
+    pub(crate) fn files(&self) -> std::result::Result<Vec<String>, Problem> {
         let entries = Dir::read_from(&self.0).map_err(io::Error::from)?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
         Ok(names.collect())
     }
 
-    /// The content of `file`; `None` where there is none.
-    pub(super) fn read(&self, file: &str) -> std::result::Result<Option<SecretBytes>, Problem> {
+    /// The content of `file`; `None` where there is none. More than `largest` bytes were not written here.
+    pub(crate) fn read(
+        &self,
+        file: &str,
+        largest: usize,
+    ) -> std::result::Result<Option<SecretBytes>, Problem> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let opened = match openat(&self.0, file, flags, Mode::empty()) {
             Err(rustix::io::Errno::NOENT) => return Ok(None),
@@ -79,18 +82,18 @@ impl Directory {
         };
         belongs_to_us(&opened)?;
         let length = opened.metadata()?.len();
-        if !opened.metadata()?.is_file() || length > LARGEST as u64 {
+        if !opened.metadata()?.is_file() || length > largest as u64 {
             return Err(Problem::Refused("a file of it is not one of a store"));
         }
         // Long enough from the start, so that no copy of a key is left behind by growing.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
-        opened.take(LARGEST as u64).read_to_end(&mut bytes)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(largest.min(length as usize) + 1));
+        opened.take(largest as u64).read_to_end(&mut bytes)?;
         Ok(Some(SecretBytes::new(std::mem::take(&mut *bytes))))
     }
 
     /// Puts `content` in the place of `file`: whoever reads it finds the old or the new one, whole, also
     /// after a crash. For the holder of the lock of that file, as two would write into one.
-    pub(super) fn replace(&self, file: &str, content: &[u8]) -> std::result::Result<(), Problem> {
+    pub(crate) fn replace(&self, file: &str, content: &[u8]) -> std::result::Result<(), Problem> {
         let next = format!("{file}.new");
         // What a process left that died here.
         self.remove(&next)?;
@@ -110,7 +113,7 @@ impl Directory {
     }
 
     /// Removes `file`, if it is there.
-    pub(super) fn remove(&self, file: &str) -> std::result::Result<(), Problem> {
+    pub(crate) fn remove(&self, file: &str) -> std::result::Result<(), Problem> {
         match unlinkat(&self.0, file, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
             Err(error) => Err(io::Error::from(error).into()),
@@ -118,7 +121,7 @@ impl Directory {
     }
 
     /// Takes the lock called `file`; `None` where another has it.
-    pub(super) fn try_lock(&self, file: &str) -> std::result::Result<Option<FileLock>, Problem> {
+    pub(crate) fn try_lock(&self, file: &str) -> std::result::Result<Option<FileLock>, Problem> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = File::from(openat(&self.0, file, flags, OURS).map_err(io::Error::from)?);
         match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
@@ -129,7 +132,7 @@ impl Directory {
     }
 
     /// Waits for the lock called `file`. The outer result is about the file, the inner about the call.
-    pub(super) fn lock(
+    pub(crate) fn lock(
         &self,
         file: &str,
         call: &Call,
@@ -150,12 +153,12 @@ impl Directory {
 
 impl Problem {
     /// Whether there is no such directory.
-    pub(super) fn is_absence(&self) -> bool {
+    pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Failed(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether it is a reason never to use the directory, rather than one not to use it now.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
 }
@@ -188,7 +191,7 @@ impl From<io::Error> for Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(why) => write!(f, "the binding store is not safe: {why}"),
+            Self::Refused(why) => write!(f, "the directory is not safe: {why}"),
             Self::Failed(error) => error.fmt(f),
         }
     }

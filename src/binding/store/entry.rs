@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::NONCE_LEN;
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,11 +11,12 @@ use url::Url;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::cipher;
 use crate::binding::{Binding, Certificate, renewal_time};
 use crate::clock::{from_unix_seconds, unix_seconds};
 use crate::error::Error;
 use crate::key::{KeyHome, StoredKey};
-use crate::runtime::{PerProcess, Wait, undisturbed};
+use crate::runtime::{PerProcess, Wait};
 use crate::secret::SecretBytes;
 
 /// No entry comes near it.
@@ -221,45 +222,37 @@ type Sealed = (ProtectedBy, Zeroizing<Vec<u8>>);
 
 fn encrypt(json: &[u8], identity: &str, keys: &Keys) -> Result<Sealed> {
     let (salt, key) = keys.newest()?;
-    // With room for the tag, so that no copy is left behind by growing.
-    let mut content = Zeroizing::new(Vec::with_capacity(json.len() + MAX_TAG_LEN));
-    content.extend_from_slice(json);
-    let nonce = undisturbed(|| key.seal_in_place_append_tag(aad(identity), &mut *content));
-    let nonce = nonce.map_err(|_| cannot_write())?;
+    let (nonce, content) = cipher::seal(&key, &vouched(identity), json).ok_or_else(cannot_write)?;
     let protection = ProtectedBy::Aes256Gcm {
         kdf: KDF.to_owned(),
         iterations: ITERATIONS,
         salt: STANDARD.encode(&salt),
-        nonce: STANDARD.encode(nonce.as_ref()),
+        nonce: STANDARD.encode(nonce),
     };
     Ok((protection, content))
 }
 
 fn decrypt(
     protection: &ProtectedBy,
-    mut content: Zeroizing<Vec<u8>>,
+    content: Zeroizing<Vec<u8>>,
     identity: &str,
     keys: &Keys,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let ProtectedBy::Aes256Gcm { kdf, iterations, salt, nonce } = protection else { return Ok(content) };
     let salt = STANDARD.decode(salt).map_err(|_| damaged("no Base64"))?;
-    let nonce = STANDARD.decode(nonce).ok().and_then(|nonce| Nonce::try_assume_unique_for_key(&nonce).ok());
+    let nonce = STANDARD.decode(nonce).ok().filter(|nonce| nonce.len() == NONCE_LEN);
     let nonce = nonce.ok_or_else(|| damaged("it has no nonce"))?;
     if kdf != KDF || *iterations > MOST_ITERATIONS {
         return Err(damaged("its key is derived in a way that is not known"));
     }
     let key = keys.derived(&salt, *iterations)?;
-    let length = key
-        .open_in_place(nonce, aad(identity), &mut content)
-        .map_err(|_| damaged("the secret is another one, or it was changed"))?
-        .len();
-    content.truncate(length);
-    Ok(content)
+    cipher::open(&key, &vouched(identity), &nonce, content)
+        .ok_or_else(|| damaged("the secret is another one, or it was changed"))
 }
 
 /// What the encryption also vouches for: an entry is of no use in the place of another identity's.
-fn aad(identity: &str) -> Aad<Vec<u8>> {
-    Aad::from(format!("{FORMAT} {VERSION} {identity}").into_bytes())
+fn vouched(identity: &str) -> String {
+    format!("{FORMAT} {VERSION} {identity}")
 }
 
 impl Keys {
@@ -268,7 +261,7 @@ impl Keys {
     }
 
     /// The key to encrypt with, and its salt: one that was derived before, where there is one.
-    fn newest(&self) -> Result<(Vec<u8>, RandomizedNonceKey)> {
+    fn newest(&self) -> Result<(Vec<u8>, Zeroizing<[u8; 32]>)> {
         let known =
             self.with(|derived| derived.iter().rev().find(|known| known.iterations == ITERATIONS).cloned());
         let salt = known.map_or_else(|| Uuid::new_v4().into_bytes().to_vec(), |known| known.salt);
@@ -276,10 +269,10 @@ impl Keys {
         Ok((salt, key))
     }
 
-    fn derived(&self, salt: &[u8], iterations: u32) -> Result<RandomizedNonceKey> {
+    fn derived(&self, salt: &[u8], iterations: u32) -> Result<Zeroizing<[u8; 32]>> {
         let is_it = |known: &&Derived| known.salt == salt && known.iterations == iterations;
         let known = self.with(|derived| derived.iter().find(is_it).map(|known| known.key.clone()));
-        let key = match known {
+        Ok(match known {
             Some(key) => key,
             None => {
                 let rounds =
@@ -294,8 +287,7 @@ impl Keys {
                 });
                 key
             }
-        };
-        RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| cannot_write())
+        })
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut Vec<Derived>) -> T) -> T {

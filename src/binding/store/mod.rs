@@ -4,6 +4,7 @@
 //! to lock each. A store that cannot be used is a line in the log, and fails no call. What does is a key in a TPM
 //! that is stored and cannot be had now: another must not take its place.
 
+pub(crate) mod cipher;
 mod directory;
 mod entry;
 #[cfg(any(test, fuzzing))]
@@ -28,9 +29,9 @@ use crate::key::{KEY_LOST, KeyHome};
 use crate::log::Logger;
 use crate::runtime::{Call, PerProcess};
 use crate::secret::SecretBytes;
-pub(crate) use directory::FileLock;
-use directory::{Directory, Problem};
-use entry::{Keys, Opened};
+pub use directory::FileLock;
+pub(crate) use directory::{Directory, Problem};
+use entry::{Keys, LARGEST, Opened};
 #[cfg(any(test, fuzzing))]
 pub(crate) use fuzzing::fuzz_entry;
 
@@ -108,7 +109,9 @@ impl BindingStore {
             });
         }
         match Directory::open(&self.directory) {
-            Err(error) if error.is_refusal() => Err(Error::argument(error.to_string())),
+            Err(error) if error.is_refusal() => {
+                Err(Error::argument(format!("{}: {error}", self.directory.display())))
+            }
             Err(error) => {
                 self.unusable(log, "open the directory", &error);
                 Ok(())
@@ -149,7 +152,7 @@ impl BindingStore {
             Ok(Opened::KeyUnusable(error)) if error.code() == KEY_LOST => {
                 self.with_lock(identity, &call.log, |directory| {
                     // Another process may have put a better one there meanwhile.
-                    match directory.read(&file)? {
+                    match directory.read(&file, LARGEST)? {
                         Some(now) if now == bytes => directory.remove(&file),
                         _ => Ok(()),
                     }
@@ -217,7 +220,7 @@ impl BindingStore {
             let file = format!("{stem}{ENTRY}");
             let expired = || -> std::result::Result<bool, Problem> {
                 Ok(directory
-                    .read(&file)?
+                    .read(&file, LARGEST)?
                     .and_then(|entry| entry::expiry(&entry))
                     .is_some_and(|end| end <= now))
             };
@@ -252,7 +255,7 @@ impl BindingStore {
     }
 
     fn read(&self, file: &str, log: &Logger) -> Option<SecretBytes> {
-        match Directory::open_existing(&self.directory).and_then(|directory| directory.read(file)) {
+        match Directory::open_existing(&self.directory).and_then(|directory| directory.read(file, LARGEST)) {
             Ok(bytes) => bytes,
             // Nothing was stored yet.
             Err(error) if error.is_absence() => None,
