@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use mtlspop::{HttpRequest, HttpResponse, HttpStream};
 
+use crate::cache::CacheArgs;
 use crate::identity::Identity;
 use crate::progress::{Counted, Progress};
 use crate::secrets::STDIN;
@@ -63,6 +64,8 @@ pub(crate) struct CallArgs {
     #[arg(long, visible_alias = "no-progress", help_heading = "Meanwhile")]
     no_progress_meter: bool,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     settings: Settings,
 }
 
@@ -97,7 +100,7 @@ pub(crate) fn run(args: &CallArgs, context: &Context) -> Result<()> {
 }
 
 fn called(args: &CallArgs, context: &Context, mut progress: Progress) -> Result<()> {
-    let identity = Identity::new(&args.settings, context)?.answering_claims();
+    let identity = Identity::new(&args.cache.with(&args.settings), context)?.answering_claims();
     // What is wrong here is said before a token is got.
     let request = request(args, identity.reads_stdin(), &progress)?;
     let (app, token_request, token) = identity.acquire()?;

@@ -8,6 +8,7 @@ use mtlspop::{
     TokenRequest,
 };
 
+use crate::cache::{Cache, Key};
 use crate::credential::{certificate, credential, tpm};
 use crate::layers::{Kind, Layer, Layers};
 use crate::output::visible;
@@ -25,6 +26,11 @@ pub(crate) struct Identity {
     reads_stdin: bool,
     /// Nobody named it: it is what is left.
     assumed: bool,
+    /// An app, by what tells it from others.
+    app: Option<String>,
+    /// What is kept between runs is encrypted under.
+    cache: Option<Key>,
+    verbose: bool,
 }
 
 pub(crate) type Ids = Vec<(&'static str, String)>;
@@ -38,17 +44,21 @@ impl Identity {
         let pop = layers.any(|layer| layer.settings.pop);
         let kind = layers.kind(pop)?;
         let assumed = kind.is_none();
+        let mut app = None;
         let credential = match kind {
             Some((kind, places)) if kind != Kind::ManagedIdentity => {
-                check_app(&layers)?;
+                let (client, tenant) = check_app(&layers)?;
+                app = Some(format!("{client} {tenant}"));
                 credential(kind, places, &layers)?
             }
             _ => None,
         };
         let (options, ids) = options(kind, credential, &layers)?;
+        let cache = Cache::wanted(&layers)?;
         let options = options.with_logger(logger(context.verbose));
         let reads_stdin = layers.any(Layer::reads_stdin);
-        Ok(Self { options, ids, scope: scope(&layers), pop, reads_stdin, assumed })
+        let (scope, verbose) = (scope(&layers), context.verbose);
+        Ok(Self { options, ids, scope, pop, reads_stdin, assumed, app, cache, verbose })
     }
 
     /// Whether the token will be bound to a certificate.
@@ -89,9 +99,28 @@ impl Identity {
             "what is the token for? Give --resource, for example https://graph.microsoft.com, or --scope";
         let scope = self.scope.ok_or_else(|| Failure::input(missing))?;
         let request = TokenRequest::new(&scope).with_mtls_proof_of_possession(self.pop);
-        let app = App::new(self.options.with_background_refresh(false))?;
-        match app.acquire_token(&request) {
-            Ok(token) => Ok((app, request, token)),
+        let cache = self.cache.as_ref().map(Cache::open).transpose()?;
+        let mut options = self.options.with_background_refresh(false);
+        if cache.is_some() && !self.verbose {
+            options = options.with_logger(warnings_of_the_cache());
+        }
+        options = match (&cache, &self.app) {
+            (Some(cache), Some(_)) => options.with_token_cache(cache.tokens()),
+            (Some(cache), None) if self.pop => options.with_binding_store(cache.certificates()),
+            _ => options,
+        };
+        let app = App::new(options)?;
+        let kept = cache.as_ref().zip(self.app.as_deref());
+        let turn = kept.and_then(|(cache, name)| cache.turn(name));
+        let acquired = app.acquire_token(&request);
+        drop(turn);
+        match acquired {
+            Ok(token) => {
+                if let Some((cache, _)) = kept {
+                    cache.remember(&token);
+                }
+                Ok((app, request, token))
+            }
             Err(error) if self.assumed => Err(Failure::from(error).hint(
                 "no option and no variable brings a credential, so that a managed identity of this host was asked for",
             )),
@@ -216,6 +245,19 @@ pub(crate) fn scope(layers: &Layers) -> Option<String> {
         (None, Some(resource)) => Some(format!("{resource}/.default")),
         (None, None) => None,
     })
+}
+
+/// What goes wrong there fails no run, but is not to be found out by its slowness.
+fn warnings_of_the_cache() -> Logger {
+    Logger::new(
+        LogLevel::Warning,
+        Arc::new(|_, target, message| {
+            if matches!(target, "token" | "binding_store") {
+                // Nobody is left to be told when stderr is gone.
+                let _ = writeln!(io::stderr(), "mtlspop: warning: {}", visible(message));
+            }
+        }),
+    )
 }
 
 pub(crate) fn logger(verbose: bool) -> Logger {

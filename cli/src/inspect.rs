@@ -9,11 +9,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use mtlspop::{Certificate, Error, ErrorKind, SignRequest, Signer};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
+use crate::cache::{Cache, KeyArgs};
+use crate::layers::Layers;
 use crate::output::{Format, print, table};
 use crate::secrets::{self, From};
+use crate::settings::Settings;
 use crate::times::in_words;
-use crate::{Failure, Result};
+use crate::{Context, Failure, Result};
 
 /// Show what a token from stdin says: header, claims, times, and what it is bound to
 ///
@@ -24,6 +28,11 @@ use crate::{Failure, Result};
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
+    /// The token of the last run with --cache, in the place of stdin
+    #[arg(long)]
+    last: bool,
+    #[command(flatten)]
+    key: KeyArgs,
     /// A certificate, PEM or PFX, with its private key or without
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -47,14 +56,11 @@ struct Said {
     signed: bool,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    if io::stdin().is_terminal() {
-        // Nobody is left to be told when stderr is gone.
-        let _ = writeln!(io::stderr(), "mtlspop: paste the token, then press Enter and Ctrl-D");
-    }
-    let input = secrets::limited(io::stdin().lock())
-        .map_err(|error| Failure::input(format!("stdin cannot be read: {error}")))?
-        .ok_or_else(|| Failure::input("stdin is longer than 1 MiB: that is no token"))?;
+pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<()> {
+    let input = match args.last {
+        true => last(args, context)?,
+        false => from_stdin()?,
+    };
     let text =
         std::str::from_utf8(&input).map_err(|_| Failure::input("stdin is not UTF-8: that is no token"))?;
     let said = read(text)?;
@@ -78,6 +84,23 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         (Some(false), None) => Err(Failure::mismatch("the token is bound to no certificate")),
         _ => Ok(()),
     }
+}
+
+fn from_stdin() -> Result<Zeroizing<Vec<u8>>> {
+    if io::stdin().is_terminal() {
+        // Nobody is left to be told when stderr is gone.
+        let _ = writeln!(io::stderr(), "mtlspop: paste the token, then press Enter and Ctrl-D");
+    }
+    secrets::limited(io::stdin().lock())
+        .map_err(|error| Failure::input(format!("stdin cannot be read: {error}")))?
+        .ok_or_else(|| Failure::input("stdin is longer than 1 MiB: that is no token"))
+}
+
+fn last(args: &InspectArgs, context: &Context) -> Result<Zeroizing<Vec<u8>>> {
+    let layers = Layers::new(&args.key.with(&Settings::default()), context)?;
+    Cache::open(&Cache::key(&layers)?)?.last().ok_or_else(|| {
+        Failure::input("no token is kept: mtlspop token --cache and call --cache keep that of an app, never that of a managed identity")
+    })
 }
 
 /// The token in a text, taken apart. What is wrong with it is told without any of it.

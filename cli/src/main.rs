@@ -1,5 +1,6 @@
 //! The program `mtlspop`: its commands, and how they end.
 
+mod cache;
 mod call;
 mod certificate;
 mod config;
@@ -59,6 +60,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
+    Cache(cache::CacheCommandArgs),
     Completion(generated::CompletionArgs),
     Manual(generated::ManualArgs),
 }
@@ -100,9 +102,10 @@ fn main() -> ExitCode {
             return proxy::run(args, &cli.context).unwrap_or_else(|failure| failure.report());
         }
         Command::Certificate(args) => certificate::run(args, &cli.context),
-        Command::Inspect(args) => inspect::run(args),
+        Command::Inspect(args) => inspect::run(args, &cli.context),
         Command::Doctor(args) => doctor::run(args, &cli.context),
         Command::Config(args) => config::run(args, &cli.context),
+        Command::Cache(args) => cache::run(args),
         Command::Completion(args) => generated::completion(args, Cli::command()),
         Command::Manual(args) => generated::manual(args, Cli::command()),
     };

@@ -87,6 +87,11 @@ fn parse(text: &str, path: &Path, directory: &Path) -> Result<BTreeMap<String, S
             // From wherever the program is started.
             *file = directory.join(&*file);
         }
+        if let Some(key) = &mut settings.cache_key
+            && let Some(path) = key.strip_prefix("file:")
+        {
+            *key = format!("file:{}", directory.join(path).display());
+        }
     }
     Ok(profiles)
 }

@@ -66,4 +66,10 @@ pub(crate) struct Settings {
     /// What holds the authorisation value of a key in the TPM; - is stdin
     #[arg(long, value_name = "FILE", help_heading = "Proven by")]
     pub(crate) tpm_auth_file: Option<PathBuf>,
+
+    /// Those of `CacheArgs`, which not every command has.
+    #[arg(skip)]
+    pub(crate) cache: bool,
+    #[arg(skip)]
+    pub(crate) cache_key: Option<String>,
 }

@@ -7,6 +7,7 @@ use mtlspop::{Certificate, Token};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::cache::CacheArgs;
 use crate::certificate::pem_with_key;
 use crate::identity::Identity;
 use crate::output::{is_for_a_person, print, table, write_private};
@@ -32,6 +33,8 @@ pub(crate) struct TokenArgs {
     /// Write the certificate of a bound token with its chain and private key there: PEM, mode 0600, for curl --cert
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     export_certificate: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -57,7 +60,7 @@ EXAMPLES:
       curl --header @- --cert cert.pem https://mtlstb.graph.microsoft.com/v1.0/applications";
 
 pub(crate) fn run(args: &TokenArgs, context: &Context) -> Result<()> {
-    let identity = Identity::new(&args.settings, context)?;
+    let identity = Identity::new(&args.cache.with(&args.settings), context)?;
     if args.export_certificate.is_some() && !identity.is_bound() {
         return Err(Failure::input(
             "a Bearer token has no certificate to export: ask for a bound one, --pop",

@@ -1,6 +1,7 @@
 //! Does the program do what its help says? Each test answers one question, most of them with many runs in one cloud.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod cache;
 mod call;
 mod certificate;
 mod config;
