@@ -54,7 +54,7 @@ pub use clock::{Clock, SystemClock};
 pub use credential::{AssertionProvider, AssertionRequest, CertificateProvider, Credential, SignedAssertion};
 pub use env::{Env, ProcessEnv};
 pub use error::{Error, ErrorKind, Result};
-pub use http::{BodyReader, TlsVersion};
+pub use http::{BodyReader, ObservedAnswer, ObservedRequest, RequestObserverFn, TlsVersion};
 pub use key::{MtlsBindingStrength, SignRequest, Signer, TpmAuthFn, TpmOptions};
 pub use log::{LogFn, LogLevel, Logger};
 pub use managed_identity::{ManagedIdentityCapabilities, ManagedIdentityId, ManagedIdentitySource};

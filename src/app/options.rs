@@ -19,7 +19,7 @@ use crate::clock::{Clock, system_clock};
 use crate::credential::Credential;
 use crate::env::{Env, ProcessEnv};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Pool, TokenProxy, TransportOptions};
+use crate::http::{Observer, Pool, RequestObserverFn, TokenProxy, TransportOptions};
 use crate::key::{CallbackKey, KeyAlgorithm, KeyHome, MtlsBindingStrength, PrivateKey, Signer, TpmOptions};
 use crate::log::Logger;
 use crate::managed_identity::imds_v2::Switch;
@@ -331,6 +331,13 @@ impl AppOptions {
     /// that uses the app, also on its background thread.
     pub fn with_metrics(mut self, sink: Arc<MetricsFn>) -> Self {
         self.metrics = Metrics::new(sink);
+        self
+    }
+
+    /// Who is told of each request that the app sends, and of its answer: what was sent where, by names, without any
+    /// value that is secret. Also on the app's background thread.
+    pub fn with_request_observer(mut self, observer: Arc<RequestObserverFn>) -> Self {
+        self.transport.observer = Observer(Some(observer));
         self
     }
 

@@ -16,6 +16,7 @@ use super::exchange::{Entered, Exchange, FOREVER};
 use super::failure::{self, Peer, Presented};
 use super::incoming::{Attempt, Incoming};
 use super::message::{Request, Response};
+use super::observed::Observer;
 use super::older::Older;
 use crate::error::{Error, Result, TransportFailure};
 use crate::runtime::{Call, Limit};
@@ -47,6 +48,7 @@ const OURS: [HeaderName; 9] = [
 pub(crate) struct Client {
     agent: ureq::Agent,
     presented: Option<Arc<Presented>>,
+    observer: Observer,
 }
 
 /// Whether a client speaks plain HTTP, as only endpoints of the own machine do.
@@ -57,7 +59,12 @@ pub(super) enum Schemes {
 }
 
 impl Client {
-    pub(super) fn new(connector: Connector, schemes: Schemes, connect_timeout: Duration) -> Self {
+    pub(super) fn new(
+        connector: Connector,
+        schemes: Schemes,
+        connect_timeout: Duration,
+        observer: Observer,
+    ) -> Self {
         let presented = connector.presented.clone();
         let config = Config::builder()
             .https_only(schemes == Schemes::HttpsOnly)
@@ -76,7 +83,7 @@ impl Client {
             .input_buffer_size(64 * 1024)
             .output_buffer_size(LONGEST_LINE)
             .build();
-        Self { agent: connector.into_agent(config), presented }
+        Self { agent: connector.into_agent(config), presented, observer }
     }
 
     /// Whether it has a certificate for servers that ask for one.
@@ -111,6 +118,8 @@ impl Client {
             };
             format!("{} {peer}: {result} ({took} ms) [{}]", request.method, call.correlation_id)
         });
+        let told = outcome.as_ref().map(|(head, _)| head);
+        self.observer.tell(request, told, &call.correlation_id, took);
         outcome.map_err(|error| error.with_correlation_id(&call.correlation_id))
     }
 

@@ -14,6 +14,7 @@ use super::connector::{Connector, Tls};
 use super::failure::Presented;
 use super::look::{Route, Shown};
 use super::neighbours::{Neighbours, Way, way};
+use super::observed::Observer;
 use super::older::OlderServers;
 use super::pin::Thumbprint;
 use super::proxy::{Proxy, ProxySettings};
@@ -48,6 +49,8 @@ pub(crate) struct TransportOptions {
     pub(crate) renegotiating: RenegotiatingHosts,
     /// For what is not used of the roots.
     pub(crate) log: Logger,
+    /// Who is told of each request.
+    pub(crate) observer: Observer,
 }
 
 /// Hands out clients. Connections and TLS sessions of a certificate live as long as the certificate:
@@ -59,6 +62,7 @@ pub(crate) struct Pool {
     way: Way,
     connect_timeout: Duration,
     renegotiating: RenegotiatingHosts,
+    observer: Observer,
     state: PerProcess<State>,
 }
 
@@ -90,7 +94,8 @@ impl Pool {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let way = way(&options, &*env);
         let proxy = ProxySettings::new(options.proxy.as_ref().map(Secret::expose), &*env)?;
-        let TransportOptions { roots_pem, roots_file, connect_timeout, renegotiating, log, .. } = options;
+        let TransportOptions { roots_pem, roots_file, connect_timeout, renegotiating, log, observer, .. } =
+            options;
         let make = move || State {
             roots: Arc::new(Roots::new(roots_pem.clone(), roots_file.clone(), env.clone(), log.clone())),
             older: Arc::new(OlderServers::new()),
@@ -106,6 +111,7 @@ impl Pool {
             way,
             connect_timeout,
             renegotiating,
+            observer,
             state: PerProcess::new(make),
         })
     }
@@ -213,7 +219,7 @@ impl Pool {
     fn local_client(&self, state: &State, tls: Tls) -> Arc<Client> {
         let connector = Connector { proxy: Arc::default(), tls, presented: None, older: state.older.clone() };
         let timeout = self.connect_timeout.min(LOCAL_CONNECT_TIMEOUT);
-        Arc::new(Client::new(connector, Schemes::HttpAndHttps, timeout))
+        Arc::new(Client::new(connector, Schemes::HttpAndHttps, timeout, self.observer.clone()))
     }
 
     fn https_client(&self, state: &State, certificate: Option<&Certificate>) -> Result<Client> {
@@ -228,7 +234,7 @@ impl Pool {
             presented: certificate.map(|certificate| Arc::new(Presented::new(certificate))),
             older: state.older.clone(),
         };
-        Client::new(connector, Schemes::HttpsOnly, self.connect_timeout)
+        Client::new(connector, Schemes::HttpsOnly, self.connect_timeout, self.observer.clone())
     }
 }
 
@@ -263,6 +269,7 @@ impl Default for TransportOptions {
             connect_timeout: Duration::from_secs(10),
             renegotiating: RenegotiatingHosts::default(),
             log: Logger::default(),
+            observer: Observer::default(),
         }
     }
 }

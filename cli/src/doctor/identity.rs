@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mtlspop::{
-    App, Certificate, Credential, ManagedIdentitySource, RegionOutcome, Secret, Server, TokenRequest,
+    App, Certificate, Credential, ManagedIdentitySource, RegionOutcome, Secret, Server, Token, TokenRequest,
 };
 
 use super::advice::advice;
+use super::live::{self, Transcript};
 use super::report::Report;
 use super::{credential, server};
 use crate::environment::Environment;
@@ -24,6 +25,8 @@ pub(super) struct Patient {
     is_managed_identity: bool,
     pop: bool,
     request: TokenRequest,
+    /// Why no token is asked for.
+    unfit: Option<&'static str>,
 }
 
 /// For what a token is asked, where nothing else is said: only whom the app leads to is looked at.
@@ -35,6 +38,7 @@ impl Patient {
         flags: &Settings,
         context: &Context,
         limit: Duration,
+        transcript: Option<&Transcript>,
         report: &mut Report,
     ) -> Option<Self> {
         let wrong = |report: &mut Report, failure: Failure| {
@@ -74,7 +78,12 @@ impl Patient {
                 .with_env(Arc::new(Environment))
                 .with_connect_timeout(limit)
                 .with_background_refresh(false)
+                .with_client_capabilities(&["cp1"])
                 .with_logger(logger(context.verbose));
+            let options = match transcript {
+                Some(transcript) => options.with_request_observer(transcript.observer()),
+                None => options,
+            };
             let options = if is_managed_identity { options.with_probe_timeout(limit) } else { options };
             Ok(App::new(options)?)
         });
@@ -89,7 +98,12 @@ impl Patient {
         if is_provable && let Err(error) = app.check(&request) {
             report.fault("request", error.message(), advice(&error));
         }
-        let patient = Self { app, certificate, is_managed_identity, pop, request };
+        let unfit = match (is_provable, &scope) {
+            (false, _) => Some("not asked for, as the credential is at fault"),
+            (_, None) => Some("not asked for: --resource says what for"),
+            _ => None,
+        };
+        let patient = Self { app, certificate, is_managed_identity, pop, request, unfit };
         if is_managed_identity {
             patient.host(flags.tpm || layers.any(|layer| layer.settings.tpm), limit, report);
         }
@@ -139,6 +153,17 @@ impl Patient {
                 "install the plugin (make install TPM=1, or the package) and see that this user may use /dev/tpmrm0; TPM2TOOLS_TCTI says where \
                  another TPM is",
             ),
+        }
+    }
+
+    /// The whole flow. Services get more time for it than a look takes.
+    pub(super) fn go(&self, url: Option<&str>, report: &mut Report) -> Option<Token> {
+        match self.unfit {
+            None => live::go(&self.app, &self.request, url, report),
+            Some(why) => {
+                report.skipped("token", why);
+                None
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod fips;
 mod limits;
 mod looks;
 mod messages;
+mod observed;
 mod offered;
 mod openssl;
 mod pins;

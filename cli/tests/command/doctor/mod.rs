@@ -1,5 +1,7 @@
 //! `mtlspop doctor`: what is well is found well, and each planted fault is found, with what to do about it.
 
+mod live;
+
 use std::fs;
 use std::ops::Range;
 use std::process::Command;
