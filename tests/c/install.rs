@@ -32,6 +32,9 @@ int main(void)
 }
 "#;
 
+/// What the library may have, in bytes (docs/adr/026).
+const SIZE: u64 = 6_600_000;
+
 /// Installs the archive that the tests were built with, so that nothing is built again; without the command, unless there is PROGRAM.
 fn install(environment: &[(&str, &Path)]) -> Command {
     let mut command = hermetic(root().join("scripts/install.sh"), 120);
@@ -108,8 +111,8 @@ pub(crate) fn from_scratch() -> &'static Path {
     })
 }
 
-/// What distributions ask: is the library that `make install` builds small (5.8 MB, of which half a MB is the
-/// second TLS of docs/adr/018), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
+/// What distributions ask: is the library that `make install` builds small (6.4 MB, of which half a MB is the
+/// second TLS of docs/adr/018, and 0.6 MB what docs/adr/026 buys speed with), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
 /// and does a program that is linked statically find the plugin in the directory that was named at the build?
 #[test]
 fn installed_from_scratch() {
@@ -117,7 +120,7 @@ fn installed_from_scratch() {
     let library = prefix.join("lib/libmtlspop.so");
     let size = fs::metadata(&library).unwrap().len();
     println!("stripped: {size} bytes");
-    assert!(size <= 6_000_000, "{size} bytes: the budget is 6 MB");
+    assert!(size <= SIZE, "{size} bytes: the budget is {SIZE}");
     for (file, linked) in [("libmtlspop.so", "rustls"), ("libmtlspop_tpm.so", "tss-esapi")] {
         let list = auditable_info::audit_info_from_file(&prefix.join("lib").join(file), Default::default());
         let list = list.expect("it lists what is linked into it").packages;
@@ -132,7 +135,7 @@ fn installed_from_scratch() {
     let list = auditable_info::audit_info_from_file(&command, Default::default())
         .expect("it lists what is linked into it");
     assert!(list.packages.iter().any(|package| package.name == "clap"), "{list:?}");
-    assert!(fs::metadata(&inside[0]).unwrap().len() <= 6_000_000, "the library in the wheel");
+    assert!(fs::metadata(&inside[0]).unwrap().len() <= SIZE, "the library in the wheel");
     let cargo = std::env::var("CARGO_HOME").unwrap_or(format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let installed = ["libmtlspop.a", "libmtlspop_tpm.so"].map(|file| prefix.join("lib").join(file));
     for file in [library, command.clone()].into_iter().chain(installed).chain(inside) {
