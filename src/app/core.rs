@@ -22,7 +22,7 @@ use crate::http::Pool;
 use crate::log::Logger;
 use crate::metrics::Metrics;
 use crate::runtime::{Call, Cancel, PerProcess};
-use crate::token::{Freshness, TokenResponse, refresh_time};
+use crate::token::{Freshness, TokenCache, TokenResponse, refresh_time};
 
 pub(super) struct Core {
     /// Different for each app of the process.
@@ -30,6 +30,8 @@ pub(super) struct Core {
     pub(super) stems: Stems,
     pub(super) identity: Identity,
     pub(super) caches: Arc<PerProcess<Caches>>,
+    /// That of the caches, for who looks for nothing else: it tells processes apart itself.
+    pub(super) tokens: TokenCache,
     pub(super) client_capabilities: Vec<String>,
     /// Where the certificates of managed identities outlive the process.
     pub(super) binding_store: Option<Arc<BindingStore>>,
@@ -52,10 +54,12 @@ pub(super) enum Identity {
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let caches = Caches::of(&parts.identity, parts.token_cache);
         Self {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             stems: Stems::default(),
-            caches: Caches::of(&parts.identity, parts.token_cache),
+            tokens: caches.get().tokens.clone(),
+            caches,
             identity: parts.identity,
             client_capabilities: parts.client_capabilities,
             binding_store: parts.binding_store,

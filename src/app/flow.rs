@@ -10,7 +10,7 @@ use super::{App, CacheLevel, Token, TokenRequest, TokenSource};
 use crate::error::Result;
 use crate::runtime::{Call, Stripe};
 use crate::token::{
-    AccessToken, CacheKey, CacheRefreshReason, Cached, Freshness, StoredPartition, freshness,
+    AccessToken, CacheKey, CacheRefreshReason, Cached, Freshness, StoredPartition, TokenType, freshness,
 };
 
 impl App {
@@ -83,8 +83,9 @@ impl Core {
             Some(key) => key,
             None => self.key(request).ok()?,
         };
-        let is_fresh = |token: &AccessToken| self.judge_of_type(token, request) == Freshness::Fresh;
-        let token = self.caches.get().tokens.fresh(key, stripe, is_fresh)?;
+        let (now, token_type) = (self.clock.unix_seconds(), request.token_type());
+        let is_fresh = |token: &AccessToken| judge(token, token_type, now) == Freshness::Fresh;
+        let token = self.tokens.fresh(key, stripe, is_fresh)?;
         Some(Token::cached(token, request.correlation_id()))
     }
 
@@ -106,16 +107,9 @@ impl Core {
 
     /// Judge: what a cached token is worth for `request` now.
     pub(super) fn judge(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
-        if request.rejects(token) { Freshness::Expired } else { self.judge_of_type(token, request) }
-    }
-
-    /// The same for a request that names no token as rejected.
-    #[inline(always)]
-    fn judge_of_type(&self, token: &AccessToken, request: &TokenRequest) -> Freshness {
-        // The key says the type already; a store is not trusted with it.
-        match token.token_type() == request.token_type() {
-            true => freshness(token, self.clock.unix_seconds()),
-            false => Freshness::Expired,
+        match request.rejects(token) {
+            true => Freshness::Expired,
+            false => judge(token, request.token_type(), self.clock.unix_seconds()),
         }
     }
 
@@ -141,6 +135,13 @@ impl Core {
         };
         Ok(Token::got(token, seen.metadata(source, level, call), call.correlation_id.clone()))
     }
+}
+
+/// The same for a request that names no token as rejected.
+#[inline(always)]
+fn judge(token: &AccessToken, token_type: TokenType, now: i64) -> Freshness {
+    // The key says the type already; a store is not trusted with it.
+    if token.token_type() == token_type { freshness(token, now) } else { Freshness::Expired }
 }
 
 /// One caller on the way to a token that the cache does not have.

@@ -76,17 +76,17 @@ impl Token {
         metadata: Metadata,
         correlation_id: String,
     ) -> Self {
-        let call = CallDetails { metadata, correlation_id };
-        Self { token: token.into(), call: OnceBox::with_value(Box::new(call)) }
+        Self { token: token.into(), call: CallDetails::known(metadata, correlation_id) }
     }
 
     /// One that the memory had, or another call got meanwhile.
     #[inline(always)]
     pub(super) fn cached(token: impl Into<Shared<AccessToken>>, correlation_id: Option<&str>) -> Self {
-        match correlation_id {
-            None => Self { token: token.into(), call: OnceBox::new() },
-            Some(id) => Self::got(token, Metadata::L1, id.to_owned()),
-        }
+        let call = match correlation_id {
+            None => OnceBox::new(),
+            Some(id) => CallDetails::known(Metadata::L1, id.to_owned()),
+        };
+        Self { token: token.into(), call }
     }
 
     /// The same where this call had the next one fetched.
@@ -219,6 +219,13 @@ impl Token {
     pub fn correlation_id(&self) -> &str {
         let make = || CallDetails { metadata: Metadata::L1, correlation_id: Uuid::new_v4().to_string() };
         &self.call.get_or_init(|| Box::new(make())).correlation_id
+    }
+}
+
+impl CallDetails {
+    #[inline(never)]
+    fn known(metadata: Metadata, correlation_id: String) -> OnceBox<Self> {
+        OnceBox::with_value(Box::new(Self { metadata, correlation_id }))
     }
 }
 

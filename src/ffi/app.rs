@@ -9,7 +9,7 @@ use super::guard::guard_or;
 use super::handle::{Handle, Out, boxed, free, value};
 use super::http::{ResponseValue, mtlspop_http_request, mtlspop_http_response};
 use super::stream::mtlspop_http_stream;
-use super::token::{TokenValue, mtlspop_token};
+use super::token::{lent, mtlspop_token};
 use super::token_cache::mtlspop_token_cache;
 use super::token_request::mtlspop_token_request;
 use crate::app::App;
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn mtlspop_app_acquire_token(
             let stripe = Stripe::of_this_thread();
             let app = value(app, "app")?.hold_in(stripe);
             let request = value(request, "request")?.settings()?;
-            out.set(TokenValue::from(app.acquire_token_in(stripe, request)?));
+            out.give(lent(stripe, app.acquire_token_in(stripe, request)?));
             Ok(())
         })
     }
@@ -121,10 +121,11 @@ pub unsafe extern "C" fn mtlspop_app_cached_token(
     unsafe {
         guard(out_error, || {
             let out = Out::new(out_token, "out_token")?;
-            let app = value(app, "app")?.hold();
+            let stripe = Stripe::of_this_thread();
+            let app = value(app, "app")?.hold_in(stripe);
             let request = value(request, "request")?.settings()?;
             if let Some(token) = app.cached_token(request)? {
-                out.set(TokenValue::from(token));
+                out.give(lent(stripe, token));
             }
             Ok(())
         })

@@ -14,14 +14,17 @@ pub(super) trait Handle: Sized {
     const TAG: u64;
 }
 
+/// What C has the address of.
 #[repr(C)]
-struct Slot<T> {
-    tag: AtomicU64,
-    value: T,
+pub(super) struct Slot<T> {
+    pub(super) tag: AtomicU64,
+    pub(super) value: T,
 }
 
-/// What a box is marked with once it has been freed.
-const FREED: u64 = 0xDEAD_F4EE_DEAD_F4EE;
+/// What is marked with this has been freed, or is being made: nobody may look into it.
+pub(super) const FREED: u64 = 0xDEAD_F4EE_DEAD_F4EE;
+/// The same, where another handle may come.
+pub(super) const VACANT: u64 = FREED ^ 1;
 
 /// Boxes `value` for C. The caller owns it until it gives it to [`free`].
 #[inline(always)]
@@ -56,8 +59,22 @@ pub(super) unsafe fn value_mut<'a, H: Handle>(handle: *mut H, parameter: &str) -
 /// As for [`value`], and nobody uses the handle any more.
 #[inline(always)]
 pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
+    // SAFETY: as promised by the caller. The tag says that `boxed` made it, and from now on nobody else will free it.
+    unsafe {
+        if end(handle) {
+            drop(Box::from_raw(handle.cast::<Slot<H::Value>>()));
+        }
+    }
+}
+
+/// Marks `handle` as freed. Whether it was a live one: then it is the caller's who did this, and nobody else's.
+///
+/// # Safety
+/// As for [`free`].
+#[inline(always)]
+pub(super) unsafe fn end<H: Handle>(handle: *mut H) -> bool {
     if handle.is_null() {
-        return;
+        return false;
     }
     // SAFETY: as promised by the caller; the exchange lets one of two racing frees through.
     let live = unsafe {
@@ -65,12 +82,10 @@ pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
             (*slot).tag.compare_exchange(H::TAG, FREED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     };
-    if live {
-        // SAFETY: the tag says that `boxed` made it, and from now on nobody else will free it.
-        drop(unsafe { Box::from_raw(handle.cast::<Slot<H::Value>>()) });
-    } else if cfg!(debug_assertions) {
+    if !live && cfg!(debug_assertions) {
         misuse(H::NAME);
     }
+    live
 }
 
 /// An output parameter that is NULL until it is set.
@@ -94,18 +109,27 @@ impl<T: Handle> Out<T> {
     /// Hands `value` to the caller.
     #[inline(always)]
     pub(super) fn set(self, value: T::Value) {
+        self.give(boxed(value));
+    }
+
+    /// Hands `handle` to the caller.
+    #[inline(always)]
+    pub(super) fn give(self, handle: *mut T) {
         // SAFETY: `new` saw that there is a place.
-        unsafe { self.0.write(boxed(value)) };
+        unsafe { self.0.write(handle) };
     }
 }
 
 #[inline(always)]
 unsafe fn check<H: Handle>(handle: *const H, parameter: &str) -> Result<*mut Slot<H::Value>> {
     let slot = handle.cast::<Slot<H::Value>>().cast_mut();
+    if slot.is_null() || !slot.is_aligned() {
+        return Err(invalid(slot.is_null(), None, H::NAME, parameter));
+    }
     // SAFETY: aligned, and the caller promises that it points to a box of this library. The tag comes
     // first in boxes of every type, so this reads a tag whatever the type is.
-    let tag = (!slot.is_null() && slot.is_aligned()).then(|| unsafe { (*slot).tag.load(Ordering::Acquire) });
-    if tag == Some(H::TAG) { Ok(slot) } else { Err(invalid(slot.is_null(), tag, H::NAME, parameter)) }
+    let tag = unsafe { (*slot).tag.load(Ordering::Acquire) };
+    if tag == H::TAG { Ok(slot) } else { Err(invalid(false, Some(tag), H::NAME, parameter)) }
 }
 
 /// Why a handle is none: it is NULL or has another tag, or there is no tag that could be read.
@@ -114,7 +138,7 @@ fn invalid(is_null: bool, tag: Option<u64>, name: &str, parameter: &str) -> Erro
     let message = match tag {
         _ if is_null => format!("{parameter} is NULL, expected a mtlspop_{name}"),
         None => format!("{parameter} is not a mtlspop_{name}"),
-        Some(FREED) => format!("{parameter} has already been freed"),
+        Some(FREED | VACANT) => format!("{parameter} has already been freed"),
         Some(_) => format!("{parameter} is not a live mtlspop_{name}: it is of another type, or was freed"),
     };
     Error::new(ErrorKind::InvalidHandle, "invalid_handle", message)

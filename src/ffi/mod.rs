@@ -35,6 +35,7 @@ mod guard;
 mod handle;
 mod http;
 mod metric;
+mod places;
 mod sign;
 mod stream;
 mod strength;

@@ -6,12 +6,14 @@ use once_cell::race::OnceBox;
 
 use super::certificate::{CertificateValue, mtlspop_certificate};
 use super::guard::guard_or;
-use super::handle::{Handle, boxed, free, value};
+use super::handle::{Handle, boxed, value};
+use super::places::Places;
 use super::strength;
 use super::text::{Lent, c_string, milliseconds, required, tls_version};
 use crate::app::Token;
 use crate::clock::unix_seconds;
 use crate::error::Result;
+use crate::runtime::Stripe;
 
 /// Token source: the token service issued it for this call.
 pub const MTLSPOP_TOKEN_SOURCE_IDENTITY_PROVIDER: i32 = 0;
@@ -74,6 +76,15 @@ impl Handle for mtlspop_token {
     type Value = TokenValue;
     const NAME: &'static str = "token";
     const TAG: u64 = 0x6d74_6c73_544f_4b4e;
+}
+
+static PLACES: Places<TokenValue> = Places::new();
+
+/// A handle for `token`, for a thread of this stripe.
+#[inline(always)]
+pub(super) fn lent(stripe: Stripe, token: Token) -> *mut mtlspop_token {
+    // In a box sanitizers and valgrind see who uses it when it is freed, or frees it never.
+    if cfg!(debug_assertions) { boxed(token.into()) } else { PLACES.lend(stripe, token.into()) }
 }
 
 impl TokenValue {
@@ -337,7 +348,7 @@ pub unsafe extern "C" fn mtlspop_token_binding_strength(token: *const mtlspop_to
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mtlspop_token_free(token: *mut mtlspop_token) {
     guard_or((), || {
-        unsafe { free(token) };
+        unsafe { PLACES.free(token) };
         Ok(())
     });
 }

@@ -4,8 +4,7 @@ use std::ops::Deref;
 
 use crate::runtime::sync::{Arc, AtomicU64, Ordering, thread_number};
 
-/// A power of two. With more threads than these, some of them meet.
-const STRIPES: usize = 16;
+const STRIPES: usize = Stripe::NUMBER;
 
 /// A share of all threads, which count in one place: found once in a call, as finding it costs more than using it.
 #[derive(Clone, Copy)]
@@ -32,13 +31,22 @@ pub(crate) struct Counts(Box<[Line<[AtomicU64; 2]>; STRIPES]>);
 struct Line<T>(T);
 
 impl Stripe {
+    /// A power of two. With more threads than these, some of them meet.
+    pub(crate) const NUMBER: usize = 16;
+
     #[inline(always)]
     pub(crate) fn of_this_thread() -> Self {
-        Self(thread_number() % STRIPES)
+        Self(thread_number() % Self::NUMBER)
     }
 
     pub(crate) fn number(self) -> u32 {
         self.0 as u32
+    }
+
+    /// Less than [`Stripe::NUMBER`].
+    #[inline(always)]
+    pub(crate) fn index(self) -> usize {
+        self.0 % Self::NUMBER
     }
 }
 
@@ -55,7 +63,7 @@ impl<T> Striped<T> {
     /// The same for who knows its stripe already.
     #[inline(always)]
     pub(crate) fn hold_in(&self, stripe: Stripe) -> Held<T> {
-        Held(self.0[stripe.0 % STRIPES].clone())
+        Held(self.0[stripe.index()].clone())
     }
 }
 
@@ -67,7 +75,7 @@ impl Counts {
     /// Adds one to the number with this index, 0 or 1.
     #[inline(always)]
     pub(crate) fn add(&self, stripe: Stripe, index: usize) {
-        self.0[stripe.0 % STRIPES].0[index].fetch_add(1, Ordering::Relaxed);
+        self.0[stripe.index()].0[index].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn sums(&self) -> [u64; 2] {
