@@ -157,7 +157,8 @@ impl App {
     /// With one token. What a vault could not validate is sent again before anybody looks for reasons.
     fn send_once(&self, token: &Token, request: &HttpRequest, call: &Call) -> Result<HttpStream> {
         let certificate = token.binding_certificate();
-        let send = || resource::open(&self.core.pool, token.authorization(), certificate, request, call);
+        let authorization = token.authorization_bytes();
+        let send = || resource::open(&self.core.pool, authorization.clone(), certificate, request, call);
         let sent = match certificate {
             Some(_) => resource::repeat_not_validated(request, call, send),
             None => send(),

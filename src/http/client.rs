@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ureq::SendBody;
 use ureq::config::Config;
 use ureq::http::uri::PathAndQuery;
@@ -295,13 +296,18 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     if OURS.contains(&key) {
         return Err(Error::argument(format!("the header {shown} is set by the library; leave it out")));
     }
+    shared_header(key, Bytes::copy_from_slice(value.as_bytes()))
+}
+
+/// The same without a copy of the value.
+pub(super) fn shared_header(name: HeaderName, value: Bytes) -> Result<(HeaderName, HeaderValue)> {
     // The last one is written with the empty line behind it.
-    if name.len() + value.len() + ": \r\n\r\n".len() > LONGEST_LINE {
-        return Err(too_long(&format!("the header {}", key.as_str().chars().take(40).collect::<String>())));
+    if name.as_str().len() + value.len() + ": \r\n\r\n".len() > LONGEST_LINE {
+        return Err(too_long(&format!("the header {}", name.as_str().chars().take(40).collect::<String>())));
     }
-    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        Error::argument(format!("the value of the header {shown} holds a line break or control character"))
+    let mut value = HeaderValue::from_maybe_shared(value).map_err(|_| {
+        Error::argument(format!("the value of the header {name} holds a line break or control character"))
     })?;
     value.set_sensitive(true);
-    Ok((key, value))
+    Ok((name, value))
 }

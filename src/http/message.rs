@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 use url::Url;
@@ -20,7 +21,7 @@ pub(crate) use ureq::http::{HeaderName, Method};
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// The time one attempt may take; MSAL's (HttpClient's) default.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(100);
-/// There is room for as many from the start; a token request has a few less.
+/// A token request has a few less.
 const HEADERS: usize = 12;
 
 /// The headers in which services of a host want to see what only its workloads know.
@@ -92,7 +93,7 @@ impl<'a> Request<'a> {
             repeatable: method.is_idempotent(),
             method,
             url,
-            headers: Ok(HeaderMap::with_capacity(HEADERS)),
+            headers: Ok(HeaderMap::new()),
             body: Body::None,
             max_response_bytes: MAX_RESPONSE_BYTES,
             attempt_timeout: ATTEMPT_TIMEOUT,
@@ -116,6 +117,11 @@ impl<'a> Request<'a> {
         self.with(|| client::header(name, value.as_ref()))
     }
 
+    /// Adds the header `Authorization`, which shares `value`.
+    pub(crate) fn authorization(self, value: Bytes) -> Self {
+        self.with(|| client::shared_header(header::AUTHORIZATION, value))
+    }
+
     /// Adds one of ours that is the same in each request: nothing of it is copied.
     pub(crate) fn constant_header(self, name: HeaderName, value: &'static str) -> Self {
         self.with(|| Ok((name, HeaderValue::from_static(value))))
@@ -135,7 +141,10 @@ impl<'a> Request<'a> {
     }
 
     /// Says which library asks and for which call, as every request of MSAL to an authority does.
-    pub(crate) fn identified(self, call: &Call) -> Self {
+    pub(crate) fn identified(mut self, call: &Call) -> Self {
+        if let Ok(headers) = &mut self.headers {
+            headers.reserve(HEADERS);
+        }
         self.constant_header(header::ACCEPT, "application/json")
             .header("client-request-id", call.correlation_id.as_str())
             .constant_header(const { HeaderName::from_static("return-client-request-id") }, "true")

@@ -63,9 +63,9 @@ enum Named {
 
 impl Renegotiation {
     /// With what a request shows in its header `Authorization`.
-    pub(crate) fn with_token(authorization: &str) -> Self {
+    pub(crate) fn with_token(authorization: impl AsRef<[u8]>) -> Self {
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, authorization.as_bytes()).as_ref());
+        hash.copy_from_slice(digest(&SHA256, authorization.as_ref()).as_ref());
         Self::For(hash)
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use bytes::Bytes;
 use once_cell::race::OnceBox;
 use url::Url;
 
@@ -246,7 +247,7 @@ impl HttpResponse {
 /// where the caller did not send them.
 pub(crate) fn open(
     pool: &Pool,
-    authorization: &str,
+    authorization: Bytes,
     certificate: Option<&Certificate>,
     request: &HttpRequest,
     call: &Call,
@@ -273,7 +274,7 @@ pub(crate) fn open(
         None => Renegotiation::Never,
         Some(_) if request.allow_renegotiation.unwrap_or_else(allowed) => {
             Renegotiation::check_available(host)?;
-            Renegotiation::with_token(authorization)
+            Renegotiation::with_token(&authorization)
         }
         Some(_) => Renegotiation::NotAllowed,
     };
@@ -281,7 +282,7 @@ pub(crate) fn open(
         .attempt_timeout(request.timeout)
         .needs_certificate(certificate.is_some())
         .renegotiation(renegotiation)
-        .header("Authorization", authorization);
+        .authorization(authorization);
     for (name, value) in &request.headers {
         if certificate.is_some() || !key_vault::is_for_bound_tokens(name) {
             wire = wire.header(name, value);

@@ -102,6 +102,21 @@ impl<T> Deref for Shared<T> {
     }
 }
 
+impl<T> Clone for Held<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::One(value) => Self::One(value.clone()),
+            Self::Striped(value) => Self::Striped(value.clone()),
+        }
+    }
+}
+
 impl<T> From<Arc<T>> for Shared<T> {
     fn from(value: Arc<T>) -> Self {
         Self::One(value)
