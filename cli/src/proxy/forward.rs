@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use mtlspop::{App, Cancel, HttpRequest};
@@ -84,21 +83,14 @@ impl Proxy {
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (head, body) = request.into_parts();
         let mut entry = Some(Entry::new(self.access_log, self.metrics.clone(), &head));
-        let is_chunked = head.headers.contains_key(TRANSFER_ENCODING);
         let answer = self.forward(&head, body, &mut entry).await;
-        let mut answer = answer.unwrap_or_else(|failed| {
+        Ok(answer.unwrap_or_else(|failed| {
             if let Some(entry) = &mut entry {
                 entry.status = failed.status.as_u16();
                 entry.error = Some(failed.code.clone());
             }
             failed.answer()
-        });
-        if is_chunked {
-            // It may have had a Content-Length, too: RFC 9112, section 6.3, then has the connection closed, so that nothing
-            // that follows is taken for a request.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(answer)
+        }))
     }
 
     /// What a scraper is answered, who is one of `callers`.

@@ -39,8 +39,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Refusal> {
     if upgrades.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"h2c")) {
         return Err((StatusCode::NOT_IMPLEMENTED, "connections are not upgraded here"));
     }
-    // Where a Content-Length was there, too, hyper has gone by this alone (RFC 9112, section 6.3) and says nothing of it: so
-    // the answer to any request with chunks closes the connection.
+    // Where a Content-Length was there, too, hyper goes by this alone, and closes the connection (RFC 9112, section 6.3).
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
     match (codings.next(), codings.next()) {

@@ -117,12 +117,15 @@ fn connections_are_kept() {
         proxy.curl(&format!("{options} $URL/graph/[1-9] $URL/graph/big/[1-4]0000 $URL/graph/big/0"));
     }
     proxy.curl("$URL/graph/stream/[1-9]?chunked");
+    let chunks =
+        proxy.curl("-o /dev/null -w '%{num_connects}' -d x -H Transfer-Encoding:chunked $URL/graph/x?[1-4]");
+    assert_eq!(chunks, "1000");
     let connections: BTreeSet<u64> =
         cloud.requests_to(Service::Graph).iter().map(|request| request.connection).collect();
     assert_eq!(connections.len(), 1);
     proxy.signal(Signal::TERM);
     let log = String::from_utf8(proxy.wait().stderr).unwrap();
-    assert_eq!(log.lines().count(), 5 * 14 + 9);
+    assert_eq!(log.lines().count(), 5 * 14 + 9 + 4);
     assert!(
         log.lines().all(|line| line.contains("\"error\":null") && line.contains("\"status\":200")),
         "{log}"

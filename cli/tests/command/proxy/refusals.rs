@@ -109,6 +109,7 @@ fn smuggled() {
             "POST /graph/echo HTTP/1.1\r\n$HEADERS\r\n{headers}\r\n\r\n1\r\nx\r\n0\r\n\r\n{smuggled}"
         ));
         assert_eq!(statuses(&answer), ["200"], "{answer}");
+        assert!(answer.to_lowercase().contains("connection: close\r\n"), "{answer}");
         let reached = cloud.requests_to(Service::Graph);
         assert_eq!(
             (reached.len(), reached[0].path.as_str(), reached[0].body.as_str()),
