@@ -1,10 +1,12 @@
-//! Does this library send what MSAL for Python sends, but for the differences that docs/MSAL_PYTHON.md explains?
+//! Does this library send what MSAL for Python sends, but for the differences that docs/MSAL_PYTHON.md explains? And do clients of
+//! others work beside it?
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clients;
 mod differences;
 mod msal;
 mod request;

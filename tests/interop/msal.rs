@@ -29,13 +29,19 @@ pub(crate) fn acquire(cloud: &Cloud, settings: &Value) {
 
 /// Has MSAL acquire a token of what it takes for a managed identity in App Service: app A of `cloud`, under `mtlspop exec`.
 pub(crate) fn under_exec(cloud: &Cloud) -> String {
-    let mut command = hermetic(rust_program("mtlspop"), 60);
+    let mut command = hermetic(mtlspop(), 60);
     command.envs(cloud.env()).args(["exec", "--"]).arg(python());
     succeed(command.arg(root().join("tests/interop/managed_identity_client.py")))
 }
 
+/// The command, built once.
+pub(crate) fn mtlspop() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| rust_program("mtlspop"))
+}
+
 /// The interpreter that has MSAL.
-fn python() -> &'static Path {
+pub(crate) fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(install)
 }

@@ -49,6 +49,11 @@ fn fields(request: &ReceivedRequest) -> Fields {
     fields
 }
 
+/// The claims of a JWT.
+pub(crate) fn claims(jwt: &str) -> Map<String, Value> {
+    assertion(jwt).1
+}
+
 /// Header and claims of a JWT. The cloud has verified its signature.
 fn assertion(jwt: &str) -> (Map<String, Value>, Map<String, Value>) {
     let parts: Vec<_> = jwt.split('.').collect();
