@@ -71,28 +71,32 @@ impl FromStr for Place {
 }
 
 impl Place {
-    /// `handed` are those of systemd.
-    pub(super) fn bind(&self, group: Option<&str>, handed: &mut Handed) -> Result<(Bound, Listener)> {
+    /// The one that may connect, too, where that is said here.
+    pub(super) fn group(&self, group: Option<&str>) -> Result<Option<Gid>> {
         match (self, group) {
+            (_, None) => Ok(None),
+            (Self::Unix(_), Some(group)) => gid(group).map(Some),
             (Self::Tcp(_), Some(_)) => Err(Failure::input("--socket-group is for unix:PATH")),
             (Self::Systemd(_), Some(_)) => Err(Failure::input(
                 "--socket-group is for unix:PATH: of a socket of systemd, SocketGroup= in its unit",
             )),
-            (Self::Systemd(name), None) => handed.take(name.as_deref()),
-            (Self::Tcp(address), None) => {
+        }
+    }
+
+    /// `handed` are those of systemd.
+    pub(super) fn bind(&self, group: Option<Gid>, handed: &mut Handed) -> Result<(Bound, Listener)> {
+        match self {
+            Self::Systemd(name) => handed.take(name.as_deref()),
+            Self::Tcp(address) => {
                 let listener = TcpListener::bind(address).and_then(|listener| {
                     listener.set_nonblocking(true)?;
                     Ok((Bound::Tcp(listener.local_addr()?), Listener::Tcp(listener)))
                 });
                 listener.map_err(|error| Failure::input(format!("{address} cannot be listened on: {error}")))
             }
-            (Self::Unix(path), group) => {
-                let group = group.map(gid).transpose()?;
-                let bound = bind(path, group);
-                bound.map_err(|error| {
-                    Failure::input(format!("{} cannot be listened on: {error}", path.display()))
-                })
-            }
+            Self::Unix(path) => bind(path, group).map_err(|error| {
+                Failure::input(format!("{} cannot be listened on: {error}", path.display()))
+            }),
         }
     }
 }

@@ -90,6 +90,9 @@ pub(crate) struct ProxyArgs {
     /// Tell numbers there, in Prometheus' text format at /metrics: unix:PATH, an address of loopback, or systemd:NAME
     #[arg(long, value_name = "PLACE", help_heading = "Output")]
     metrics: Option<Place>,
+    /// Read the settings and what they name, say whether it can start, and end
+    #[arg(long, help_heading = "Output")]
+    check: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -116,19 +119,20 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     let mut handed = Handed::from_env();
     let identity = Identity::new(&args.settings, context)?;
     let stdin_is_taken = identity.reads_stdin();
+    let group = args.listen.group(args.socket_group.as_deref())?;
     let counts = Arc::default();
     let (app, routes) = app(args, identity, &counts)?;
+    if args.check {
+        return check(args);
+    }
     let failed = |error| Failure::output("the proxy", &error);
     raise_descriptors();
-    let (bound, listener) = args.listen.bind(args.socket_group.as_deref(), &mut handed)?;
+    let (bound, listener) = args.listen.bind(group, &mut handed)?;
     let metrics = args.metrics.as_ref().map(|place| place.bind(None, &mut handed)).transpose()?;
     let secret = match &args.listen_secret_file {
         Some(path) => Some(secret::read_or_make(path, stdin_is_taken)?),
         None if bound.is_open() => {
-            return Err(Failure::input(format!(
-                "other users of this host reach {bound}: --listen-secret-file names what holds, or will hold, a secret; \
-                 or listen on unix:PATH, or on a socket of systemd with SocketMode=0600"
-            )));
+            return Err(open_to_all());
         }
         None => None,
     };
@@ -208,6 +212,24 @@ pub(crate) fn run(args: &ProxyArgs, context: &Context) -> Result<ExitCode> {
     runtime.shutdown_background();
     drop(bound);
     stopped
+}
+
+/// What can be told without listening, and was not yet.
+fn check(args: &ProxyArgs) -> Result<ExitCode> {
+    match (&args.listen_secret_file, &args.listen) {
+        (Some(path), _) => secret::check(path)?,
+        (None, Place::Tcp(_)) => return Err(open_to_all()),
+        (None, Place::Unix(_) | Place::Systemd(_)) => {}
+    }
+    print("it can start with these settings\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open_to_all() -> Failure {
+    Failure::input(
+        "other users of this host could connect: --listen-secret-file names what holds, or will hold, a secret; \
+         or listen on unix:PATH, or on a socket of systemd with SocketMode=0600",
+    )
 }
 
 /// Answers scrapers for ever.

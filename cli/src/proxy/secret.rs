@@ -25,6 +25,14 @@ pub(super) fn read_or_make(path: &Path, stdin_is_taken: bool) -> Result<Secret> 
     read(path)
 }
 
+/// Whether it could be read, or made. What will be on stdin is not read.
+pub(super) fn check(path: &Path) -> Result<()> {
+    match is_stdin(path) || matches!(path.try_exists(), Ok(false)) {
+        true => Ok(()),
+        false => read(path).map(drop),
+    }
+}
+
 /// Reads it again. What was on stdin is `known`.
 pub(super) fn read_again(path: &Path, known: &Secret) -> Result<Secret> {
     if is_stdin(path) { Ok(known.clone()) } else { read(path) }

@@ -3,7 +3,7 @@
 use devcloud::Service;
 
 use super::support::{GRAPH_AND_VAULT, Proxy, statuses};
-use crate::support::{GRAPH, as_app, cloud, fail, in_cloud};
+use crate::support::{GRAPH, as_app, cloud, fail, in_cloud, succeed};
 
 /// Is each request refused that has not the secret, comes from a browser or by another name, leads elsewhere, or wants no plain
 /// answer; and does nothing of any reach the API?
@@ -160,10 +160,27 @@ fn mistakes() {
     ] {
         let said = fail(&mut in_cloud(&cloud, &format!("proxy {arguments}")), status);
         assert!(said.contains(says), "{arguments}: {said}");
+        // What only listening tells is no matter of --check.
+        if !["/nowhere/socket", "in use"].contains(&says) {
+            assert_eq!(fail(&mut in_cloud(&cloud, &format!("proxy --check {arguments}")), status), said);
+        }
     }
     for place in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "localhost:80", "8080", "unix:"] {
         let output = in_cloud(&cloud, &format!("proxy {good} --listen {place}")).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains("--listen"), "{place}: {said}");
     }
+}
+
+/// Does --check say that it can start where it can, without a request, a listener or a file of its own?
+#[test]
+fn checked() {
+    let cloud = cloud();
+    let place = tempfile::tempdir().unwrap();
+    for listen in ["unix:socket", "127.0.0.1:0 --listen-secret-file secret", "systemd:x"] {
+        let mut command = as_app(&cloud, &format!("proxy --check {GRAPH_AND_VAULT} --listen {listen}"));
+        assert_eq!(succeed(command.current_dir(place.path())), "it can start with these settings\n");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    assert!(cloud.requests().is_empty());
 }
