@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-dotnet dist fips sanitize
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-clients test-dotnet dist fips sanitize
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -81,6 +81,9 @@ test-cpp: prerequisites ## the tests of the C++ binding alone
 
 test-dotnet: prerequisites ## test the .NET assembly under Mono, and on .NET where it is
 	cargo test --test dotnet
+
+test-clients: prerequisites ## Azure's own libraries for Python, Node and Rust under mtlspop exec, from PyPI, npm and crates.io; minutes
+	cargo test --test interop -- --ignored --test-threads 1
 
 fips: ## test a build with AWS-LC's FIPS module, which takes Go and CMake
 	@command -v go >/dev/null && command -v cmake >/dev/null || { echo 'make fips takes Go and CMake (Debian, Ubuntu: apt-get install golang-go cmake)'; exit 1; }

@@ -8,6 +8,7 @@ mod support;
 
 mod clients;
 mod differences;
+mod identities;
 mod msal;
 mod request;
 
