@@ -21,7 +21,7 @@ uninstall: ## remove what `make install` put there, with the same PREFIX, LIBDIR
 deb: ## make Debian packages of command, library, development files and TPM plugin, into target/deb
 	@scripts/deb.sh
 
-dist: ## make what a release consists of, into target/dist-archives: archives, SBOMs, SHA-256 sums, provenance
+dist: ## make what a release consists of, into target/dist-archives: archives, wheels, SBOMs, SHA-256 sums, provenance
 	@scripts/dist.sh
 
 audit: ## packages by deny.toml, other compilers, and whether two builds are the same byte by byte (20 minutes)
@@ -72,7 +72,7 @@ loom: ## try the orders in which threads can meet in the cache, in flights and c
 test-python: prerequisites ## test the Python package (PYTHON: which interpreter)
 	scripts/test-python.sh
 
-wheel: ## build a wheel of the Python package, with the library inside, into target/wheels
+wheel: ## build wheels of the Python package, with the library inside, and of the command, into target/wheels
 	scripts/wheel.sh
 
 test-cpp: prerequisites ## the tests of the C++ binding alone

@@ -1,5 +1,5 @@
 #!/bin/sh
-# dist.sh: makes what a release consists of, in target/dist-archives: archives of the sources and of what `make install` places, SBOMs,
+# dist.sh: makes what a release consists of, in target/dist-archives: archives of the sources and of what `make install` places, wheels, SBOMs,
 # SHA-256 sums, and a provenance statement, which is not signed (docs/adr/023).
 #
 #   OUT              another directory for them; what was in it is removed
@@ -58,6 +58,10 @@ strip --strip-debug "$tree/lib/libmtlspop.a"
 [ "$tpm" = 0 ] || strip --strip-unneeded "$tree/lib/libmtlspop_tpm.so"
 tar --create --directory="$work" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
     --format=gnu "$name-$host" | gzip -9n >"$out/$name-$host.tar.gz"
+
+# Asked before: what it prints is for those who read it.
+python=$(scripts/python-env.sh)
+INSTALLED=$tree OUT=$out PYTHON=$python scripts/wheel.sh
 
 describe() { cargo run --quiet --package mtlspop-release -- "$@"; }
 describe sbom mtlspop >"$out/$name-$host.cdx.json"

@@ -9,7 +9,7 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 export CARGO_TARGET_DIR="$target"
 
-cargo build --quiet --package mtlspop --package mtlspop-tpm --package devcloud
+cargo build --quiet --package mtlspop --package mtlspop-tpm --package mtlspop-cli --package devcloud
 python=$(scripts/python-env.sh)
 
 export MTLSPOP_LIBRARY="$target/debug/libmtlspop.so" TSS2_LOG=all+none

@@ -80,6 +80,8 @@ fn what_a_release_consists_of() {
     println!("{}", succeed(&mut dist(&sources, &out)));
     let names: BTreeSet<_> =
         fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let (wheels, names): (BTreeSet<String>, BTreeSet<String>) =
+        names.into_iter().partition(|name| name.ends_with(".whl"));
     let name = concat!("mtlspop-", env!("CARGO_PKG_VERSION"));
     let host =
         names.iter().find_map(|file| file.strip_prefix(name)?.strip_prefix('-')?.strip_suffix(".tar.gz"));
@@ -94,6 +96,8 @@ fn what_a_release_consists_of() {
         format!("{}-{host}.cdx.json", name.replace("mtlspop", "mtlspop-cli")),
     ];
     assert_eq!(names, BTreeSet::from(expected));
+    let packages: Vec<&str> = wheels.iter().map(|wheel| wheel.split('-').next().unwrap()).collect();
+    assert_eq!(packages, ["mtlspop", "mtlspop_cli", "mtlspop_tpm"]);
     succeed(Command::new("sha256sum").current_dir(&out).args(["--check", "--strict", "SHA256SUMS"]));
 
     // The sources are those of the commit; the binaries are what `make install` places.
@@ -121,7 +125,7 @@ fn what_a_release_consists_of() {
     assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
     let sums = fs::read_to_string(out.join("SHA256SUMS")).unwrap();
     let subjects = statement["subject"].as_array().unwrap();
-    assert_eq!(subjects.len(), names.len() - 2, "all but the sums and the statement itself");
+    assert_eq!(subjects.len(), wheels.len() + names.len() - 2, "all but the sums and the statement itself");
     for subject in subjects {
         let line = format!(
             "{}  {}\n",

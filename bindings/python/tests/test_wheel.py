@@ -50,8 +50,8 @@ class Wheel(Case):
         return output.stdout
 
     def test_installed(self):
-        """Does a program get a token with nothing but the wheels, installed into an empty environment; is the
-        plugin in one of its own; and does auditwheel say of the platforms what they claim?
+        """Does a program get a token with nothing but the wheels, installed into an empty environment, and so the
+        command; is the plugin in one of its own; and does auditwheel say of the platforms what they claim?
         """
         out, home = self.directory(), self.directory()
         built = os.path.dirname(os.environ["MTLSPOP_LIBRARY"])
@@ -59,17 +59,21 @@ class Wheel(Case):
             ROOT + "/scripts/wheel.sh",
             ARCHIVE=built + "/libmtlspop.a",
             PLUGIN=built + "/libmtlspop_tpm.so",
+            PROGRAM=built + "/mtlspop",
             OUT=out,
             PYTHON=sys.executable,
         )
-        wheel, plugin = sorted(glob.glob(out + "/*.whl"))
+        wheel, command, plugin = sorted(glob.glob(out + "/*.whl"))
         self.assertRegex(wheel, r"mtlspop-[\d.]+-py3-none-manylinux_2_\d+_\w+\.whl$")
+        self.assertRegex(command, r"mtlspop_cli-[\d.]+-py3-none-manylinux_2_\d+_\w+\.whl$")
         self.assertRegex(plugin, r"mtlspop_tpm-[\d.]+-py3-none-linux_\w+\.whl$")
         names = zipfile.ZipFile(wheel).namelist()
         for name in ("py.typed", "_prototypes.py", "requests.py", "libmtlspop.so"):
             self.assertIn("mtlspop/" + name, names)
         self.assertNotIn("mtlspop/libmtlspop_tpm.so", names)
-        for each in (wheel, plugin):
+        (script,) = [name for name in zipfile.ZipFile(command).namelist() if name.endswith("/mtlspop")]
+        self.assertRegex(script, r"^mtlspop_cli-[\d.]+\.data/scripts/mtlspop$")
+        for each in (wheel, command, plugin):
             tag = each[: -len(".whl")].split("-")[-1]
             if importlib.util.find_spec("auditwheel"):
                 said = self.run_(sys.executable, "-m", "auditwheel", "show", each)
@@ -95,6 +99,12 @@ class Wheel(Case):
 
         self.run_(sys.executable, *install, plugin, PYTHONPATH="")
         self.assertEqual(program("")[3:], ["tpm_unavailable", "False"])
+        self.run_(sys.executable, *install, command, PYTHONPATH="")
+        name, version = self.run_(home + "/bin/mtlspop", "--version").split()
+        self.assertEqual((name, version), ("mtlspop", os.path.basename(command).split("-")[1]))
+        token = ["token", "--managed-identity", "--resource", "https://graph.microsoft.com", "--output", "token"]
+        self.assertRegex(self.run_(home + "/bin/mtlspop", *token), r"^eyJ\S+\n$")
+
         # A library that is named is the one that counts, with the plugin beside it.
         place, _, _, code, missing = program(built + "/libmtlspop.so")
         self.assertEqual((place, missing), (built + "/libmtlspop.so", "False"))
