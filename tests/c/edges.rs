@@ -14,7 +14,7 @@ use crate::support::{Build, builds, checked, compile, hermetic, library_director
 const STACK_KIB: u32 = if cfg!(debug_assertions) { 192 } else { 80 };
 
 /// A program without sanitizers, to be run without valgrind.
-fn plain(name: &'static str) -> Program {
+pub(super) fn plain(name: &'static str) -> Program {
     let program = Program { directory: tempfile::tempdir().unwrap(), name };
     compile(&source(name), Build::Plain, &program.path(Build::Plain), &["-D_DEFAULT_SOURCE"]);
     program

@@ -14,6 +14,7 @@ mod edges;
 mod exports;
 mod install;
 mod instructions;
+mod memory;
 mod network;
 mod planted;
 #[path = "../../devcloud/tests/common/swtpm.rs"]
