@@ -20,6 +20,9 @@ extern char **environ;
 /* Children end before the workers: a thread that ends is not kept out of a fork (docs/KNOWN_RISKS.md). */
 static int childless, stopping;
 static uint64_t seed;
+/* Bytes of each token that are never freed: whether growth is found. */
+static size_t kept_bytes;
+static void *volatile kept;
 
 static uint64_t roll(uint64_t *dice)
 {
@@ -162,6 +165,7 @@ static void ask(struct worker *worker, struct slot *slot)
         mtlspop_certificate_free(certificate);
     }
     if (took > (timeout + LATE_S * 1000) * 1000000) violation("%s: %.1f s in a call", slot->name, (double)took / 1e9);
+    if (kept_bytes) kept = malloc(kept_bytes);
     if (manner == CANCELLED) drop_cancel(worker);
     if (request != slot->request) mtlspop_token_request_free(request);
     mtlspop_token_free(token);
@@ -294,18 +298,18 @@ static void join_workers(void)
 static void judge_end(const struct sample *start)
 {
     struct sample end = sample_now();
-    int tries;
+    int tries, i;
 
     /* Threads that are done take a moment to go. */
     for (tries = 0; tries < 100 && end.of[THREADS] > start->of[THREADS]; tries++) {
         pause_ms(50);
         end = sample_now();
     }
-    printf("%-20s %14s %14s\n", "", "at the start", "all freed");
-    printf("%-20s %14.0f %14.0f\n", grown_names[DESCRIPTORS], start->of[DESCRIPTORS], end.of[DESCRIPTORS]);
-    printf("%-20s %14.0f %14.0f\n", grown_names[THREADS], start->of[THREADS], end.of[THREADS]);
+    printf("%-28s %12s %12s\n", "", "at the start", "all freed");
+    for (i = 0; i < GROWN; i++) printf("%-28s %12.0f %12.0f\n", grown_names[i], start->of[i], end.of[i]);
     if (end.of[THREADS] > start->of[THREADS]) violation("threads are left");
     if (end.of[DESCRIPTORS] > start->of[DESCRIPTORS] + 20) violation("descriptors are left");
+    if (end.of[HEAP] > start->of[HEAP] + LEFT_KB) violation("memory is left");
 }
 
 /* The visitor: what it was not given, it must not have. */
@@ -337,6 +341,7 @@ int main(int count, char **arguments)
     (void)count;
     signal(SIGPIPE, SIG_IGN);
     figures_start();
+    kept_bytes = (size_t)number_of("SOAK_KEEP", 0);
     seed = (uint64_t)number_of("SOAK_VISITOR", number_of("SOAK_SEED", 1));
     if (getenv("SOAK_VISITOR")) return stay_for_a_moment();
 
