@@ -84,6 +84,7 @@ test-dotnet: prerequisites ## test the .NET assembly under Mono, and on .NET whe
 
 test-clients: prerequisites ## Azure's own libraries for Python, Node and Rust under mtlspop exec, from PyPI, npm and crates.io; minutes
 	cargo test --test interop -- --ignored --test-threads 1
+	cargo test --test docs -- --ignored --exact contrib::manifest
 
 fips: ## test a build with AWS-LC's FIPS module, which takes Go and CMake
 	@command -v go >/dev/null && command -v cmake >/dev/null || { echo 'make fips takes Go and CMake (Debian, Ubuntu: apt-get install golang-go cmake)'; exit 1; }

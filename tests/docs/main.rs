@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod contrib;
 mod demo;
 mod make;
 mod markdown;
