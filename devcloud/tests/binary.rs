@@ -1,5 +1,5 @@
 //! Does the program do what its help says?
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
