@@ -232,12 +232,14 @@ pub const RESOURCES: [&str; 7] = [
     FEDERATION_AUDIENCE,
     "https://management.azure.com",
     "https://management.core.windows.net",
-    "https://storage.azure.com",
+    STORAGE_RESOURCE,
 ];
 /// Audience of Microsoft Graph.
 pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 /// Audience of Azure Key Vault.
 pub const VAULT_RESOURCE: &str = "https://vault.azure.net";
+/// Audience of Blob Storage.
+pub const STORAGE_RESOURCE: &str = "https://storage.azure.com";
 /// Audience of Azure Key Vault Managed HSM.
 pub const MANAGED_HSM_RESOURCE: &str = "https://managedhsm.azure.net";
 

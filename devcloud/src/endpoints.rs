@@ -60,7 +60,8 @@ impl Endpoints {
         let file = |path: PathBuf| path.display().to_string();
         let all = [
             ("HTTPS_PROXY", self.proxy_url()),
-            ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
+            // The SDK for JavaScript would go by the proxy to IMDS, too.
+            ("NO_PROXY", "127.0.0.1,localhost,169.254.169.254".to_owned()),
             ("SSL_CERT_FILE", file(self.files.ca())),
             // Each has a list of roots of its own: Python's requests, curl, Node.
             ("REQUESTS_CA_BUNDLE", file(self.files.ca())),

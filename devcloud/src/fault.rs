@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// The names of the operations that faults and counters know.
-pub const OPERATIONS: [&str; 24] = [
+pub const OPERATIONS: [&str; 25] = [
     "imds_token",
     "metadata",
     "issuecredential",
@@ -26,6 +26,7 @@ pub const OPERATIONS: [&str; 24] = [
     "webfinger",
     "graph",
     "vault",
+    "storage",
     "attest",
     "attest_init",
     "attest_request",

@@ -39,6 +39,8 @@ pub enum Service {
     Graph,
     /// Azure Key Vault, and Managed HSM.
     Vault,
+    /// Azure Blob Storage.
+    Storage,
     /// Microsoft Azure Attestation.
     Attest,
     /// The federated issuer.
@@ -108,6 +110,9 @@ impl Service {
         if ["vault.azure.net", "managedhsm.azure.net"].iter().any(|domain| one_label_below(host, domain)) {
             return Some(Service::Vault);
         }
+        if one_label_below(host, "blob.core.windows.net") {
+            return Some(Service::Storage);
+        }
         let attest = host.strip_suffix(".attest.azure.net")?;
         attest.split('.').all(is_label).then_some(Service::Attest)
     }
@@ -134,6 +139,7 @@ impl Service {
             Service::Authority => "authority",
             Service::Graph => "graph",
             Service::Vault => "vault",
+            Service::Storage => "storage",
             Service::Attest => "attest",
             Service::Oidc => "oidc",
             Service::TokenProxy => "token_proxy",
@@ -186,6 +192,7 @@ mod tests {
             ("sharedeus.eus.attest.azure.net", Some(Service::Attest)),
             ("a.vault.azure.net", Some(Service::Vault)),
             ("a.managedhsm.azure.net", Some(Service::Vault)),
+            ("a.blob.core.windows.net", Some(Service::Storage)),
             ("a.ciamlogin.com", Some(Service::Authority)),
             ("eastus.login.devcloud.test", Some(Service::Login)),
             ("sts.windows.net", Some(Service::Login)),

@@ -155,7 +155,7 @@ fn judge(world: &World, request: &Request<'_>) -> Answer {
         | Service::MachineLearning
         | Service::ServiceFabric => world.sources.answer(request),
         Service::Login | Service::Mtlsauth | Service::Authority => world.sts.answer(request),
-        Service::Graph | Service::Vault => world.resources.answer(request),
+        Service::Graph | Service::Vault | Service::Storage => world.resources.answer(request),
         Service::Attest => world.attest.answer(request),
         Service::Oidc => world.oidc.answer(request),
         Service::TokenProxy => match cluster::forwarded(request) {
@@ -168,7 +168,7 @@ fn judge(world: &World, request: &Request<'_>) -> Answer {
 
 /// The path that is judged. Services of identities take a slash after it, which MSAL for Node has there.
 fn path(service: Service, sent: &str) -> &str {
-    let api = matches!(service, Service::Graph | Service::Vault | Service::Proxy);
+    let api = matches!(service, Service::Graph | Service::Vault | Service::Storage | Service::Proxy);
     sent.strip_suffix('/').filter(|path| !api && !path.is_empty()).unwrap_or(sent)
 }
 
@@ -201,6 +201,7 @@ fn operation(request: &Request<'_>) -> Option<&'static str> {
         | Service::ServiceFabric) => Some(service.name()),
         Service::Graph => Some("graph"),
         Service::Vault => Some("vault"),
+        Service::Storage => Some("storage"),
         Service::Attest => Some(attest::operation(request)),
         Service::Oidc => Some("oidc"),
         Service::TokenProxy => Some("token_proxy"),

@@ -202,8 +202,11 @@ fn arc(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     };
     let identity = identity(&query, names, not_assigned)?;
     let (token, end) = issue(sources, request, identity, resource, &[])?;
+    let lifetime = end - sources.clock.now();
     let mut body = json!({
         "access_token": token,
+        // MSAL for Python takes an answer without it for none.
+        "expires_in": lifetime.to_string(),
         "expires_on": end.to_string(),
         "resource": resource,
         "token_type": "Bearer",
@@ -265,7 +268,10 @@ fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, An
     secret(sources, request, "secret", refuse)?;
     let query = request.query();
     only(&query, &["api-version", "resource", "principalId", "xms_cc", "token_sha256_to_refresh"], refuse)?;
-    version(&query, "2020-05-01", refuse)?;
+    // The version of the preview is what MSAL for Python and Node ask for.
+    if query.get("api-version") != Some("2019-07-01-preview") {
+        version(&query, "2020-05-01", refuse)?;
+    }
     let identity = identity(&query, ["", "principalId", ""], refuse)?;
     let resource = resource(&query, refuse)?;
     let rejected = query.get("token_sha256_to_refresh");

@@ -22,7 +22,7 @@ use crate::oidc::Oidc;
 use crate::options::Options;
 use crate::pki::{self, Pki};
 use crate::record::{Log, Open};
-use crate::resource::Resources;
+use crate::resource::{Blobs, Resources, Secrets};
 use crate::source::Sources;
 use crate::sts::Sts;
 use crate::trust::{Door, Trust};
@@ -87,6 +87,8 @@ impl World {
                 clock: clock.clone(),
                 key: sts_key,
                 policy: Policy::new(options.token_binding),
+                secrets: Secrets::new(clock.clone()),
+                blobs: Blobs::new(clock.clone()),
             },
             attest: Attest::new(clock.clone(), attest_key, pki.clone(), options.require_aik_certificate)?,
             oidc: Oidc { clock: clock.clone(), key: oidc_key },

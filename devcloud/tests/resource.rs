@@ -42,7 +42,7 @@ fn a_token_is_for_one_audience_and_one_hour() {
     let (graph_token, vault_token) =
         (get("https://graph.microsoft.com/.default"), get("https://vault.azure.net/.default"));
     let status = |url: &str, token: &str| call(&cloud, url, "Bearer", token, None).status;
-    let vault = "https://a.vault.azure.net/secrets/s";
+    let vault = "https://a.vault.azure.net/secrets/demo";
     assert_eq!(
         (status(&graph("/v1.0/me"), &graph_token), status(&graph("/v1.0/me"), &vault_token)),
         (200, 401)
@@ -65,7 +65,7 @@ fn key_vault_wants_to_be_told_that_a_token_is_bound() {
     let form = [("client_id", APP_A_CLIENT_ID), ("scope", "https://vault.azure.net/.default"), POP];
     let sni = cloud.files().sni();
     let token = token(&cloud, "mtlsauth.microsoft.com", Some(&sni), &form).token();
-    let url = "https://a.vault.azure.net/secrets/s";
+    let url = "https://a.vault.azure.net/secrets/demo";
     assert_eq!(call(&cloud, url, "mtls_pop", &token, Some(&sni)).status, 401);
     let authorization = format!("authorization: mtls_pop {token}");
     let told =

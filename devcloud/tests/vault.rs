@@ -14,7 +14,7 @@ use devcloud::{
 use rcgen::PublicKeyData as _;
 use serde_json::json;
 
-const SECRET: &str = "https://a.vault.azure.net/secrets/s?api-version=7.4";
+const SECRET: &str = "https://a.vault.azure.net/secrets/demo?api-version=7.4";
 const SCOPE: (&str, &str) = ("scope", "https://vault.azure.net/.default");
 const ANNOUNCED: &str = "x-ms-tokenboundauth: true";
 const NO_CERTIFICATE: &str = "Client certificate required for using MTLS_POP token";

@@ -60,7 +60,7 @@ static void call_a_vault(void)
     mtlspop_app *app = managed_identity_app();
     mtlspop_token_request *request = mtlspop_token_request_new("https://vault.azure.net");
     mtlspop_http_request *call =
-        mtlspop_http_request_new("GET", "https://demo.vault.azure.net/secrets/x?api-version=7.4");
+        mtlspop_http_request_new("GET", "https://demo.vault.azure.net/secrets/demo?api-version=7.4");
     mtlspop_http_response *response = NULL;
     mtlspop_error *error = NULL;
     mtlspop_token *token;

@@ -80,7 +80,7 @@ fn none_for_a_minute() {
     assert_eq!(calls(&pop(GRAPH_SCOPE)), (6, 4));
     // Another API: that it does not take this token is no matter here.
     let token = app.acquire_token(&pop(GRAPH_SCOPE)).unwrap();
-    let vault = HttpRequest::new("GET", "https://devcloud.vault.azure.net/secrets/x");
+    let vault = HttpRequest::new("GET", "https://devcloud.vault.azure.net/secrets/demo");
     assert_eq!(app.send_answering_claims(&token, &pop(GRAPH_SCOPE), &vault).unwrap().status(), 401);
     assert_eq!((world.cloud.counter("vault"), world.cloud.counter("token")), (2, 5));
     world.advance(Duration::from_secs(1));

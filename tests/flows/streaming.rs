@@ -231,7 +231,7 @@ fn a_renegotiation_before_the_body() {
     let token = app.acquire_token(&pop("https://vault.azure.net/.default")).unwrap();
     slow.store(true, Ordering::SeqCst);
     let source = Source::new(LONG, false);
-    let request = HttpRequest::new("PUT", "https://demo.vault.azure.net/secrets/demo")
+    let request = HttpRequest::new("PUT", "https://demo.vault.azure.net/upload")
         .with_header("x-ms-tokenboundauth", "true")
         .with_body_reader("x/y", source.clone(), None);
     let response = app.send(&token, &request).unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{GRAPH, SYSTEM, VAULT, World, assert_bound, bearer, pop};
 
-const SECRET: &str = "https://demo.vault.azure.net/secrets/x?api-version=7.4";
+const SECRET: &str = "https://demo.vault.azure.net/secrets/demo?api-version=7.4";
 const VAULT_SCOPE: &str = "https://vault.azure.net/.default";
 const HEADER: &str = "x-ms-tokenboundauth";
 const NOT_VALIDATED: &str = "[MtlsCnfClaimRequestDataValidationFailed] Could not validate token.";
@@ -167,13 +167,14 @@ fn what_a_vault_could_not_validate_is_repeated() {
     let token = app.acquire_token(&pop(VAULT)).unwrap();
     let bound_to = assert_bound(&token);
     disturb(&world, 3);
-    let put = announced("PUT").with_body("application/json", "{}");
+    let secret = r#"{"value":"new"}"#;
+    let put = announced("PUT").with_body("application/json", secret);
     let response = app.send_answering_claims(&token, &pop(VAULT), &put).unwrap();
     assert_eq!((response.status(), world.clock.slept()), (200, Duration::from_secs(1 + 2 + 4)));
     let requests = world.cloud.requests_to(Service::Vault);
     assert_eq!(requests.len(), 4);
     for request in requests {
-        assert_eq!((request.method.as_str(), request.body.as_str()), ("PUT", "{}"));
+        assert_eq!((request.method.as_str(), request.body.as_str()), ("PUT", secret));
         assert_eq!(request.header("authorization"), Some(token.authorization()));
         assert_eq!(request.client_certificate.as_ref(), Some(&bound_to));
     }

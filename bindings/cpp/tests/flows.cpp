@@ -116,7 +116,7 @@ static void key_vault()
     const mtlspop::app app = certificate_app();
     auto request = mtlspop::token_request("https://vault.azure.net/.default");
     const auto token = app.acquire_token(request.with_mtls_proof_of_possession(true));
-    const auto response = app.send(token, mtlspop::http_request("GET", "https://a.vault.azure.net/secrets/s"));
+    const auto response = app.send(token, mtlspop::http_request("GET", "https://a.vault.azure.net/secrets/demo"));
 
     CHECK(response.status() == 200 && response.tls_version() == "TLSv1.2" && response.certificate_requested());
 }

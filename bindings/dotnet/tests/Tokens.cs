@@ -285,7 +285,7 @@ internal static class Tokens
                 .WithMtlsProofOfPossession();
             var handler = new MtlsPopHttpMessageHandler(token => request.ExecuteAsync(token));
             using (var client = new HttpClient(handler))
-            using (var response = await client.GetAsync("https://a.vault.azure.net/secrets/s"))
+            using (var response = await client.GetAsync("https://a.vault.azure.net/secrets/demo"))
             {
                 Equal(HttpStatusCode.OK, response.StatusCode, "status");
                 var properties = response.RequestMessage.Properties;

@@ -1,9 +1,14 @@
-//! The APIs that tokens are for: Microsoft Graph and Azure Key Vault.
+//! The APIs that tokens are for: Microsoft Graph, Azure Key Vault and Blob Storage.
 //!
 //! What they say about a bound token begins with the real ones' words, as MSAL for Go's tests have seen them.
 //!
-//! Any path answers, once the token has been found good: signature, audience, dates, and for a
-//! bound token the scheme and the TLS client certificate.
+//! They answer once the token has been found good: signature, audience, dates, and for a bound token the scheme and the
+//! TLS client certificate. Paths that SDKs ask for have what the real ones have there, or 404 (`graph`, `secrets`, `blobs`); any
+//! other tells about the token.
+
+mod blobs;
+mod graph;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +16,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::{self, Clock};
-use crate::directory::{GRAPH_RESOURCE, MANAGED_HSM_RESOURCE, TENANT_ID, VAULT_RESOURCE};
+use crate::directory::{GRAPH_RESOURCE, MANAGED_HSM_RESOURCE, STORAGE_RESOURCE, TENANT_ID, VAULT_RESOURCE};
 use crate::exchange::{Answer, Request, base64, new_id};
 use crate::hosts::Service;
 use crate::jwt::{SigningKey, Token};
 use crate::pki::thumbprint;
 use crate::stream::Stream;
 use crate::vault::{self, Policy};
+
+pub(crate) use blobs::Blobs;
+pub(crate) use secrets::Secrets;
 
 /// `/big/{bytes}` gives no more than this.
 const MAX_BIG: usize = 64 << 20;
@@ -30,12 +38,14 @@ pub(crate) struct Resources {
     pub(crate) key: Arc<SigningKey>,
     /// The vaults'.
     pub(crate) policy: Policy,
+    pub(crate) secrets: Secrets,
+    pub(crate) blobs: Blobs,
 }
 
 impl Resources {
     pub(crate) fn answer(&self, request: &Request<'_>) -> Answer {
         let answer = match judge(self, request) {
-            Ok(token) => paths(self, request, &token),
+            Ok(token) => of_the_api(self, request, &token).unwrap_or_else(|| paths(self, request, &token)),
             Err(reason) => unauthorized(self, request, &reason),
         };
         let answer = answer.header("request-id", new_id());
@@ -103,7 +113,19 @@ fn audience(request: &Request<'_>) -> &'static str {
     match request.connection.service {
         Service::Vault if request.host.ends_with(".managedhsm.azure.net") => MANAGED_HSM_RESOURCE,
         Service::Vault => VAULT_RESOURCE,
+        Service::Storage => STORAGE_RESOURCE,
         _ => GRAPH_RESOURCE,
+    }
+}
+
+/// What the API itself has at this path.
+fn of_the_api(apis: &Resources, request: &Request<'_>, token: &Token) -> Option<Answer> {
+    match request.connection.service {
+        // A Managed HSM has keys only.
+        Service::Vault if audience(request) == VAULT_RESOURCE => apis.secrets.answer(request),
+        Service::Vault => None,
+        Service::Storage => Some(apis.blobs.answer(request)),
+        _ => graph::answer(request, &description(request, token), apis.clock.now()),
     }
 }
 
@@ -132,7 +154,8 @@ fn paths(apis: &Resources, request: &Request<'_>, token: &Token) -> Answer {
         },
         ["slow", milliseconds] => match number(milliseconds) {
             Some(milliseconds) => {
-                Answer { delay: Duration::from_millis(milliseconds as u64), ..description(request, token) }
+                let answer = Answer::json(200, &description(request, token));
+                Answer { delay: Duration::from_millis(milliseconds as u64), ..answer }
             }
             None => Answer::not_found(request),
         },
@@ -162,23 +185,21 @@ fn paths(apis: &Resources, request: &Request<'_>, token: &Token) -> Answer {
         _ if is_upload(request.connection.service, request.path) => {
             Answer::text(200, "").streaming(Stream::Take)
         }
-        _ => description(request, token),
+        _ => Answer::json(200, &description(request, token)),
     }
 }
 
-fn description(request: &Request<'_>, token: &Token) -> Answer {
-    Answer::json(
-        200,
-        &json!({
-            "@odata.context": format!("https://{}/v1.0/$metadata#servicePrincipals/$entity", request.host),
-            "displayName": token.claims["app_displayname"],
-            "appid": token.claims["appid"],
-            "token_type": if token.bound_to().is_some() { "mtls_pop" } else { "Bearer" },
-            "x5t#S256": token.bound_to(),
-            "method": request.method,
-            "path": request.path,
-        }),
-    )
+/// Of the token, for tests.
+fn description(request: &Request<'_>, token: &Token) -> Value {
+    json!({
+        "@odata.context": format!("https://{}/v1.0/$metadata#servicePrincipals/$entity", request.host),
+        "displayName": token.claims["app_displayname"],
+        "appid": token.claims["appid"],
+        "token_type": if token.bound_to().is_some() { "mtls_pop" } else { "Bearer" },
+        "x5t#S256": token.bound_to(),
+        "method": request.method,
+        "path": request.path,
+    })
 }
 
 /// Asks for a token that carries the authentication context `c1`.
@@ -203,6 +224,13 @@ fn unauthorized(apis: &Resources, request: &Request<'_>, reason: &str) -> Answer
         "request-id": new_id(),
         "client-request-id": request.header("client-request-id"),
     });
+    if request.connection.service == Service::Storage {
+        let challenge = format!(
+            "Bearer authorization_uri=https://login.microsoftonline.com/{TENANT_ID}/oauth2/authorize resource_id={STORAGE_RESOURCE}"
+        );
+        return blobs::refusal(401, "InvalidAuthenticationInfo", reason)
+            .header("www-authenticate", challenge);
+    }
     let (code, challenge): (&str, String) = match request.connection.service {
         Service::Vault => (
             "Unauthorized",
