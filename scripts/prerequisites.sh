@@ -18,7 +18,7 @@ case ${1:-tests} in
     demo) ;;
     demo-tpm) wanted="$wanted $managed" ;;
     docs) wanted="gcc:gcc g++:g++ pkg-config:pkg-config mandoc:mandoc" ;;
-    tests) wanted="$wanted nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light apache2:apache2-bin gnutls-serv:gnutls-bin dpkg-shlibdeps:dpkg-dev abidiff:abigail-tools $managed" ;;
+    tests) wanted="$wanted nm:binutils diff:diffutils readelf:binutils valgrind:valgrind mono:mono-runtime mcs:mono-mcs tpm2:tpm2-tools cmake:cmake mandoc:mandoc nginx:nginx-light apache2:apache2-bin gnutls-serv:gnutls-bin zsh:zsh fish:fish dpkg-shlibdeps:dpkg-dev abidiff:abigail-tools $managed" ;;
     *) fail 'usage: scripts/prerequisites.sh [demo|demo-tpm|docs|tests]' ;;
 esac
 

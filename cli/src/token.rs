@@ -47,13 +47,15 @@ enum Output {
     Token,
     /// The header: curl --header @<(mtlspop token --output header ...)
     Header,
-    /// For a shell: eval "$(mtlspop token --output env ...)"
+    // No dollar sign and no quote in these: scripts of clap_complete for fish and zsh would run what they see.
+    /// For a shell: variables for its eval
     Env,
 }
 
 const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop token --managed-identity --resource https://graph.microsoft.com --output token
+  eval \"$(mtlspop token --managed-identity --resource https://graph.microsoft.com --output env)\"
   mtlspop token --resource https://vault.azure.net --tenant contoso.com --client-id ID --secret-file secret.txt
   mtlspop token --pop --resource https://graph.microsoft.com --certificate app.pem
   mtlspop token --pop --resource https://graph.microsoft.com --output header --export-certificate cert.pem |

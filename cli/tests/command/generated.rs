@@ -33,3 +33,51 @@ fn completions_and_pages() {
     assert!(!pages.join("mtlspop-manual.1").exists());
     fail(&mut bare("manual /nowhere"), 23);
 }
+
+/// Do zsh and fish load their scripts where `make install` puts them by name, without a word and without running anything of it, and complete
+/// options, their values and commands?
+#[test]
+fn other_shells() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = place.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("zsh/_mtlspop", &succeed(&mut bare("completion zsh")));
+    write("fish/completions/mtlspop.fish", &succeed(&mut bare("completion fish")));
+    // What a script runs by mistake says so.
+    write("bin/mtlspop", "#!/bin/sh\necho it was run >&2\n");
+    write("type.zsh", TYPE);
+    let home = "chmod +x bin/mtlspop; export HOME=\"$PWD\" XDG_CONFIG_HOME=\"$PWD\" TERM=dumb PATH=\"$PWD/bin:$PATH\"";
+    for (typed, ends, wanted) in [
+        ("mtlspop token --cert", "password-file", &["--certificate", "--certificate-password-file"][..]),
+        ("mtlspop token --output ", "token alone", &["table", "json", "token", "header", "env"]),
+        ("mtlspop ca", "Call an API", &["cache", "call"]),
+    ] {
+        let fish = tool(place.path(), &format!("{home}; fish -c 'complete -C \"{typed}\"' 2>&1"));
+        let names: Vec<&str> = fish.lines().filter_map(|line| line.split('\t').next()).collect();
+        let (mut names, mut wanted) = (names, wanted.to_vec());
+        names.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(names, wanted, "{fish}");
+        let zsh = tool(place.path(), &format!("{home}; timeout 60 zsh -f type.zsh '{typed}' '{ends}' 2>&1"));
+        assert!(wanted.iter().all(|name| zsh.contains(name)), "{typed}: {zsh}");
+        assert!(
+            !["it was run", "not found", "parse error", "_arguments"].iter().any(|bad| zsh.contains(bad)),
+            "{zsh}"
+        );
+    }
+}
+
+/// Types into a zsh of its own, on a terminal, and shows what that shows until it has said how it ends.
+const TYPE: &str = r#"
+zmodload zsh/zpty
+zpty shell 'PS1= zsh -f -i'
+zpty -w shell "fpath=($PWD/zsh \$fpath); autoload -U compinit; compinit -u -d $PWD/dump; print LOA''DED"
+zpty -r shell said '*LOADED*'
+zpty -w -n shell "$1"$'\t\t'
+zpty -r shell said "*$2*"
+print -r -- "$said"
+zpty -d shell
+"#;
