@@ -1,20 +1,22 @@
 //! `mtlspop certificate`: what bound tokens are bound to, shown and exported.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use mtlspop::{Certificate, MtlsBindingStrength, Pkcs12Format};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::identity::binding_certificate;
+use crate::cache::KeyArgs;
+use crate::identity::{Identity, app_certificate, binding_certificate};
 use crate::output::{Format, print, table, write_private};
 use crate::secrets::From;
 use crate::settings::Settings;
 use crate::times::{in_words, seconds};
 use crate::{Context, Failure, Result};
 
-/// Show or export the certificate that bound tokens are bound to
+/// Show, export or ask for the certificate that bound tokens are bound to
 ///
 /// That of an app is in its file. A managed identity gets a new one in each run, together with a token, so that it takes
 /// --resource: to use both, get them with mtlspop token --pop --export-certificate.
@@ -49,6 +51,27 @@ enum Command {
         #[arg(long, value_name = "FILE", help_heading = "Output")]
         pfx_password_file: Option<PathBuf>,
     },
+    /// Have IMDS issue the next certificate of a managed identity now, in the place of the one that --cache keeps
+    Renew {
+        #[command(flatten)]
+        settings: Box<Settings>,
+        #[command(flatten)]
+        key: KeyArgs,
+        /// How it is printed [default: table on a terminal, else json]
+        #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+        output: Option<Format>,
+    },
+    /// Write a certificate signing request for the key of an app's certificate, PEM, for whoever issues the next one
+    Csr {
+        #[command(flatten)]
+        settings: Box<Settings>,
+        /// For another subject, as in CN=app,O=Contoso [default: that of the certificate]
+        #[arg(long, value_name = "NAME", help_heading = "Output")]
+        subject: Option<String>,
+        /// Where it is written [default: stdout]
+        #[arg(long, value_name = "FILE", help_heading = "Output")]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,16 +88,23 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop certificate show --certificate app.pem
   mtlspop certificate show --managed-identity --resource https://graph.microsoft.com
-  mtlspop certificate export --certificate app.pem --out app.pfx --format pfx --pfx-password-file password.txt";
+  mtlspop certificate export --certificate app.pem --out app.pfx --format pfx --pfx-password-file password.txt
+  mtlspop certificate csr --certificate app.pem --out request.pem";
 
 pub(crate) fn run(args: &CertificateArgs, context: &Context) -> Result<()> {
     match &args.command {
-        Command::Show { settings, output } => {
-            let certificate = binding_certificate(settings, context)?;
-            print(&match Format::of(*output) {
-                Format::Table => table(&rows(&certificate)),
-                Format::Json => json(&certificate),
-            })
+        Command::Show { settings, output } => show(&binding_certificate(settings, context)?, *output),
+        Command::Renew { settings, key, output } => {
+            if app_certificate(settings, context)?.is_some() {
+                return Err(Failure::input(
+                    "whoever issued the certificate of an app renews it, and puts it into its file: mtlspop certificate csr writes a request",
+                ));
+            }
+            let settings = Settings { cache: true, pop: true, ..key.with(settings) };
+            show(&Identity::new(&settings, context)?.renew()?, *output)
+        }
+        Command::Csr { settings, subject, out } => {
+            request(settings, subject.as_deref(), out.as_deref(), context)
         }
         Command::Export { settings, out, format, pfx_password_file } => {
             let password = match (format, pfx_password_file) {
@@ -102,6 +132,29 @@ pub(crate) fn run(args: &CertificateArgs, context: &Context) -> Result<()> {
                 None => write_private(out, pem_with_key(&certificate)?.as_bytes()),
             }
         }
+    }
+}
+
+fn show(certificate: &Certificate, output: Option<Format>) -> Result<()> {
+    print(&match Format::of(output) {
+        Format::Table => table(&rows(certificate)),
+        Format::Json => json(certificate),
+    })
+}
+
+/// A request for the next certificate of an app.
+fn request(settings: &Settings, subject: Option<&str>, out: Option<&Path>, context: &Context) -> Result<()> {
+    let certificate = app_certificate(settings, context)?.ok_or_else(|| {
+        Failure::input(
+            "IMDS issues the certificates of a managed identity, for keys that are made with them: for an app give --certificate",
+        )
+    })?;
+    let request = certificate.certificate_request(subject)?;
+    match out {
+        Some(path) => {
+            fs::write(path, request).map_err(|error| Failure::output(&path.display().to_string(), &error))
+        }
+        None => print(&request),
     }
 }
 

@@ -93,6 +93,13 @@ impl Identity {
         Ok((App::new(self.options)?, self.ids))
     }
 
+    /// Another certificate of a managed identity, kept in the place of the one before.
+    pub(crate) fn renew(self) -> Result<Certificate> {
+        let cache = Cache::open(&self.cache.unwrap_or(Key::Keyring))?;
+        let options = self.options.with_binding_store(cache.certificates()).with_background_refresh(false);
+        Ok(App::new(options)?.renew_binding_certificate(None)?)
+    }
+
     /// The token, and the app and request that it was got with.
     pub(crate) fn acquire(self) -> Result<(App, TokenRequest, Token)> {
         let missing =
@@ -131,20 +138,25 @@ impl Identity {
 
 /// The certificate that bound tokens of the identity are bound to. That of a managed identity comes with a token.
 pub(crate) fn binding_certificate(flags: &Settings, context: &Context) -> Result<Certificate> {
-    let layers = Layers::new(flags, context)?;
-    match layers.kind(true)? {
-        Some((Kind::Certificate, places)) => return certificate(places, &layers),
-        Some((Kind::Secret | Kind::FederatedTokenFile, _)) => {
-            return Err(Failure::input(
-                "a client secret or a federated token has no certificate: give --certificate or --managed-identity",
-            ));
-        }
-        Some((Kind::ManagedIdentity, _)) | None => {}
+    if let Some(certificate) = app_certificate(flags, context)? {
+        return Ok(certificate);
     }
     let flags = Settings { pop: true, ..flags.clone() };
     let (_, _, token) = Identity::new(&flags, context)?.acquire()?;
     let certificate = token.binding_certificate().cloned();
     certificate.ok_or_else(|| Failure::input("the token is bound to no certificate"))
+}
+
+/// The certificate of an app, with its key; `None` for a managed identity.
+pub(crate) fn app_certificate(flags: &Settings, context: &Context) -> Result<Option<Certificate>> {
+    let layers = Layers::new(flags, context)?;
+    match layers.kind(true)? {
+        Some((Kind::Certificate, places)) => certificate(places, &layers).map(Some),
+        Some((Kind::Secret | Kind::FederatedTokenFile, _)) => Err(Failure::input(
+            "a client secret or a federated token has no certificate: give --certificate or --managed-identity",
+        )),
+        Some((Kind::ManagedIdentity, _)) | None => Ok(None),
+    }
 }
 
 /// The options of an app of this kind, which is proven by `credential` unless it is a managed identity; and the ids by

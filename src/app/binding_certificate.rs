@@ -79,6 +79,18 @@ impl BindingCertificates<'_> {
         self.obtain(&Wanted::InPlaceOf(rejected), call)
     }
 
+    /// The one after that in use, or the first one: issued now, however good that still is.
+    pub(super) fn next(&self, call: &Call) -> Result<Arc<Binding>> {
+        let known = match self.bindings.of_name(&self.name()) {
+            Some(known) => Some(known),
+            None => self.stored(&Wanted::Any, call)?,
+        };
+        match known {
+            Some(known) => self.obtain(&Wanted::After(&known), call),
+            None => self.obtain(&Wanted::Any, call),
+        }
+    }
+
     /// Claims the replacement of one that was rejected.
     pub(super) fn claim_replacement(&self) -> Claimed {
         self.bindings.claim_replacement(&self.name(), &self.core.clock)

@@ -14,7 +14,7 @@ use super::core::Core;
 use super::parameters::Parameters;
 use crate::attestation::{AttestationProvider, Attestor, Provider};
 use crate::authority::RegionDetails;
-use crate::binding::{Binding, BindingCache, REPLACEMENT_PAUSE};
+use crate::binding::{Binding, BindingCache, Certificate, REPLACEMENT_PAUSE};
 use crate::clock::unix_seconds;
 use crate::error::{Error, ErrorKind, Result, TransportFailure};
 use crate::http::{Imds, add_query};
@@ -323,6 +323,20 @@ impl ManagedIdentity {
                 self.certificates(core, caches, imds).renew(call)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Has another certificate issued now, for whatever comes.
+    pub(super) fn next_certificate(&self, core: &Core, caches: &Caches, call: &Call) -> Result<Certificate> {
+        match &self.source {
+            Source::Imds(_) if self.is_imds_v2_off(core) => Err(imds_v2::turned_off()),
+            Source::Imds(imds) => Ok(self.certificates(core, caches, imds).next(call)?.certificate.clone()),
+            other => {
+                let name = other.kind().name();
+                let text =
+                    format!("this host's managed identity comes from {name}, which issues no certificates");
+                Err(Error::new(ErrorKind::NotSupported, "mtls_pop_not_supported_for_environment", text))
+            }
         }
     }
 

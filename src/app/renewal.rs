@@ -1,10 +1,13 @@
 //! Replacing what is still good: a token due for its next one, the certificate behind an answer.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::core::{Core, Identity};
 use super::measure::Seen;
 use super::{App, CacheLevel, Token, TokenRequest, TokenSource};
+use crate::binding::Certificate;
 use crate::error::{Error, Result};
 use crate::runtime::{Call, Cancel};
 use crate::token::{CacheKey, CacheRefreshReason, Cached};
@@ -63,6 +66,23 @@ impl App {
             }
         });
         Ok(Token::cached(cached.token, correlation_id).being_refreshed())
+    }
+
+    /// Has another binding certificate of a managed identity issued now, however good the one in use still is. It takes the
+    /// place of that one in memory, and in the binding store where the app has one; tokens that are bound to the old one
+    /// stay bound to it.
+    pub fn renew_binding_certificate(&self, timeout: Option<Duration>) -> Result<Certificate> {
+        let core = &self.core;
+        let Identity::ManagedIdentity(identity) = &core.identity else {
+            return Err(Error::argument(
+                "the certificate of a confidential client is its own: whoever issued it renews it, and the app is made with the new one",
+            ));
+        };
+        let (clock, log) = (core.clock.clone(), core.log.clone());
+        let call = Call::new(clock, Cancel::default(), log, Uuid::new_v4().to_string(), timeout);
+        identity
+            .next_certificate(core, core.caches.get(), &call)
+            .map_err(|error| error.with_correlation_id(&call.correlation_id))
     }
 
     /// Has the certificate behind an answer to `request` renewed by the app's thread, where it is due.

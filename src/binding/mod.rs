@@ -6,6 +6,7 @@ mod export;
 mod fips;
 mod lifetime;
 mod load;
+mod request;
 mod store;
 mod summary;
 
@@ -19,6 +20,7 @@ pub use export::Pkcs12Format;
 pub(crate) use export::hex;
 use export::pkcs12_password;
 pub(crate) use lifetime::{Lifetime, lifetime, renewal_time};
+pub(crate) use request::{Signature, encoding, signed_request};
 #[cfg(any(test, fuzzing))]
 pub(crate) use store::fuzz_entry;
 pub use store::{BindingStore, FileLock, StoreSecretFn};

@@ -74,3 +74,63 @@ fn exported() {
         "nothing is left behind"
     );
 }
+
+/// Can OpenSSL verify the request for each kind of key, is it for the certificate's own subject or another one, and is it told who issues
+/// certificates where there is nothing to ask for?
+#[test]
+fn requested() {
+    let cloud = cloud();
+    let place = tempfile::tempdir().unwrap();
+    let (rsa, ec) = (cloud.files().sni(), cloud.files().sni_ec());
+    for (certificate, options, subject) in [
+        (&rsa, "", "CN = app-a.devcloud.test"),
+        (&ec, "", "CN = app-a.devcloud.test"),
+        (&ec, "--subject CN=next,O=Contoso", "O = Contoso, CN = next"),
+    ] {
+        let csr = format!("certificate csr --certificate {} {options}", certificate.display());
+        let written = format!("{csr} --out {}", place.path().join("request.pem").display());
+        succeed(&mut as_app(&cloud, &written));
+        let said = tool(
+            place.path(),
+            &format!(
+                "openssl req -in request.pem -verify -noout 2>&1
+                 openssl req -in request.pem -noout -subject -nameopt oneline
+                 [ \"$(openssl req -in request.pem -noout -pubkey)\" = \"$(openssl x509 -in {} -noout -pubkey)\" ]",
+                certificate.display()
+            ),
+        );
+        assert!(said.contains("verify OK") && said.contains(subject), "{said}");
+        let printed = succeed(&mut as_app(&cloud, &csr));
+        assert!(printed.starts_with("-----BEGIN CERTIFICATE REQUEST-----\n"), "{printed}");
+    }
+    for (options, says) in [("--managed-identity", "IMDS issues"), ("--subject x", "RFC 4514")] {
+        assert!(fail(&mut as_app(&cloud, &format!("certificate csr {options}")), 2).contains(says));
+    }
+    assert_eq!(cloud.requests().len(), 0);
+}
+
+/// Does the next certificate of a managed identity take the place of the kept one, for tokens from then on; and is it told who renews
+/// those that IMDS does not issue?
+#[test]
+fn renewed() {
+    let cloud = cloud();
+    let place = tempfile::tempdir().unwrap();
+    let key = format!("--cache-key file:{}", place.path().join("key").display());
+    let run = |arguments: &str| {
+        let mut command = in_cloud(&cloud, &format!("{arguments} {key}"));
+        json(command.env("XDG_CACHE_HOME", place.path()))["x5t#S256"].as_str().unwrap().to_owned()
+    };
+    let token = format!("token --pop --cache --resource {GRAPH}");
+    let first = run("certificate renew");
+    assert_eq!(run(&token), first);
+    let second = run("certificate renew");
+    assert!(first != second && run(&token) == second && run(&token) == second);
+    assert_eq!(cloud.counter("issuecredential"), 2);
+    let said = fail(&mut as_app(&cloud, "certificate renew"), 2);
+    assert!(said.contains("whoever issued"), "{said}");
+    let said = fail(&mut in_cloud(&cloud, "certificate renew --client-id a --tenant b --secret-file -"), 2);
+    assert!(said.contains("has no certificate"), "{said}");
+    let mut elsewhere = in_cloud(&cloud, &format!("certificate renew {key}"));
+    elsewhere.env("XDG_CACHE_HOME", place.path()).envs(cloud.source_env(devcloud::Source::AppService));
+    assert!(fail(&mut elsewhere, 3).contains("App Service, which issues no certificates"));
+}

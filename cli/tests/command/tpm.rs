@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use devcloud::directory::{APP_A_CLIENT_ID, TENANT_ID};
 
-use crate::support::{GRAPH, PROGRAM, cloud, fail, in_cloud, in_cloud_as, json, tool};
+use crate::support::{GRAPH, PROGRAM, cloud, fail, in_cloud, in_cloud_as, json, succeed, tool};
 use crate::swtpm::Swtpm;
 
 /// Is the key of a managed identity made in the TPM, and that of an app used where a TSS2 PRIVATE KEY file leads to it; and
-/// is neither in software where there is no TPM?
+/// is neither in software where there is no TPM; and does it sign the request for its next certificate?
 #[test]
 fn keys_in_a_tpm() {
     let (cloud, swtpm) = (cloud(), Swtpm::start());
@@ -44,6 +44,18 @@ fn keys_in_a_tpm() {
             fail(none.env("TPM2TOOLS_TCTI", "swtpm:host=127.0.0.1,port=1").env("TSS2_LOG", "all+none"), 3);
         assert!(said.contains("TPM"), "{said}");
     }
+    let csr = format!(
+        "certificate csr --certificate {} --key {}",
+        chain.display(),
+        place.path().join("key.pem").display()
+    );
+    let request = succeed(in_cloud_as(&program, &cloud, &csr).env("TPM2TOOLS_TCTI", swtpm.tcti()));
+    fs::write(place.path().join("request.pem"), request).unwrap();
+    let said = tool(
+        place.path(),
+        "openssl req -in request.pem -verify -noout 2>&1; openssl req -in request.pem -noout -pubkey | cmp - public.pem",
+    );
+    assert!(said.contains("verify OK"), "{said}");
     let app = format!("token --resource {GRAPH} --tenant x --client-id y --secret-file - --tpm");
     assert!(fail(&mut in_cloud(&cloud, &app), 2).contains("--key"));
 }

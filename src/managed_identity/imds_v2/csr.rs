@@ -2,16 +2,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use der::asn1::{Any, AnyRef, BitString, Ia5StringRef, ObjectIdentifier, PrintableStringRef, SetOfVec};
+use der::asn1::{Any, AnyRef, Ia5StringRef, ObjectIdentifier, PrintableStringRef, SetOfVec};
 use der::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use x509_cert::attr::{Attribute, AttributeTypeAndValue};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
-use x509_cert::request::{CertReq, CertReqInfo, Version};
-use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
+use crate::binding::{Signature, encoding, signed_request};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{PrivateKey, SignatureScheme};
+use crate::key::PrivateKey;
 use crate::runtime::Wait;
 
 /// Which machine it is: the `cuId` of IMDS's metadata, which the request must repeat. Members that
@@ -28,14 +27,6 @@ pub(crate) struct CuId {
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const DOMAIN_COMPONENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25");
 const CU_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.90.2.10");
-
-/// RSASSA-PSS with SHA-256, MGF1 with SHA-256, 32 bytes of salt; the hashes without NULL.
-const PSS_SHA256: &[u8] = &[
-    0x30, 0x3d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x30, 0xa0, 0x0d,
-    0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0xa1, 0x1a, 0x30, 0x18,
-    0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86,
-    0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0xa2, 0x03, 0x02, 0x01, 0x20,
-];
 
 impl CuId {
     /// Whether at least one id is there and not empty, as section 5.2 demands.
@@ -58,20 +49,7 @@ pub(crate) fn certificate_request(
 
 /// A request with these attributes, signed.
 fn sign(key: &dyn PrivateKey, subject: Name, attributes: Vec<Attribute>, wait: &Wait) -> Result<String> {
-    let info = CertReqInfo {
-        version: Version::V1,
-        subject,
-        public_key: SubjectPublicKeyInfoOwned::from_der(key.public_key_der()).map_err(encoding)?,
-        attributes: SetOfVec::try_from(attributes).map_err(encoding)?,
-    };
-    let signed = info.to_der().map_err(encoding)?;
-    let signature = key.sign_within(SignatureScheme::RsaPssSha256, &signed, wait)?;
-    let request = CertReq {
-        info,
-        algorithm: AlgorithmIdentifierOwned::from_der(PSS_SHA256).map_err(encoding)?,
-        signature: BitString::from_bytes(&signature).map_err(encoding)?,
-    };
-    Ok(STANDARD.encode(request.to_der().map_err(encoding)?))
+    Ok(STANDARD.encode(signed_request(key, subject, attributes, Signature::PssSha256, wait)?))
 }
 
 /// The tenant first, then the client: .NET encodes the text "CN=client, DC=tenant" from its end.
@@ -101,14 +79,12 @@ fn not_a_name(member: &str) -> Error {
     Error::new(ErrorKind::InvalidResponse, "managed_identity_request_failed", message)
 }
 
-fn encoding(error: der::Error) -> Error {
-    Error::internal(format!("the certificate request could not be encoded: {error}"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::process::Command;
+
+    use x509_cert::request::CertReq;
 
     use super::*;
     use crate::key::SoftwareKey;
