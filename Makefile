@@ -12,7 +12,7 @@ DENY := $(if $(filter true,$(CI)),--deny warnings)
 build: ## build libmtlspop.so and libmtlspop.a for release, into target/release
 	cargo build --release --package mtlspop
 
-install: ## build and install command, library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1; CLI=0: no command)
+install: ## build and install command, library, headers, pkg-config and CMake files (PREFIX, LIBDIR, DESTDIR, STRIP=1, TPM=1, DEVCLOUD=1; CLI=0: no command)
 	@scripts/install.sh
 
 uninstall: ## remove what `make install` put there, with the same PREFIX, LIBDIR and DESTDIR

@@ -208,4 +208,24 @@ cnf=$(printf '%s\n' "$answer" | sed -n 's/.*"x5t#S256":"\([^"]*\)".*/\1/p')
 flows=$((flows + 1))
 check "$name" mtls_pop identity_provider "type=mtls_pop x5t#S256=$x5t cnf=$cnf source=identity_provider status=${answer##* }"
 
+# A program that asks App Service's endpoint, as Azure's libraries do, and of the key knows nothing.
+name='the command, mtlspop exec'
+"$cli" exec --certificate "$AZURE_CLIENT_CERTIFICATE_PATH" --allow-resource https://graph.microsoft.com -- \
+    "$cli" token --resource https://graph.microsoft.com --output header >"$work/header" 2>"$work/err" || fail "$name: $(cat "$work/err")"
+status=$(curl --silent --show-error --output /dev/null --write-out '%{http_code}' --header "@$work/header" --cacert "$SSL_CERT_FILE" \
+    https://graph.microsoft.com/v1.0/applications) || fail "$name: curl could not call Graph"
+flows=$((flows + 1))
+check "$name" Bearer identity_provider "type=$(sed -n 's/^Authorization: \([^ ]*\) .*/\1/p' "$work/header") x5t#S256=- cnf=- source=identity_provider status=$status"
+
+# Nothing is at fault, and the whole flow is written down.
+name='the command, mtlspop doctor'
+# shellcheck disable=SC2086
+"$cli" doctor --live $pop --transcript "$work/transcript" https://mtlstb.graph.microsoft.com/v1.0/applications >"$work/said" ||
+    fail "$name: $(grep -A 1 '^fault' "$work/said")"
+x5t=$(sed -n 's/.*"x5t#S256": "\(.*\)".*/\1/p' "$work/certificate")
+cnf=$(sed -n 's/^ok  *token: .* bound to \([^ ]*\) .*/\1/p' "$work/said")
+status=$(sed -n 's/^ok  *call: HTTP \([0-9]*\).*/\1/p' "$work/said")
+flows=$((flows + 1))
+check "$name" mtls_pop identity_provider "type=mtls_pop x5t#S256=$x5t cnf=$cnf source=identity_provider status=$status"
+
 echo "demo: all $flows flows passed"

@@ -14,6 +14,8 @@
 #   PLUGIN    a libmtlspop_tpm.so that is there already; without it, TPM=1 builds it (profile dist)
 #   CLI       0 leaves the command out: the library alone
 #   PROGRAM   a mtlspop that is there already; without it, it is built (profile dist)
+#   DEVCLOUD  1 installs devcloud beside the command, for mtlspop devcloud: for developers
+#   CLOUD     a devcloud that is there already; without it, DEVCLOUD=1 builds it (profile dist)
 set -eu
 
 fail() {
@@ -57,7 +59,7 @@ if [ "${1:-}" = --remove ]; then
     for file in "$lib/libmtlspop.so" "$lib/$soname" "$lib/$soname".[0-9]* "$lib/libmtlspop.a" "$lib/libmtlspop_tpm.so" \
         "$lib/pkgconfig/mtlspop.pc" "$lib/cmake/mtlspop/mtlspopConfig.cmake" "$lib/cmake/mtlspop/mtlspopConfigVersion.cmake" \
         "$stage$prefix/include/mtlspop.h" "$stage$prefix/include/mtlspop.hpp" "$man/mtlspop.3" "$man"/mtlspop_*.3 "$man"/MTLSPOP_*.3 \
-        "$stage$prefix/bin/mtlspop" "$share/man/man1/mtlspop.1" "$share/man/man1"/mtlspop-*.1 "$share/bash-completion/completions/mtlspop" \
+        "$stage$prefix/bin/mtlspop" "$stage$prefix/bin/devcloud" "$share/man/man1/mtlspop.1" "$share/man/man1"/mtlspop-*.1 "$share/bash-completion/completions/mtlspop" \
         "$share/zsh/site-functions/_mtlspop" "$share/fish/vendor_completions.d/mtlspop.fish"; do
         [ -e "$file" ] || [ -L "$file" ] || continue
         rm "$file"
@@ -128,6 +130,13 @@ if [ -z "$program" ] && [ "${CLI:-1}" != 0 ]; then
     program=${CARGO_TARGET_DIR:-target}/dist/mtlspop
 fi
 [ -z "$program" ] || [ -x "$program" ] || fail "there is no program $program"
+
+cloud=${CLOUD:-}
+if [ -z "$cloud" ] && [ "${DEVCLOUD:-0}" != 0 ]; then
+    cargo build --package devcloud --profile dist
+    cloud=${CARGO_TARGET_DIR:-target}/dist/devcloud
+fi
+[ -z "$cloud" ] || [ -x "$cloud" ] || fail "there is no program $cloud"
 
 if [ -z "$plugin" ] && [ "${TPM:-0}" != 0 ]; then
     cargo build --package mtlspop-tpm --profile dist
@@ -215,6 +224,14 @@ if [ -n "$program" ]; then
     install -m 644 "$work/completion.zsh" "$share/zsh/site-functions/_mtlspop"
     install -m 644 "$work/completion.fish" "$share/fish/vendor_completions.d/mtlspop.fish"
 fi
-echo "installed ${program:+the command mtlspop, }$real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc," \
+if [ -n "$cloud" ]; then
+    mkdir -p "$stage$prefix/bin"
+    strip=
+    [ "${STRIP:-0}" = 0 ] || strip=--strip-all
+    # shellcheck disable=SC2086
+    "${OBJCOPY:-objcopy}" $strip "$cloud" "$work/devcloud"
+    install -m 755 "$work/devcloud" "$stage$prefix/bin/devcloud"
+fi
+echo "installed ${program:+the command mtlspop, }${cloud:+devcloud, }$real, libmtlspop.a, ${plugin:+libmtlspop_tpm.so, }mtlspop.h, mtlspop.hpp, mtlspop.pc," \
     "mtlspopConfig.cmake and manual pages (man mtlspop) below $stage$prefix"
 tell_loader installed

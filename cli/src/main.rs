@@ -5,6 +5,7 @@ mod call;
 mod certificate;
 mod config;
 mod credential;
+mod devcloud;
 mod doctor;
 mod environment;
 mod exec;
@@ -60,6 +61,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Doctor(doctor::DoctorArgs),
     Config(config::ConfigArgs),
+    Devcloud(devcloud::DevcloudArgs),
     Cache(cache::CacheCommandArgs),
     Completion(generated::CompletionArgs),
     Manual(generated::ManualArgs),
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &cli.context),
         Command::Doctor(args) => doctor::run(args, &cli.context),
         Command::Config(args) => config::run(args, &cli.context),
+        Command::Devcloud(args) => Err(devcloud::run(args)),
         Command::Cache(args) => cache::run(args),
         Command::Completion(args) => generated::completion(args, Cli::command()),
         Command::Manual(args) => generated::manual(args, Cli::command()),

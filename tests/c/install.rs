@@ -309,6 +309,12 @@ fn staged() {
     succeed(install(&environment).env("PROGRAM", rust_program("mtlspop")));
     let version = succeed(hermetic(stage.join("opt/x/bin/mtlspop"), 10).arg("--version"));
     assert_eq!(version, concat!("mtlspop ", env!("CARGO_PKG_VERSION"), "\n"));
+    // Devcloud is for developers alone, and found by the command beside it.
+    assert!(!stage.join("opt/x/bin/devcloud").exists());
+    succeed(install(&environment).env("CLOUD", rust_program("devcloud")));
+    let version =
+        hermetic(stage.join("opt/x/bin/mtlspop"), 10).args(["devcloud", "help", "run"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&version.stdout).contains("devcloud run"), "{version:?}");
     let relative = run(&mut install(&[("PREFIX", Path::new("usr"))]));
     assert!(!relative.status.success());
     assert!(String::from_utf8_lossy(&relative.stderr).contains("must be absolute"));
@@ -359,7 +365,13 @@ fn removed_again() {
     }
     let before = files(&prefix);
     let plugin = library_directory().join("libmtlspop_tpm.so");
-    succeed(&mut install(&[("PREFIX", &prefix), ("PLUGIN", &plugin), ("PROGRAM", &rust_program("mtlspop"))]));
+    let (program, cloud) = (rust_program("mtlspop"), rust_program("devcloud"));
+    succeed(&mut install(&[
+        ("PREFIX", &prefix),
+        ("PLUGIN", &plugin),
+        ("PROGRAM", &program),
+        ("CLOUD", &cloud),
+    ]));
     // The file of an older version, which had the same SONAME.
     fs::write(prefix.join("lib/libmtlspop.so.0.1"), "older").unwrap();
     fs::write(prefix.join("share/man/man3/mtlspop_gone.3"), "older").unwrap();

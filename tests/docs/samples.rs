@@ -149,6 +149,7 @@ fn compile_rust(place: &str, cloud: &Cloud, directory: &Path, text: &str, progra
 fn path() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
+        rust_program("devcloud");
         let directory = rust_program("mtlspop").parent().unwrap().to_owned();
         format!("{}:{}", directory.display(), std::env::var("PATH").unwrap())
     })

@@ -5,6 +5,7 @@ mod cache;
 mod call;
 mod certificate;
 mod config;
+mod devcloud;
 mod doctor;
 mod exec;
 mod generated;
