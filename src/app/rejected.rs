@@ -21,7 +21,7 @@ pub(super) struct Rejected(Mutex<LruCache<Pair, Instant>>);
 
 impl Rejected {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(MOST)))
+        Self(Mutex::new(LruCache::sparse(MOST)))
     }
 
     /// Whether that was in the minute before `now`.

@@ -35,7 +35,7 @@ pub(super) fn name(endpoint: &str, public_key: &[u8]) -> Name {
 
 impl AttestationCache {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(CAPACITY)))
+        Self(Mutex::new(LruCache::sparse(CAPACITY)))
     }
 
     pub(super) fn get(&self, name: &Name, now: i64) -> Option<Secret> {

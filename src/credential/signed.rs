@@ -35,7 +35,7 @@ const MARGIN: i64 = 120;
 
 impl SignedAssertions {
     pub(crate) fn new() -> Self {
-        Self { kept: PerProcess::new(|| Mutex::new(LruCache::new(CAPACITY))) }
+        Self { kept: PerProcess::new(|| Mutex::new(LruCache::sparse(CAPACITY))) }
     }
 
     /// An assertion of `certificate` for the endpoint that is asked: a kept one, or a new one.

@@ -27,7 +27,7 @@ pub(super) struct OlderServers(Mutex<LruCache<(String, u16), (Older, Instant)>>)
 
 impl OlderServers {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(MOST)))
+        Self(Mutex::new(LruCache::sparse(MOST)))
     }
 
     /// What was learnt of this server in the hour before `now`.
