@@ -82,7 +82,8 @@ test-cpp: prerequisites ## the tests of the C++ binding alone
 test-dotnet: prerequisites ## test the .NET assembly under Mono, and on .NET where it is
 	cargo test --test dotnet
 
-test-clients: prerequisites ## Azure's own libraries for Python, Node and Rust under mtlspop exec, from PyPI, npm and crates.io; minutes
+test-clients: prerequisites ## clients that nobody wrote here, from PyPI, npm, NuGet and crates.io: in devcloud, and under mtlspop exec; minutes
+	cargo test --package devcloud --test clients -- --include-ignored --nocapture --test-threads 1
 	cargo test --test interop -- --ignored --test-threads 1
 	cargo test --test docs -- --ignored --exact contrib::manifest
 
