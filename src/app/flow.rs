@@ -14,12 +14,18 @@ use crate::token::{
 };
 
 impl App {
-    pub(super) fn acquire(&self, request: &TokenRequest, seen: &mut Seen) -> Result<Token> {
+    /// `key` is that of the request, where it is known already.
+    pub(super) fn acquire(
+        &self,
+        request: &TokenRequest,
+        key: Option<CacheKey>,
+        seen: &mut Seen,
+    ) -> Result<Token> {
         let core = &self.core;
         if request.is_cancelled() {
             return Err(core.call(request, request.cancel()).cancelled());
         }
-        let key = core.key(request)?;
+        let key = key.map_or_else(|| core.key(request), Ok)?;
         match core.look(key, request, seen) {
             Some((cached, Freshness::Fresh)) => Ok(Token::cached(cached.token, request.correlation_id())),
             Some((cached, _)) => self.serve_and_refresh(key, cached, request, seen),
@@ -72,21 +78,27 @@ impl App {
 }
 
 impl Core {
-    /// The whole flow where nothing is to be told or done: there is a fresh token. Without a call in it that is not needed;
-    /// `None` says nothing but that the others have to look.
+    /// The whole flow where nothing is to be told or done: there is a fresh token. Without a call in it that is not needed.
+    /// Otherwise the others have to look; with the key, where it was made.
     #[inline(always)]
-    pub(super) fn fresh(&self, request: &TokenRequest, stripe: Stripe) -> Option<Token> {
+    pub(super) fn fresh(
+        &self,
+        request: &TokenRequest,
+        stripe: Stripe,
+    ) -> std::result::Result<Token, Option<CacheKey>> {
         if self.metrics.is_on() || !request.takes_any_token() {
-            return None;
+            return Err(None);
         }
         let key = match request.remembered_key(self.number) {
             Some(key) => key,
-            None => self.key(request).ok()?,
+            None => self.key(request).map_err(|_| None)?,
         };
         let (now, token_type) = (self.clock.unix_seconds(), request.token_type());
         let is_fresh = |token: &AccessToken| judge(token, token_type, now) == Freshness::Fresh;
-        let token = self.tokens.fresh(key, stripe, is_fresh)?;
-        Some(Token::cached(token, request.correlation_id()))
+        match self.tokens.fresh(key, stripe, is_fresh) {
+            Some(token) => Ok(Token::cached(token, request.correlation_id())),
+            None => Err(Some(key)),
+        }
     }
 
     /// Look: what the cache has under `key` that can be served, fresh or due for replacement. `seen` learns why

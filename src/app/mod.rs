@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::runtime::{Background, Stripe};
-use crate::token::TokenCache;
+use crate::token::{CacheKey, TokenCache};
 
 use self::core::Core;
 pub use diagnosis::{Look, Server, ServerRole, Servers};
@@ -63,16 +63,16 @@ impl App {
     #[inline(always)]
     pub(crate) fn acquire_token_in(&self, stripe: Stripe, request: &TokenRequest) -> Result<Token> {
         match self.core.fresh(request, stripe) {
-            Some(token) => Ok(token),
-            None => self.acquire_and_measure(request),
+            Ok(token) => Ok(token),
+            Err(key) => self.acquire_and_measure(request, key),
         }
     }
 
     #[inline(never)]
-    fn acquire_and_measure(&self, request: &TokenRequest) -> Result<Token> {
+    fn acquire_and_measure(&self, request: &TokenRequest, key: Option<CacheKey>) -> Result<Token> {
         let started = self.core.metrics.is_on().then(|| self.core.clock.monotonic());
         let mut seen = Seen::default();
-        let result = self.acquire(request, &mut seen);
+        let result = self.acquire(request, key, &mut seen);
         if let Some(started) = started {
             self.core.measure(&self.core.subject(request), &result, &seen, started);
         }
