@@ -9,12 +9,12 @@ use crate::attestation::AttestationCache;
 use crate::binding::BindingCaches;
 use crate::managed_identity::Probed;
 use crate::runtime::{Flights, PerProcess};
-use crate::token::{AccessToken, CacheKey, TokenCache};
+use crate::token::{CacheKey, CachedToken, TokenCache};
 
 pub(super) struct Caches {
     pub(super) tokens: TokenCache,
     /// The fetches under way for tokens.
-    pub(super) flights: Flights<CacheKey, Arc<AccessToken>>,
+    pub(super) flights: Flights<CacheKey, Arc<CachedToken>>,
     pub(super) bindings: BindingCaches,
     /// What probes of the instance metadata service found.
     pub(super) probed: Probed,

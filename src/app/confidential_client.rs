@@ -18,8 +18,8 @@ use crate::http::{Pool, TokenProxy, add_query};
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Call;
 use crate::token::{
-    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Origin, Partition, Telemetry, TokenPost,
-    TokenResponse, TokenType, merge_claims, request_token,
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Origin, Partition, Telemetry, Texts,
+    TokenPost, TokenResponse, TokenType, merge_claims, request_token,
 };
 
 /// An app registration and how it proves itself.
@@ -198,11 +198,10 @@ impl ConfidentialClient {
             return Err(Error::internal("a bound token was asked for without a certificate"));
         }
         Ok(AccessToken {
-            authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
+            texts: Texts::new(request.token_type(), &answer.access_token, &granted.join(" ")),
             received_on,
-            expires_on,
             refresh_on,
-            scopes: granted.join(" ").into(),
+            expires_on,
             origin: Arc::new(Origin {
                 tenant: authority.tenant().map(str::to_owned),
                 endpoint: endpoint.url.into(),

@@ -1,6 +1,6 @@
 //! What an app is made of. Background work has it too, and keeps it alive.
 
-use std::num::NonZeroI64;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::http::Pool;
 use crate::log::Logger;
 use crate::metrics::Metrics;
 use crate::runtime::{Call, Cancel, PerProcess};
-use crate::token::{Freshness, TokenCache, TokenResponse, refresh_time};
+use crate::token::{Freshness, TokenCache, TokenResponse, refresh_time, short_seconds};
 
 pub(super) struct Core {
     /// Different for each app of the process.
@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// Turns what a token endpoint answered just now into points in time.
-    pub(super) fn times(&self, answer: &TokenResponse) -> (i64, i64, Option<NonZeroI64>) {
+    pub(super) fn times(&self, answer: &TokenResponse) -> (u32, i64, Option<NonZeroU32>) {
         self.times_of(answer.expires_in, answer.refresh_in)
     }
 
@@ -90,11 +90,12 @@ impl Core {
         &self,
         expires_in: i64,
         refresh_in: Option<i64>,
-    ) -> (i64, i64, Option<NonZeroI64>) {
+    ) -> (u32, i64, Option<NonZeroU32>) {
         let now = unix_seconds(self.clock.now());
-        let refresh_on = refresh_in
-            .and_then(|seconds| NonZeroI64::new(refresh_time(now, seconds, Uuid::new_v4().as_fields().0)));
-        (now, now.saturating_add(expires_in), refresh_on)
+        let refresh_on = refresh_in.and_then(|seconds| {
+            NonZeroU32::new(short_seconds(refresh_time(now, seconds, Uuid::new_v4().as_fields().0)))
+        });
+        (short_seconds(now), now.saturating_add(expires_in), refresh_on)
     }
 
     /// The hash of the token that a source with a cache of its own must not hand out again: the one that

@@ -10,7 +10,8 @@ use super::{App, CacheLevel, Token, TokenRequest, TokenSource};
 use crate::error::Result;
 use crate::runtime::{Call, Stripe};
 use crate::token::{
-    AccessToken, CacheKey, CacheRefreshReason, Cached, Freshness, StoredPartition, TokenType, freshness,
+    AccessToken, CacheKey, CacheRefreshReason, Cached, CachedToken, Freshness, StoredPartition, TokenType,
+    freshness,
 };
 
 impl App {
@@ -169,7 +170,7 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     /// One flight: leads it or waits for who does. Tells where the token is from; what others got meanwhile is in
     /// the memory.
-    fn in_one_flight(&self) -> Result<(Arc<AccessToken>, CacheLevel)> {
+    fn in_one_flight(&self) -> Result<(Arc<CachedToken>, CacheLevel)> {
         self.call.check()?;
         let (flight, stored) = (self.flight()?, self.stored()?);
         let mut level = CacheLevel::L1Cache;
@@ -183,7 +184,7 @@ impl Fetch<'_> {
     }
 
     /// What the one who leads does for all.
-    fn lead(&self, stored: Option<&StoredPartition<'_>>) -> Result<(Arc<AccessToken>, CacheLevel)> {
+    fn lead(&self, stored: Option<&StoredPartition<'_>>) -> Result<(Arc<CachedToken>, CacheLevel)> {
         let mut held = None;
         if let Some(stored) = stored.filter(|_| !self.request.bypasses_cache()) {
             self.load(stored);
@@ -220,7 +221,7 @@ impl Fetch<'_> {
     }
 
     /// Keep: in the memory, and for others in the store.
-    fn keep(&self, token: AccessToken, stored: Option<&StoredPartition<'_>>) -> Arc<AccessToken> {
+    fn keep(&self, token: AccessToken, stored: Option<&StoredPartition<'_>>) -> Arc<CachedToken> {
         let token = self.caches.tokens.put(self.key, token);
         if let Some(stored) = stored {
             stored.save(&token);
@@ -229,13 +230,13 @@ impl Fetch<'_> {
     }
 
     /// A fresh token that came into the cache meanwhile.
-    fn present(&self) -> Option<Arc<AccessToken>> {
+    fn present(&self) -> Option<Arc<CachedToken>> {
         let token = self.caches.tokens.peek(self.key).filter(|_| !self.request.bypasses_cache())?;
         (self.core.judge(&token, self.request) == Freshness::Fresh).then_some(token)
     }
 
     /// One that is due for replacement, but good if that fails. Who comes to replace one has one already.
-    fn held(&self) -> Option<Arc<AccessToken>> {
+    fn held(&self) -> Option<Arc<CachedToken>> {
         if self.reason == CacheRefreshReason::ProactivelyRefreshed {
             return None;
         }

@@ -23,8 +23,8 @@ use crate::managed_identity::imds_v2::{self, Switch};
 use crate::managed_identity::{BearerRequest, ManagedIdentityId, OUR_QUERY, Source};
 use crate::runtime::{Call, Claim, Claimed};
 use crate::token::{
-    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Origin, Telemetry, TokenPost, TokenType,
-    merge_claims, request_token,
+    AccessToken, Api, CacheRefreshReason, CallerSdk, KeyBuilder, Origin, Telemetry, Texts, TokenPost,
+    TokenType, merge_claims, request_token,
 };
 
 /// An identity and the service of this host that vouches for it.
@@ -194,11 +194,10 @@ impl ManagedIdentity {
         let issued = self.source.acquire_bearer(&core.pool, &bearer, call)?;
         let (received_on, expires_on, refresh_on) = core.times_of(issued.expires_in, issued.refresh_in);
         Ok(AccessToken {
-            authorization: AccessToken::authorization(TokenType::Bearer, &issued.access_token),
+            texts: Texts::new(TokenType::Bearer, &issued.access_token, resource),
             received_on,
-            expires_on,
             refresh_on,
-            scopes: resource.into(),
+            expires_on,
             origin: Arc::new(Origin { endpoint: issued.endpoint, tls: issued.tls, ..Origin::default() }),
             certificate: None,
         })
@@ -401,11 +400,10 @@ impl ManagedIdentity {
             expires_on = expires_on.min(unix_seconds(binding.certificate.not_after()));
         }
         Ok(AccessToken {
-            authorization: AccessToken::authorization(request.token_type(), &answer.access_token),
+            texts: Texts::new(request.token_type(), &answer.access_token, resource_of(request)?),
             received_on,
-            expires_on,
             refresh_on,
-            scopes: resource_of(request)?.into(),
+            expires_on,
             origin: Arc::new(Origin {
                 tenant: Some(binding.tenant_id.clone()),
                 endpoint: endpoint.into(),

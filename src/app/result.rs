@@ -14,7 +14,7 @@ use crate::clock::from_unix_seconds;
 use crate::http::TlsVersion;
 use crate::key::MtlsBindingStrength;
 use crate::runtime::Shared;
-use crate::token::{AccessToken, CacheRefreshReason, TokenType};
+use crate::token::{CacheRefreshReason, CachedToken, TokenType};
 
 /// Where a token came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +58,13 @@ pub struct Metadata {
 
 /// A token with the certificate it is bound to. A snapshot: later renewals do not change it.
 pub struct Token {
-    token: Shared<AccessToken>,
+    token: Shared<CachedToken>,
     /// Made on demand for a look into the memory, which sends no id to anybody. Without a lock: a forked child may have the
     /// token, too.
     call: OnceBox<CallDetails>,
 }
 
-struct Authorization(Shared<AccessToken>);
+struct Authorization(Shared<CachedToken>);
 
 /// What is known of the call that a token came from.
 struct CallDetails {
@@ -75,7 +75,7 @@ struct CallDetails {
 impl Token {
     /// One that this call got, from the service or the store.
     pub(super) fn got(
-        token: impl Into<Shared<AccessToken>>,
+        token: impl Into<Shared<CachedToken>>,
         metadata: Metadata,
         correlation_id: String,
     ) -> Self {
@@ -84,7 +84,7 @@ impl Token {
 
     /// One that the memory had, or another call got meanwhile.
     #[inline(always)]
-    pub(super) fn cached(token: impl Into<Shared<AccessToken>>, correlation_id: Option<&str>) -> Self {
+    pub(super) fn cached(token: impl Into<Shared<CachedToken>>, correlation_id: Option<&str>) -> Self {
         let call = match correlation_id {
             None => OnceBox::new(),
             Some(id) => CallDetails::known(Metadata::L1, id.to_owned()),
@@ -117,7 +117,7 @@ impl Token {
 
     /// The value of the `Authorization` header: type, space, token. A secret: do not log it.
     pub fn authorization(&self) -> &str {
-        self.token.authorization.expose()
+        self.token.authorization()
     }
 
     /// The same for who sends it: no copy, but a reference to the token, which is wiped when the last of them ends.
@@ -127,7 +127,7 @@ impl Token {
 
     /// Type, space and token with a NUL behind them, and where the token starts.
     pub(crate) fn terminated(&self) -> (&[u8], usize) {
-        (self.token.authorization.expose_terminated(), self.token.token_offset())
+        (self.token.terminated(), self.token.token_offset())
     }
 
     /// When it ends; a bound token of a managed identity no later than its certificate.
@@ -137,7 +137,7 @@ impl Token {
 
     /// When the library will fetch the next one although this one still lives.
     pub fn refresh_on(&self) -> Option<SystemTime> {
-        self.token.refresh_on.map(|on| from_unix_seconds(on.get()))
+        self.token.refresh_on.map(|on| from_unix_seconds(on.get().into()))
     }
 
     /// What was granted, or what was asked where the service did not say.
@@ -232,7 +232,7 @@ impl Token {
 
 impl AsRef<[u8]> for Authorization {
     fn as_ref(&self) -> &[u8] {
-        self.0.authorization.expose().as_bytes()
+        self.0.authorization().as_bytes()
     }
 }
 

@@ -1,6 +1,5 @@
 //! What lies in stores that somebody else may have written to.
 
-use std::num::NonZeroI64;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
@@ -35,20 +34,19 @@ pub(super) fn token_store(data: &[u8]) {
         for (key, token) in &loaded {
             assert!(partition(key).partition.holds(key), "of another partition: {key}");
             assert!(is_token(token.text()));
-            let refresh_on = token.refresh_on.map(NonZeroI64::get);
+            let refresh_on = token.refresh_on.map(|on| i64::from(on.get()));
             assert!(token.expires_on > NOW && refresh_on.is_none_or(|time| time <= token.expires_on));
             // Never weaker than asked: where there is a certificate, tokens are bound to it and to no other.
             let bound_to = token.certificate.as_ref().map(Certificate::x5t_s256);
             assert_eq!(bound_to, certificate.as_ref().map(Certificate::x5t_s256));
-            assert!(token.authorization.expose().starts_with(token.token_type().as_str()));
+            assert!(token.authorization().starts_with(token.token_type().as_str()));
         }
         // What is saved is found again.
         if let Some((key, token)) = loaded.first() {
             partition(key).save(token);
             let again = partition(key).load();
             let found = again.iter().find(|(other, _)| other == key).unwrap();
-            assert_eq!(found.1.authorization, token.authorization);
-            assert_eq!((found.1.expires_on, &found.1.scopes), (token.expires_on, &token.scopes));
+            assert_eq!((found.1.expires_on, &found.1.texts), (token.expires_on, &token.texts));
         }
     }
 }

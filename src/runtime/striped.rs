@@ -55,6 +55,11 @@ impl<T> Striped<T> {
         Self(Box::new(std::array::from_fn(|_| Arc::new(Line(value.clone())))))
     }
 
+    /// The value itself, for who holds this.
+    pub(crate) fn value(&self) -> &T {
+        &self.0[0].0
+    }
+
     /// A reference for this thread.
     pub(crate) fn hold(&self) -> Held<T> {
         self.hold_in(Stripe::of_this_thread())

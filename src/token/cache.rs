@@ -28,7 +28,7 @@ struct Inner {
 
 /// A token that the cache had.
 pub(crate) struct Cached {
-    pub(crate) token: Shared<AccessToken>,
+    pub(crate) token: Shared<Entry>,
     /// Where it is due for replacement.
     refresh: Option<Claims>,
 }
@@ -66,9 +66,8 @@ const LEAST_BYTES: usize = 4 << 20;
 const MOST_SPREAD: usize = 1024;
 /// Seconds after an early refresh that failed in which no other one is tried.
 const REFRESH_PAUSE: i64 = 30;
-/// What an entry costs besides its texts: the structures, their places in queue and table, and what
-/// the allocator adds.
-const OVERHEAD: usize = size_of::<AccessToken>() + size_of::<Entry>() + 96;
+/// What an entry costs besides its texts: the structure, its places in queue and table, and what the allocator adds.
+const OVERHEAD: usize = size_of::<Entry>() + 80;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -137,15 +136,14 @@ impl TokenCache {
         judge: impl Fn(&AccessToken) -> Freshness,
     ) -> Option<(Cached, Freshness)> {
         let (process, stripe) = (self.0.process.get(), Stripe::of_this_thread());
-        let found = process.of(key).get(key, |entry, allowance| {
-            let freshness = judge(&entry.token);
-            let refresh = (freshness == Freshness::RefreshDue).then(|| entry.refresh());
-            (Cached { token: entry.share(stripe, allowance), refresh }, freshness)
+        let (token, (freshness, refresh)) = process.of(key).get(key, stripe, |entry| {
+            let freshness = judge(entry);
+            (freshness, (freshness == Freshness::RefreshDue).then(|| entry.refresh()))
         })?;
-        if found.1 != Freshness::Expired {
+        if freshness != Freshness::Expired {
             process.counts.add(stripe, HIT);
         }
-        Some(found)
+        Some((Cached { token, refresh }, freshness))
     }
 
     /// What is kept under `key`, counted as a hit, if it `is_fresh`. Looks without the lock only.
@@ -155,7 +153,7 @@ impl TokenCache {
         key: CacheKey,
         stripe: Stripe,
         is_fresh: impl Fn(&AccessToken) -> bool,
-    ) -> Option<Shared<AccessToken>> {
+    ) -> Option<Shared<Entry>> {
         let process = self.0.process.get();
         let token = process.of(key).fresh(key, stripe, is_fresh)?;
         process.counts.add(stripe, HIT);
@@ -163,7 +161,7 @@ impl TokenCache {
     }
 
     /// What is kept under `key`, fresh or not. Counts nothing.
-    pub(crate) fn peek(&self, key: CacheKey) -> Option<Arc<AccessToken>> {
+    pub(crate) fn peek(&self, key: CacheKey) -> Option<Arc<Entry>> {
         self.0.process.get().of(key).peek(key)
     }
 
@@ -173,7 +171,7 @@ impl TokenCache {
     }
 
     /// Keeps `token`, in place of what was there.
-    pub(crate) fn put(&self, key: CacheKey, token: AccessToken) -> Arc<AccessToken> {
+    pub(crate) fn put(&self, key: CacheKey, token: AccessToken) -> Arc<Entry> {
         self.put_if(key, token, |_| true)
     }
 
@@ -188,13 +186,13 @@ impl TokenCache {
         key: CacheKey,
         mut token: AccessToken,
         replaces: impl Fn(&AccessToken) -> bool,
-    ) -> Arc<AccessToken> {
+    ) -> Arc<Entry> {
         let process = self.0.process.get();
         let new = process.share_origin(&mut token);
         let cost = cost(&token) + if new { cost_of(&token.origin) } else { 0 };
-        let token = Arc::new(token);
-        drop(process.of(key).put(key, token.clone(), cost, replaces));
-        token
+        let entry = Arc::new(Entry::new(key, token, cost));
+        drop(process.of(key).put(&entry, replaces));
+        entry
     }
 
     /// Forgets every token bound to the certificate with this `x5t#S256`, because it was rejected.
@@ -217,7 +215,7 @@ impl Cached {
 
 /// What an entry takes in memory, about. Its certificate is shared, and not counted.
 fn cost(token: &AccessToken) -> usize {
-    OVERHEAD + token.authorization.expose_terminated().len() + token.scopes.len()
+    OVERHEAD + token.texts.length()
 }
 
 /// The same for where tokens are from: the first of them pays for all.
@@ -295,7 +293,9 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
     use crate::token::test::{bearer, key};
+    use crate::token::{Texts, TokenType};
 
     fn fill(cache: &TokenCache, number: usize) {
         (0..number).for_each(|n| drop(cache.put(key(&n.to_string()), bearer("t"))));
@@ -320,7 +320,8 @@ mod tests {
     fn texts_are_counted() {
         let one = cost(&bearer("t"));
         assert_eq!(cost(&bearer(&"t".repeat(1001))), one + 1000);
-        assert_eq!(cost(&AccessToken { scopes: "a b".into(), ..bearer("t") }), one + 3);
+        let texts = Texts::new(TokenType::Bearer, &Secret::new("t"), "a b");
+        assert_eq!(cost(&AccessToken { texts, ..bearer("t") }), one + 3);
     }
 
     /// Do the bytes of all tokens stay within the limit, in caches of one part and of many?
@@ -391,7 +392,7 @@ mod tests {
                 let name = (n * step % 50).to_string();
                 match cache.get(key(&name), |_| Freshness::Fresh) {
                     Some((cached, _)) => {
-                        assert_eq!(cached.token.authorization.expose(), format!("Bearer {name}"));
+                        assert_eq!(cached.token.authorization(), format!("Bearer {name}"));
                         found += 1;
                     }
                     None => {

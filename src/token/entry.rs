@@ -1,5 +1,7 @@
 //! A token in the cache: who may hold it, when it was last used, who refreshes it.
 
+use std::ops::Deref;
+
 use once_cell::race::OnceBox;
 
 use super::table::Link;
@@ -7,10 +9,10 @@ use super::{AccessToken, CacheKey};
 use crate::runtime::sync::{Arc, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::runtime::{Claims, Shared, Stripe, Striped};
 
-/// A token under its key. What changes in it changes seldom: a hit as a rule writes nothing here.
-pub(super) struct Entry {
+/// A token under its key, in one piece: who holds the one holds the other. What changes in it changes seldom: a hit as a rule writes
+/// nothing here.
+pub(crate) struct Entry {
     pub(super) key: CacheKey,
-    pub(super) token: Arc<AccessToken>,
     /// The next one in its bucket.
     pub(super) next: Link,
     /// When it was used last, in the time of its shard.
@@ -21,15 +23,20 @@ pub(super) struct Entry {
     turns: AtomicU32,
     /// What it takes in memory.
     cost: u32,
-    /// Once it is wanted by threads in turn.
-    spread: OnceBox<Spread>,
     /// Once it was due.
     refresh: OnceBox<Claims>,
+    token: Kept,
+}
+
+enum Kept {
+    Here(AccessToken),
+    /// In the entry that was in the place of this one until threads wanted it in turn.
+    Spread(Box<Spread>),
 }
 
 /// References for many threads, which take memory. So there is only so much of this.
 struct Spread {
-    token: Striped<AccessToken>,
+    entry: Striped<Entry>,
     allowance: Arc<Allowance>,
 }
 
@@ -41,45 +48,56 @@ const TURNS: u32 = 64;
 const BITS: u32 = 8;
 
 impl Entry {
-    pub(super) fn new(key: CacheKey, token: Arc<AccessToken>, cost: usize, now: u64) -> Self {
+    pub(super) fn new(key: CacheKey, token: AccessToken, cost: usize) -> Self {
+        // No answer is that long.
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        Self::with(key, Kept::Here(token), cost, 0)
+    }
+
+    /// The one that takes the place of `entry`, with references to it for many threads; `None` where no more may have that.
+    pub(super) fn spread(entry: &Arc<Self>, allowance: &Arc<Allowance>) -> Option<Self> {
+        let spread = allowance
+            .take()
+            .then(|| Spread { entry: Striped::new(entry.clone()), allowance: allowance.clone() })?;
+        Some(Self::with(entry.key, Kept::Spread(Box::new(spread)), entry.cost, entry.used()))
+    }
+
+    fn with(key: CacheKey, token: Kept, cost: u32, used: u64) -> Self {
         Self {
             key,
-            token,
-            // No answer is that long.
-            cost: u32::try_from(cost).unwrap_or(u32::MAX),
             next: Link::empty(),
-            used: AtomicU64::new(now),
-            queued: AtomicU64::new(now),
+            used: AtomicU64::new(used),
+            queued: AtomicU64::new(used),
             turns: AtomicU32::new(Stripe::of_this_thread().number()),
-            spread: OnceBox::new(),
+            cost,
             refresh: OnceBox::new(),
+            token,
         }
     }
 
-    /// The token, counted where no other thread counts if it is wanted by many.
+    /// A reference for a thread of this stripe, counted where no other thread counts if it is wanted by many.
     #[inline(always)]
-    pub(super) fn share(&self, stripe: Stripe, allowance: &Arc<Allowance>) -> Shared<AccessToken> {
-        if let Some(spread) = self.spread.get() {
-            return Shared::Striped(spread.token.hold_in(stripe));
+    pub(super) fn share(entry: &Arc<Self>, stripe: Stripe) -> Shared<Self> {
+        match &entry.token {
+            Kept::Here(_) => Shared::One(entry.clone()),
+            Kept::Spread(spread) => Shared::Striped(spread.entry.hold_in(stripe)),
         }
-        if self.turns.load(Ordering::Relaxed) & ((1 << BITS) - 1) != stripe.number() {
-            self.turn_to(stripe, allowance);
-        }
-        Shared::One(self.token.clone())
     }
 
-    /// Another stripe than the last one has it, and when that was so often enough, each will have its own.
+    /// Takes note that a thread of this stripe has it. Whether it should be spread: threads had it in turn often enough.
+    #[inline(always)]
+    pub(super) fn comes_to(&self, stripe: Stripe) -> bool {
+        matches!(self.token, Kept::Here(_))
+            && self.turns.load(Ordering::Relaxed) & ((1 << BITS) - 1) != stripe.number()
+            && self.turn_to(stripe)
+    }
+
     #[cold]
-    fn turn_to(&self, stripe: Stripe, allowance: &Arc<Allowance>) {
+    fn turn_to(&self, stripe: Stripe) -> bool {
         let times = (self.turns.load(Ordering::Relaxed) >> BITS) + 1;
         self.turns.store(times << BITS | stripe.number(), Ordering::Relaxed);
-        // Each time as often again, where none may be spread now.
-        if times.is_multiple_of(TURNS) && allowance.take() {
-            let token = Striped::new(self.token.clone());
-            let spread = Spread { token, allowance: allowance.clone() };
-            // Another thread may have been faster; its own then gives back what this one took.
-            let _ = self.spread.set(Box::new(spread));
-        }
+        // Each time as often again, where it cannot be now.
+        times.is_multiple_of(TURNS)
     }
 
     /// Notes that it is used `now`; writes only what is new. A thread that was held up since it read the time takes nothing
@@ -89,6 +107,12 @@ impl Entry {
         if self.used.load(Ordering::Relaxed) < now {
             self.used.store(now, Ordering::Relaxed);
         }
+    }
+
+    /// Before it is where others find it: when it is put there.
+    pub(super) fn put_at(&self, now: u64) {
+        self.used.store(now, Ordering::Relaxed);
+        self.queued.store(now, Ordering::Relaxed);
     }
 
     pub(super) fn cost(&self) -> usize {
@@ -101,7 +125,28 @@ impl Entry {
 
     /// Who may refresh it.
     pub(super) fn refresh(&self) -> Claims {
-        self.refresh.get_or_init(Box::default).clone()
+        match &self.token {
+            Kept::Here(_) => self.refresh.get_or_init(Box::default).clone(),
+            Kept::Spread(spread) => spread.entry.value().refresh(),
+        }
+    }
+}
+
+impl Deref for Entry {
+    type Target = AccessToken;
+
+    #[inline(always)]
+    fn deref(&self) -> &AccessToken {
+        match &self.token {
+            Kept::Here(token) => token,
+            Kept::Spread(spread) => spread.token(),
+        }
+    }
+}
+
+impl Spread {
+    fn token(&self) -> &AccessToken {
+        self.entry.value()
     }
 }
 
@@ -124,48 +169,23 @@ impl Drop for Spread {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
-    use crate::token::test::{key, token};
-
-    fn take_turns(entry: &Entry, allowance: &Arc<Allowance>) {
-        for _ in 0..2 * TURNS {
-            thread::scope(|scope| {
-                drop(scope.spawn(|| drop(entry.share(Stripe::of_this_thread(), allowance))))
-            });
-        }
-    }
+    use crate::token::test::{bearer, key};
 
     /// Does a use that is noted late leave alone what was noted since?
     #[test]
     fn the_last_use_counts() {
-        let entry = Entry::new(key("a"), token("a"), 1, 4);
+        let entry = Entry::new(key("a"), bearer("a"), 1);
+        entry.put_at(4);
         for (now, used) in [(3, 4), (5, 5), (1, 5), (7, 7)] {
             entry.touch(now);
             assert_eq!(entry.used(), used);
         }
     }
 
-    /// Is a token spread when threads take turns at it and not for one thread, no more of them than may be, and does
-    /// one that goes make room for another?
+    /// Is a token in one piece with its entry, and as small as docs/performance.md says?
     #[test]
-    fn what_many_threads_want_is_spread() {
-        let allowance = Allowance::new(1);
-        let (new, here) = (|name| Entry::new(key(name), token(name), 1, 1), Stripe::of_this_thread());
-        let (one, two) = (new("a"), new("b"));
-        (0..1000).for_each(|_| assert!(matches!(one.share(here, &allowance), Shared::One(_))));
-        take_turns(&one, &allowance);
-        let held = one.share(here, &allowance);
-        assert!(matches!(held, Shared::Striped(_)));
-        take_turns(&two, &allowance);
-        assert!(matches!(two.share(here, &allowance), Shared::One(_)), "there is allowance for one");
-        let token = Arc::downgrade(&one.token);
-        drop(one);
-        assert_eq!(held.authorization.expose(), "Bearer a");
-        drop(held);
-        assert!(token.upgrade().is_none(), "the last reference is the last of the token");
-        take_turns(&two, &allowance);
-        assert!(matches!(two.share(here, &allowance), Shared::Striped(_)));
+    fn entries_are_small() {
+        assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
     }
 }

@@ -15,7 +15,7 @@ mod store;
 mod table;
 mod telemetry;
 
-use std::num::NonZeroI64;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::authority::RegionDetails;
@@ -28,6 +28,7 @@ pub use cache::{TokenCache, TokenCacheStatistics};
 pub(crate) use cache_key::{CacheKey, KeyBuilder, KeyStem, Partition, scopes};
 pub(crate) use claims::{merge_claims, parse_claims};
 pub(crate) use endpoint::{TokenPost, request_token};
+pub(crate) use entry::Entry as CachedToken;
 pub use files::TokenFiles;
 pub(crate) use lifetime::{LONGEST_LIFE, is_token, whole_seconds};
 pub use refresh::CacheRefreshReason;
@@ -50,19 +51,25 @@ pub enum TokenType {
 /// A token with everything that is known about it. Immutable; shared by the cache and every result.
 #[derive(Debug)]
 pub(crate) struct AccessToken {
-    /// The value of the `Authorization` header: type, space, token. Kept once; the token is its end.
-    pub(crate) authorization: Secret,
-    /// When it came, by the clock that `expires_on` was reckoned with; Unix seconds, 0 where that is not known.
-    pub(crate) received_on: i64,
+    pub(crate) texts: Texts,
+    /// When it came, by the clock that `expires_on` was reckoned with; 0 where that is not known. Of [`short_seconds`].
+    pub(crate) received_on: u32,
+    /// When to fetch the next one although this one still lives. Of [`short_seconds`].
+    pub(crate) refresh_on: Option<NonZeroU32>,
     /// Unix seconds, UTC.
     pub(crate) expires_on: i64,
-    /// Unix seconds, UTC: when to fetch the next one although this one still lives.
-    pub(crate) refresh_on: Option<NonZeroI64>,
-    /// With spaces between them.
-    pub(crate) scopes: Box<str>,
     pub(crate) origin: Arc<Origin>,
     /// What it is bound to, which makes it one of type [`TokenType::MtlsPop`]; `None` for Bearer.
     pub(crate) certificate: Option<Certificate>,
+}
+
+/// The texts of a token in one piece, which takes less memory than two.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Texts {
+    /// The scopes with spaces between them, and behind them the value of the `Authorization` header: type, space, token.
+    all: Secret,
+    /// The length of the scopes.
+    scopes: u32,
 }
 
 /// Where a token is from, and what was said beside it: the same for many.
@@ -78,14 +85,50 @@ pub(crate) struct Origin {
     pub(crate) tls: Option<TlsDetails>,
 }
 
-impl AccessToken {
-    /// How a token of this type is presented.
-    pub(crate) fn authorization(token_type: TokenType, token: &Secret) -> Secret {
-        let parts = [token_type.as_str(), " ", token.expose()];
+impl Texts {
+    /// Of a token of this type; scopes with spaces between them.
+    pub(crate) fn new(token_type: TokenType, token: &Secret, scopes: &str) -> Self {
+        // Of this length there are none.
+        let (scopes, length) = u32::try_from(scopes.len()).map_or(("", 0), |length| (scopes, length));
+        let parts = [scopes, token_type.as_str(), " ", token.expose()];
         // With room for what `Secret` puts behind it, so that nothing has to be moved.
         let mut text = String::with_capacity(parts.map(str::len).iter().sum::<usize>() + 1);
         parts.iter().for_each(|part| text.push_str(part));
-        Secret::new(text)
+        Self { all: Secret::new(text), scopes: length }
+    }
+
+    /// All that there is in memory, in bytes.
+    fn length(&self) -> usize {
+        self.all.expose_terminated().len()
+    }
+
+    fn scopes(&self) -> &str {
+        &self.all.expose()[..self.scopes as usize]
+    }
+
+    fn authorization(&self) -> &str {
+        &self.all.expose()[self.scopes as usize..]
+    }
+
+    fn terminated(&self) -> &[u8] {
+        &self.all.expose_terminated()[self.scopes as usize..]
+    }
+}
+
+/// Unix seconds in four bytes, as far as they go: from 1970 to 2106.
+pub(crate) fn short_seconds(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
+}
+
+impl AccessToken {
+    /// The value of the `Authorization` header: type, space, token.
+    pub(crate) fn authorization(&self) -> &str {
+        self.texts.authorization()
+    }
+
+    /// The same and the NUL behind it.
+    pub(crate) fn terminated(&self) -> &[u8] {
+        self.texts.terminated()
     }
 
     #[inline(always)]
@@ -94,15 +137,15 @@ impl AccessToken {
     }
 
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scopes.split(' ').filter(|scope| !scope.is_empty())
+        self.texts.scopes().split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// The token without its type.
     pub(crate) fn text(&self) -> &str {
-        &self.authorization.expose()[self.token_offset()..]
+        &self.authorization()[self.token_offset()..]
     }
 
-    /// Where the token itself starts in [`AccessToken::authorization`].
+    /// Where the token itself starts in [`authorization`](Self::authorization).
     pub(crate) fn token_offset(&self) -> usize {
         self.token_type().as_str().len() + 1
     }
@@ -122,7 +165,7 @@ impl TokenType {
 mod test {
     use std::sync::Arc;
 
-    use super::{AccessToken, CacheKey, KeyBuilder, TokenType};
+    use super::{AccessToken, CacheKey, KeyBuilder, Texts, TokenType};
     use crate::secret::Secret;
 
     /// The key of a token with this name.
@@ -133,17 +176,12 @@ mod test {
     /// A Bearer token that has expired long ago.
     pub(super) fn bearer(text: &str) -> AccessToken {
         AccessToken {
-            authorization: AccessToken::authorization(TokenType::Bearer, &Secret::new(text)),
+            texts: Texts::new(TokenType::Bearer, &Secret::new(text), ""),
             received_on: 0,
-            expires_on: 0,
             refresh_on: None,
-            scopes: Box::default(),
+            expires_on: 0,
             origin: Arc::default(),
             certificate: None,
         }
-    }
-
-    pub(super) fn token(text: &str) -> Arc<AccessToken> {
-        Arc::new(bearer(text))
     }
 }

@@ -59,13 +59,13 @@ const JITTER: i64 = 300;
 #[inline(always)]
 pub(crate) fn freshness(token: &AccessToken, now: i64) -> Freshness {
     let certificate_ended = token.certificate.as_ref().is_some_and(|c| c.ends_on() <= now);
-    let set_back = token.received_on > now + SLACK;
+    let set_back = i64::from(token.received_on) > now + SLACK;
     let bad_end = token.expires_on <= now + MARGIN || token.expires_on > now + TEN_YEARS;
     if certificate_ended || set_back || bad_end {
         return Freshness::Expired;
     }
     match token.refresh_on {
-        Some(refresh_on) if refresh_on.get() <= now => Freshness::RefreshDue,
+        Some(refresh_on) if i64::from(refresh_on.get()) <= now => Freshness::RefreshDue,
         _ => Freshness::Fresh,
     }
 }
@@ -81,13 +81,13 @@ pub(crate) fn refresh_time(now: i64, refresh_in: i64, random: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroI64;
+    use std::num::NonZeroU32;
 
     use super::*;
     use crate::token::test::bearer;
 
-    fn token(expires_on: i64, refresh_on: Option<i64>) -> AccessToken {
-        AccessToken { expires_on, refresh_on: refresh_on.and_then(NonZeroI64::new), ..bearer("t") }
+    fn token(expires_on: i64, refresh_on: Option<u32>) -> AccessToken {
+        AccessToken { expires_on, refresh_on: refresh_on.and_then(NonZeroU32::new), ..bearer("t") }
     }
 
     /// The limits of section 5.3, second by second.
@@ -104,8 +104,8 @@ mod tests {
     /// A clock that was set back since the token came: is it given up before it may have ended?
     #[test]
     fn set_back() {
-        let judge = |received_on: i64, now: i64| {
-            let token = AccessToken { received_on, ..token(received_on + 3600, None) };
+        let judge = |received_on: u32, now: i64| {
+            let token = AccessToken { received_on, ..token(i64::from(received_on) + 3600, None) };
             freshness(&token, now)
         };
         assert_eq!(judge(1_000_000, 1_000_000 - SLACK), Freshness::Fresh);

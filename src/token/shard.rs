@@ -48,12 +48,18 @@ impl Shard {
         Self { table, now, state, max_entries, max_bytes, allowance }
     }
 
-    /// What `read` makes of the entry under `key`, which has been used then.
-    pub(super) fn get<T>(&self, key: CacheKey, read: impl FnOnce(&Entry, &Arc<Allowance>) -> T) -> Option<T> {
+    /// The token under `key`, which has been used then, and what `judge` says of it.
+    pub(super) fn get<T>(
+        &self,
+        key: CacheKey,
+        stripe: Stripe,
+        judge: impl FnOnce(&Entry) -> T,
+    ) -> Option<(Shared<Entry>, T)> {
         self.find(key, |entry| {
             // After what was put last, before what is put next.
             entry.touch(self.now.load(Ordering::Relaxed) + 1);
-            read(entry, &self.allowance)
+            let judged = judge(entry);
+            (self.share(entry, stripe), judged)
         })
     }
 
@@ -64,48 +70,39 @@ impl Shard {
         key: CacheKey,
         stripe: Stripe,
         is_fresh: impl Fn(&AccessToken) -> bool,
-    ) -> Option<Shared<AccessToken>> {
+    ) -> Option<Shared<Entry>> {
         let found = self.table.find(key)?;
         let entry = found.as_ref()?;
-        if !is_fresh(&entry.token) {
+        if !is_fresh(entry) {
             return None;
         }
         entry.touch(self.now.load(Ordering::Relaxed) + 1);
-        Some(entry.share(stripe, &self.allowance))
+        Some(self.share(entry, stripe))
     }
 
     /// The token under `key`. Does not count as use.
-    pub(super) fn peek(&self, key: CacheKey) -> Option<Arc<AccessToken>> {
-        self.find(key, |entry| entry.token.clone())
+    pub(super) fn peek(&self, key: CacheKey) -> Option<Arc<Entry>> {
+        self.find(key, Arc::clone)
     }
 
-    /// Keeps `token` in place of what was there, if `replaces` says so of that, and unless it is larger than all
-    /// that may be kept. Gives back what has to go, to be dropped without the lock: a last reference closes
-    /// connections.
-    pub(super) fn put(
-        &self,
-        key: CacheKey,
-        token: Arc<AccessToken>,
-        cost: usize,
-        replaces: impl Fn(&AccessToken) -> bool,
-    ) -> Vec<Arc<Entry>> {
+    /// Keeps `entry`, which is nowhere yet, in place of what was there, if `replaces` says so of that, and unless it is larger than
+    /// all that may be kept. Gives back what has to go, to be dropped without the lock: a last reference closes connections.
+    pub(super) fn put(&self, entry: &Arc<Entry>, replaces: impl Fn(&AccessToken) -> bool) -> Vec<Arc<Entry>> {
         let (mut gone, mut state) = (Vec::new(), self.lock());
-        if let Some(present) = self.table.find(key).and_then(|found| found.clone()) {
-            if !replaces(&present.token) {
+        if let Some(present) = self.table.find(entry.key).and_then(|found| found.clone()) {
+            if !replaces(&present) {
                 return gone;
             }
             self.remove(&mut state, &present);
             gone.push(present);
         }
-        if self.max_entries == 0 || cost > self.max_bytes {
+        if self.max_entries == 0 || entry.cost() > self.max_bytes {
             state.evictions += 1;
             return gone;
         }
         let now = self.now.load(Ordering::Relaxed) + 2;
-        let entry = Arc::new(Entry::new(key, token, cost, now));
-        state.bytes += entry.cost();
-        state.queue.insert(Queued(entry.clone()));
-        self.table.insert(&entry, state.queue.len());
+        entry.put_at(now);
+        self.insert(&mut state, entry);
         while state.queue.len() > self.max_entries || state.bytes > self.max_bytes {
             let Some(entry) = state.least_recently_used() else { break };
             self.remove(&mut state, &entry);
@@ -120,12 +117,8 @@ impl Shard {
     /// Removes every token that `rejected` picks.
     pub(super) fn remove_where(&self, rejected: impl Fn(&AccessToken) -> bool) -> Vec<Arc<Entry>> {
         let mut state = self.lock();
-        let gone: Vec<_> = state
-            .queue
-            .iter()
-            .filter(|entry| rejected(&entry.0.token))
-            .map(|entry| entry.0.clone())
-            .collect();
+        let gone: Vec<_> =
+            state.queue.iter().filter(|entry| rejected(&entry.0)).map(|entry| entry.0.clone()).collect();
         gone.iter().for_each(|entry| self.remove(&mut state, entry));
         gone
     }
@@ -142,6 +135,35 @@ impl Shard {
             self.table.find(key)
         });
         found?.as_ref().map(read)
+    }
+
+    #[inline(always)]
+    fn share(&self, entry: &Arc<Entry>, stripe: Stripe) -> Shared<Entry> {
+        if entry.comes_to(stripe) {
+            self.spread(entry);
+        }
+        Entry::share(entry, stripe)
+    }
+
+    /// Puts references for many threads in the place of `entry`, if it is still there. Not where that would have to wait: a hit
+    /// waits for nobody.
+    #[cold]
+    pub(super) fn spread(&self, entry: &Arc<Entry>) {
+        let Ok(mut state) = self.state.try_lock() else { return };
+        let found = self.table.find(entry.key);
+        if !found.as_ref().and_then(|found| found.as_ref()).is_some_and(|found| Arc::ptr_eq(found, entry)) {
+            return;
+        }
+        if let Some(spread) = Entry::spread(entry, &self.allowance).map(Arc::new) {
+            self.remove(&mut state, entry);
+            self.insert(&mut state, &spread);
+        }
+    }
+
+    fn insert(&self, state: &mut State, entry: &Arc<Entry>) {
+        state.bytes += entry.cost();
+        state.queue.insert(Queued(entry.clone()));
+        self.table.insert(entry, state.queue.len());
     }
 
     fn remove(&self, state: &mut State, entry: &Arc<Entry>) {
@@ -200,16 +222,23 @@ impl Eq for Queued {}
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
-    use crate::token::test::{key, token};
+    use crate::runtime::Claims;
+    use crate::token::test::{bearer, key};
 
     fn shard(max_entries: usize, max_bytes: usize) -> Shard {
         Shard::new(max_entries, max_bytes, Allowance::new(0))
     }
 
     fn put(shard: &Shard, name: &str, cost: usize) -> Vec<String> {
-        let gone = shard.put(key(name), token(name), cost, |_| true);
-        gone.iter().map(|entry| entry.token.authorization.expose()["Bearer ".len()..].to_owned()).collect()
+        let gone = shard.put(&Arc::new(Entry::new(key(name), bearer(name), cost)), |_| true);
+        gone.iter().map(|entry| entry.text().to_owned()).collect()
+    }
+
+    fn get(shard: &Shard, name: &str) -> Option<Shared<Entry>> {
+        shard.get(key(name), Stripe::of_this_thread(), |_| ()).map(|(token, ())| token)
     }
 
     fn names<'a>(shard: &Shard, all: &[&'a str]) -> Vec<&'a str> {
@@ -221,7 +250,7 @@ mod tests {
     fn least_recently_used_goes_first() {
         let shard = shard(2, usize::MAX);
         assert!(put(&shard, "a", 1).is_empty() && put(&shard, "b", 1).is_empty());
-        assert!(shard.get(key("a"), |_, _| ()).is_some());
+        assert!(get(&shard, "a").is_some());
         assert_eq!(put(&shard, "c", 1), ["b"]);
         assert_eq!(names(&shard, &["a", "b", "c"]), ["a", "c"]);
         assert_eq!((shard.holds().entries, shard.holds().evictions), (2, 1));
@@ -242,7 +271,7 @@ mod tests {
         for _ in 0..5000 {
             let (used, new) = (name(), name());
             let known = list.contains(&used);
-            assert_eq!(shard.get(key(&used), |_, _| ()).is_some(), known);
+            assert_eq!(get(&shard, &used).is_some(), known);
             let gone = put(&shard, &new, 1);
             for name in [Some(used).filter(|_| known), Some(new)].into_iter().flatten() {
                 list.retain(|other| *other != name);
@@ -281,13 +310,49 @@ mod tests {
         let shard = shard(20, usize::MAX);
         let mut tokens = Vec::new();
         for n in 0..1000 {
-            let token = token("t");
-            tokens.push(Arc::downgrade(&token));
-            shard.put(key(&(n % 300).to_string()), token, 1, |_| true);
-            shard.get(key(&(n % 7).to_string()), |entry, allowance| {
-                drop(entry.share(Stripe::of_this_thread(), allowance))
-            });
+            let entry = Arc::new(Entry::new(key(&(n % 300).to_string()), bearer("t"), 1));
+            tokens.push(Arc::downgrade(&entry));
+            shard.put(&entry, |_| true);
+            drop((entry, get(&shard, &(n % 7).to_string())));
             assert!(tokens.iter().filter(|token| token.strong_count() > 0).count() <= 20);
         }
+    }
+
+    fn take_turns(shard: &Shard, name: &str) {
+        for _ in 0..200 {
+            thread::scope(|scope| drop(scope.spawn(|| drop(get(shard, name)))));
+        }
+    }
+
+    /// Is a token spread when threads take turns at it and not for one thread, no more of them than may be, does one that
+    /// goes make room for another, and is all else as it was: what is counted, who is the least recently used, who refreshes it?
+    #[test]
+    fn what_many_threads_want_is_spread() {
+        let shard = Shard::new(2, 1000, Allowance::new(1));
+        let is_spread = |name| matches!(get(&shard, name), Some(Shared::Striped(_)));
+        for name in ["a", "b"] {
+            put(&shard, name, 10);
+        }
+        (0..1000).for_each(|_| assert!(!is_spread("a")));
+        let refresh = shard.peek(key("a")).unwrap().refresh();
+        let (claim, clock) = (|claims: Claims, clock| claims.claim(clock, 30), crate::clock::system_clock());
+        let claimed = claim(refresh, &clock);
+        take_turns(&shard, "a");
+        assert!(is_spread("a") && claimed.is_some());
+        assert!(claim(shard.peek(key("a")).unwrap().refresh(), &clock).is_none(), "somebody is at it");
+        take_turns(&shard, "b");
+        assert!(!is_spread("b"), "there is allowance for one");
+        assert_eq!((shard.holds().entries, shard.holds().bytes, shard.holds().evictions), (2, 20, 0));
+
+        let held = get(&shard, "a").unwrap();
+        let gone = Arc::downgrade(&held.origin);
+        assert!(get(&shard, "b").is_some());
+        assert_eq!(put(&shard, "c", 10), ["a"]);
+        assert_eq!(held.authorization(), "Bearer a");
+        assert!(gone.upgrade().is_some());
+        drop(held);
+        assert!(gone.upgrade().is_none(), "the last reference is the last of the token");
+        take_turns(&shard, "b");
+        assert!(is_spread("b"));
     }
 }

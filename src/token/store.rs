@@ -1,7 +1,7 @@
 //! Tokens in a store of the caller's, which a fleet may share: what is written there, and what of it is believed.
 
 use std::mem::take;
-use std::num::NonZeroI64;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::cache_key::Partition;
 use super::refresh::{MARGIN, SLACK};
-use super::{AccessToken, LONGEST_LIFE, Origin, TokenType, is_token};
+use super::{AccessToken, LONGEST_LIFE, Origin, Texts, TokenType, is_token, short_seconds};
 use crate::authority::RegionDetails;
 use crate::binding::Certificate;
 use crate::clock::{from_unix_seconds, unix_seconds};
@@ -159,9 +159,9 @@ impl Entry {
             key: key.to_owned(),
             token_type: token.token_type().as_str().to_owned(),
             token: Zeroizing::new(token.text().to_owned()),
-            received_on: token.received_on,
+            received_on: token.received_on.into(),
             expires_on: token.expires_on,
-            refresh_on: token.refresh_on.map(NonZeroI64::get),
+            refresh_on: token.refresh_on.map(|on| on.get().into()),
             scopes: token.scopes().map(str::to_owned).collect(),
             tenant: token.origin.tenant.clone(),
             endpoint: token.origin.endpoint.clone(),
@@ -195,13 +195,12 @@ impl Entry {
             _ => return None,
         };
         Some(AccessToken {
-            authorization: AccessToken::authorization(token_type, &Secret::new(self.token.as_str())),
-            received_on: self.received_on,
-            expires_on: self.expires_on,
+            texts: Texts::new(token_type, &Secret::new(self.token.as_str()), &self.scopes.join(" ")),
+            received_on: short_seconds(self.received_on),
             refresh_on: self
                 .refresh_on
-                .and_then(|refresh_on| NonZeroI64::new(refresh_on.min(self.expires_on))),
-            scopes: self.scopes.join(" ").into(),
+                .and_then(|refresh_on| NonZeroU32::new(short_seconds(refresh_on.min(self.expires_on)))),
+            expires_on: self.expires_on,
             origin: Arc::new(Origin {
                 tenant: self.tenant,
                 endpoint: self.endpoint,
@@ -288,7 +287,7 @@ mod tests {
         let found = partition.load();
         assert_eq!(found.len(), 2);
         assert_eq!(found[1].0, key("a", "s"));
-        assert_eq!(found[1].1.authorization.expose(), "Bearer three");
+        assert_eq!(found[1].1.authorization(), "Bearer three");
         let expiry = store.0.lock().unwrap().values().next().unwrap().1;
         assert_eq!(expiry, found[1].1.expires_on, "the latest");
         other("s3").save(&lasting("short", 300));
@@ -356,7 +355,9 @@ mod tests {
             let found = partition.load();
             assert_eq!(found.len(), usize::from(believed), "{}", String::from_utf8_lossy(&content));
             assert!(
-                found.iter().all(|(_, token)| token.refresh_on.is_none_or(|at| at.get() <= token.expires_on))
+                found.iter().all(|(_, token)| token
+                    .refresh_on
+                    .is_none_or(|at| i64::from(at.get()) <= token.expires_on))
             );
         }
     }
@@ -378,7 +379,7 @@ mod tests {
             let content =
                 serde_json::json!({ "version": 1, "written_by": "x", "tokens": [entry] }).to_string();
             store.save(&partition.partition.key, content.as_bytes(), SystemTime::now()).unwrap();
-            assert_eq!(partition.load()[0].1.authorization.expose(), "Bearer one", "{content}");
+            assert_eq!(partition.load()[0].1.authorization(), "Bearer one", "{content}");
         }
     }
 

@@ -139,7 +139,7 @@ impl Drop for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::test::{key, token};
+    use crate::token::test::{bearer, key};
 
     /// Is every index in the segment and at the place that it should be, and none twice?
     #[test]
@@ -156,7 +156,7 @@ mod tests {
     fn entries_are_found() {
         let table = Table::new();
         let entries: Vec<_> =
-            (0..5000).map(|n| Arc::new(Entry::new(key(&n.to_string()), token("t"), 1, 1))).collect();
+            (0..5000).map(|n| Arc::new(Entry::new(key(&n.to_string()), bearer("t"), 1))).collect();
         for (n, entry) in entries.iter().enumerate() {
             table.insert(entry, n + 1);
             let all = &entries[..=n];
