@@ -1,7 +1,7 @@
 # The front door: every target is one line of help and one command.
 
 .DEFAULT_GOAL := help
-.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench soak clean prerequisites test-clients test-dotnet dist fips sanitize
+.PHONY: help docs abi abi-release build audit install uninstall deb wheel header errors fuzz interop demo demo-tpm test test-cpp test-python loom bench bench-proxy soak clean prerequisites test-clients test-dotnet dist fips sanitize
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
@@ -99,6 +99,9 @@ bench: ## measure what calls cost, and write docs/performance.md; PEERS=1: other
 	@scripts/prerequisites.sh demo
 	@if pkg-config --exists tss2-esys; then cargo build --release --package mtlspop-tpm; fi
 	cargo bench --bench bench
+
+bench-proxy: ## 1,000 clients of mtlspop proxy for a minute, beside nginx; takes wrk (SECONDS_EACH, CLIENTS)
+	@scripts/bench-proxy.sh
 
 soak: ## 200 threads and 10 apps on a day when everything fails now and then, for MINUTES=10 (SEED=: the same day again)
 	@scripts/prerequisites.sh demo

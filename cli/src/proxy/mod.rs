@@ -50,8 +50,8 @@ use crate::{Context, Failure, Result};
 /// for a group that --socket-group names; a socket of systemd needs no secret where its SocketMode= is 0660 or less.
 ///
 /// Of the client's headers those of the connection, Authorization, Forwarded, X-Forwarded-* and Via go no further. Upgrades, CONNECT, TRACE,
-/// paths with dot segments and requests of browsers are refused. SIGHUP has certificates and secrets read anew, those of the identity and that of --listen-secret-file. SIGTERM and SIGINT stop it when what has come is answered; a
-/// second one at once.
+/// paths with dot segments and requests of browsers are refused. SIGHUP has certificates and secrets read anew, those of the identity
+/// and that of --listen-secret-file. SIGTERM and SIGINT stop it when what has come is answered; a second one at once.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ProxyArgs {
