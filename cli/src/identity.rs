@@ -35,7 +35,7 @@ pub(crate) struct Identity {
 
 pub(crate) type Ids = Vec<(&'static str, String)>;
 
-const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
+pub(crate) const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
 
 impl Identity {
     /// By what the command line says, and the environment where that says nothing. Nothing is sent.

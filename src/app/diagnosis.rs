@@ -195,6 +195,17 @@ impl App {
         }
     }
 
+    /// Whom the metadata service of this host takes the managed identity of the app for: client id and tenant. `None` where
+    /// that cannot be asked: another service vouches for it, or IMDSv2 is turned off.
+    pub fn identity_of_host(&self, timeout: Duration) -> Result<Option<(String, String)>> {
+        match &self.core.identity {
+            Identity::ManagedIdentity(identity) => {
+                identity.known_to_host(&self.core, &self.diagnostic_call(timeout))
+            }
+            Identity::ConfidentialClient(_) => Ok(None),
+        }
+    }
+
     fn diagnostic_call(&self, timeout: Duration) -> Call {
         let (clock, log, id) = (self.core.clock.clone(), self.core.log.clone(), Uuid::new_v4().to_string());
         Call::new(clock, Cancel::default(), log, id, Some(timeout))

@@ -88,6 +88,17 @@ impl ManagedIdentity {
         }
     }
 
+    /// Client id and tenant by which IMDSv2 knows it.
+    pub(super) fn known_to_host(&self, core: &Core, call: &Call) -> Result<Option<(String, String)>> {
+        match &self.source {
+            Source::Imds(imds) if !self.is_imds_v2_off(core) => {
+                let found = imds_v2::platform_metadata(imds, &*core.pool.direct()?, &self.id, call)?;
+                Ok(Some((found.client_id, found.tenant_id)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// What makes its tokens different from others', but for the resource.
     pub(super) fn cache_key(&self, key: KeyBuilder, request: &TokenRequest) -> Result<KeyBuilder> {
         request.check_for_managed_identity()?;

@@ -4,11 +4,13 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mtlspop::{Certificate, CertificateSummary, Credential};
+use mtlspop::{Certificate, CertificateSummary, Credential, federated_credential_audience};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::report::Report;
 use crate::credential::credential;
+use crate::identity::AUTHORITY_HOST;
 use crate::layers::{Kind, Layer, Layers};
 use crate::secrets::read;
 use crate::times::{in_words, seconds};
@@ -47,7 +49,7 @@ pub(super) fn examine(
             self::certificate(certificate, sends_chain, report);
         }
         Credential::FederatedTokenFile(Some(path)) => match read(path) {
-            Ok(token) => federated_token(&token, report),
+            Ok(token) => federated_token(&token, layers, report),
             Err(failure) => {
                 report.fault(
                     "federated-token",
@@ -58,7 +60,13 @@ pub(super) fn examine(
                 return None;
             }
         },
-        _ => report.ok("secret", "it can be read; whether it is right, only a token shows"),
+        // The portal shows both side by side.
+        Credential::Secret(secret) if Uuid::parse_str(secret.expose()).is_ok() => report.warning(
+            "secret",
+            "it looks like the id of a secret, not like its value",
+            "take the value of the secret, which the portal shows once, when it is made",
+        ),
+        _ => report.ok("secret", "it can be read; whether it is right, only a token shows (--live)"),
     }
     Some(found)
 }
@@ -122,24 +130,44 @@ fn chain(chain: &[CertificateSummary], is_sent: bool, report: &mut Report) {
     }
 }
 
-/// What it says of itself. Nothing of it is repeated but its end.
-fn federated_token(token: &[u8], report: &mut Report) {
+/// What it says of itself: who issued it for whom, and until when. Entra compares the first three with the federated credential of the app.
+fn federated_token(token: &[u8], layers: &Layers, report: &mut Report) {
     let claims = std::str::from_utf8(token).ok().and_then(|token| token.trim().split('.').nth(1));
     let claims = claims.and_then(|part| URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok());
     let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-    let ends = claims.as_ref().and_then(|claims| claims["exp"].as_i64());
-    match (claims, ends) {
-        (None, _) => report.fault(
+    let Some(claims) = claims else {
+        return report.fault(
             "federated-token",
             "what the file holds is no JWT",
             "give the file that Kubernetes, or whoever issues the token, writes",
-        ),
-        (Some(_), Some(ends)) if ends <= seconds(SystemTime::now()) => report.fault(
+        );
+    };
+    let text = |name: &str| claims[name].as_str().unwrap_or("none").to_owned();
+    let audiences: Vec<&str> = match &claims["aud"] {
+        Value::Array(audiences) => audiences.iter().filter_map(Value::as_str).collect(),
+        audience => audience.as_str().into_iter().collect(),
+    };
+    let ends = claims["exp"].as_i64();
+    let detail = format!(
+        "issuer {}, subject {}, audience {}, {}",
+        text("iss"),
+        text("sub"),
+        audiences.join(" "),
+        ends.map_or("without an end".to_owned(), |ends| format!("valid until {}", in_words(ends)))
+    );
+    let host = layers.first(|layer| layer.settings.authority_host.clone());
+    let wanted = federated_credential_audience(host.as_deref().unwrap_or(AUTHORITY_HOST));
+    match wanted {
+        _ if ends.is_some_and(|ends| ends <= seconds(SystemTime::now())) => report.fault(
             "federated-token",
-            format!("it has expired: {}", in_words(ends)),
+            format!("it has expired: {detail}"),
             "see that whoever writes the file still does, and compare the clocks",
         ),
-        (Some(_), Some(ends)) => report.ok("federated-token", format!("valid until {}", in_words(ends))),
-        (Some(_), None) => report.ok("federated-token", "it can be read, and names no end"),
+        Some(wanted) if !audiences.contains(&wanted) => report.fault(
+            "federated-token",
+            format!("it is for another audience: {detail}"),
+            format!("have it issued for {wanted}, which the token service of this cloud wants"),
+        ),
+        _ => report.ok("federated-token", detail),
     }
 }

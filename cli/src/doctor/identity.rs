@@ -123,6 +123,9 @@ impl Patient {
                     }
                     _ => report.ok("source", detail),
                 }
+                if found.is_mtls_pop_supported_by_host() {
+                    self.identity(limit, report);
+                }
                 if found.source().is_some() && found.is_mtls_pop_supported_by_host() {
                     report.ok(
                         "bound-tokens",
@@ -156,10 +159,35 @@ impl Patient {
         }
     }
 
+    /// Whether the host has the identity that is meant.
+    fn identity(&self, limit: Duration, report: &mut Report) {
+        match self.app.identity_of_host(limit) {
+            Ok(Some((client, tenant))) => {
+                report.ok("identity", format!("the host knows it as client {client} of tenant {tenant}"));
+            }
+            Ok(None) => {}
+            Err(error) => report.fault(
+                "identity",
+                error.message(),
+                "assign this managed identity to the host (az vm identity assign), or correct its id; without an id it is the system-assigned one",
+            ),
+        }
+    }
+
     /// The whole flow. Services get more time for it than a look takes.
-    pub(super) fn go(&self, url: Option<&str>, report: &mut Report) -> Option<Token> {
+    pub(super) fn go(&self, url: Option<&str>, limit: Duration, report: &mut Report) -> Option<Token> {
         match self.unfit {
-            None => live::go(&self.app, &self.request, url, report),
+            None => {
+                let token = live::go(&self.app, &self.request, url, report)?;
+                let certificate = token.binding_certificate().filter(|_| self.is_managed_identity);
+                // Only now is it known who gives bound tokens to this host.
+                if let Some(certificate) = certificate
+                    && let Ok(server) = Server::resource(token.token_endpoint(), Some(certificate))
+                {
+                    server::examine(&self.app, &server, self.pop, limit, report);
+                }
+                Some(token)
+            }
             Some(why) => {
                 report.skipped("token", why);
                 None
@@ -195,10 +223,8 @@ impl Patient {
             }
         }
         if self.is_managed_identity && self.pop {
-            report.skipped(
-                "token-service",
-                "IMDS names it together with the certificate: only a token shows whether it can be reached",
-            );
+            report
+                .skipped("token-service", "IMDS names it together with the certificate: --live looks at it");
         }
         match url.map(|url| Server::resource(url, self.certificate.as_ref().filter(|_| self.pop))) {
             None => report.skipped("api", "none was named: mtlspop doctor URL looks at one, too"),

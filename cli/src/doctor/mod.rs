@@ -82,7 +82,7 @@ pub(crate) fn run(args: &DoctorArgs, context: &Context) -> Result<()> {
         patient.servers(args.url.as_deref(), limit, &mut report);
     }
     let token = match (&patient, args.live) {
-        (Some(patient), true) => patient.go(args.url.as_deref(), &mut report),
+        (Some(patient), true) => patient.go(args.url.as_deref(), limit, &mut report),
         (None, true) => {
             report.skipped("token", "not asked for, as the settings are at fault");
             None

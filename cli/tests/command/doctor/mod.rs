@@ -1,13 +1,14 @@
 //! `mtlspop doctor`: what is well is found well, and each planted fault is found, with what to do about it.
 
 mod live;
+mod way;
 
 use std::fs;
 use std::ops::Range;
 use std::process::Command;
 
 use devcloud::directory::{APP_A_CLIENT_ID, APP_B_CLIENT_ID, TENANT_ID};
-use devcloud::{Assertion, Cloud, Fault, Source};
+use devcloud::{Assertion, Cloud, Source};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -101,12 +102,6 @@ impl World {
         path.display().to_string()
     }
 
-    /// App A with a certificate in this file.
-    fn with_certificate(&self, file: &str, options: &str) -> Command {
-        let app = format!("--tenant {TENANT_ID} --client-id {APP_A_CLIENT_ID}");
-        in_cloud(&self.cloud, &format!("doctor --json {app} --certificate {file} {options}"))
-    }
-
     /// A certificate that is, was or will be valid in these years, with its key.
     fn of_years(&self, name: &str, years: Range<i32>) -> String {
         let mut params = CertificateParams::default();
@@ -141,73 +136,36 @@ fn faults_of_the_identity() {
         "old.jwt",
         &cloud.mint_assertion(&Assertion { expires_in: -60, ..Assertion::default() }).unwrap(),
     );
-    let federated =
-        format!("doctor --json --tenant {TENANT_ID} --client-id {APP_B_CLIENT_ID} --federated-token-file");
-    let secret = format!("doctor --json --tenant {TENANT_ID} --client-id {APP_A_CLIENT_ID} --secret-file");
-    let api = format!("doctor --json --managed-identity {API}");
-    let rows: Vec<(Command, &str, &str, &str, &str)> = vec![
+    let other = Assertion { audience: "api://other".to_owned(), ..Assertion::default() };
+    let other_token = world.file("other.jwt", &cloud.mint_assertion(&other).unwrap());
+    let id = world.file("id", "00000000-0000-4000-8000-000000000000");
+    let issuers = "certificates of the issuers";
+    let (from_file, token) = ("--secret-file", "--federated-token-file");
+    let pfx = format!("--certificate {} --certificate-password-file {wrong}", at("app.pfx"));
+    let of = |path: &str| format!("--certificate {path}");
+    for (options, name, status, says, advises) in [
+        (pfx, "certificate", "fault", "password", "belong together"),
+        (of(&at("nowhere.pem")), "certificate", "fault", "No such file", "may read them"),
+        (of(&format!("{sni} {other_key}")), "certificate", "fault", "private key", "belong together"),
+        (of(&old), "certificate-dates", "fault", "2021-01-01", "renew it"),
+        (of(&new), "certificate-dates", "fault", "2099-01-01", "clock"),
+        (of(&alone), "certificate-chain", "warning", "CN=devcloud SN/I issuer, is not there", issuers),
         (
-            world.with_certificate(&at("app.pfx"), &format!("--certificate-password-file {wrong}")),
-            "certificate",
-            "fault",
-            "password",
-            "belong together",
-        ),
-        (
-            world.with_certificate(&at("nowhere.pem"), ""),
-            "certificate",
-            "fault",
-            "No such file",
-            "this user may read them",
-        ),
-        (world.with_certificate(&sni, &other_key), "certificate", "fault", "", "belong together"),
-        (world.with_certificate(&old, ""), "certificate-dates", "fault", "2021-01-01", "renew it"),
-        (world.with_certificate(&new, ""), "certificate-dates", "fault", "2099-01-01", "clock"),
-        (
-            world.with_certificate(&alone, ""),
-            "certificate-chain",
-            "warning",
-            "CN=devcloud SN/I issuer, is not there",
-            "certificates of the issuers",
-        ),
-        (
-            world.with_certificate(&alone, "--send-certificate-chain"),
+            of(&format!("{alone} --send-certificate-chain")),
             "certificate-chain",
             "fault",
-            "is not there",
-            "certificates of the issuers",
+            "not there",
+            issuers,
         ),
-        (
-            in_cloud(cloud, &format!("{secret} {}", at("nothing"))),
-            "secret",
-            "fault",
-            "No such file",
-            "may read it",
-        ),
-        (
-            in_cloud(cloud, &format!("{federated} {}", at("nothing"))),
-            "federated-token",
-            "fault",
-            "No such file",
-            "may read it",
-        ),
-        (
-            in_cloud(cloud, &format!("{federated} {wrong}")),
-            "federated-token",
-            "fault",
-            "no JWT",
-            "Kubernetes",
-        ),
-        (
-            in_cloud(cloud, &format!("{federated} {old_token}")),
-            "federated-token",
-            "fault",
-            "expired",
-            "compare the clocks",
-        ),
-    ];
-    for (mut command, name, status, says, advises) in rows {
-        let checks = found(&mut command, i32::from(status == "fault"));
+        (format!("{from_file} {}", at("nothing")), "secret", "fault", "No such file", "may read it"),
+        (format!("{from_file} {id}"), "secret", "warning", "the id of a secret", "the value"),
+        (format!("{token} {}", at("nothing")), "federated-token", "fault", "No such file", "may read it"),
+        (format!("{token} {wrong}"), "federated-token", "fault", "no JWT", "Kubernetes"),
+        (format!("{token} {old_token}"), "federated-token", "fault", "expired", "compare the clocks"),
+        (format!("{token} {other_token}"), "federated-token", "fault", "api://other", "AzureADTokenExchange"),
+    ] {
+        let app = format!("doctor --json --tenant {TENANT_ID} --client-id {APP_A_CLIENT_ID} {options}");
+        let checks = found(&mut in_cloud(cloud, &app), i32::from(status == "fault"));
         finds(&checks, name, status, says, advises);
         assert_eq!(state(&checks, "tenant", "login.microsoftonline.com"), "ok");
     }
@@ -215,59 +173,23 @@ fn faults_of_the_identity() {
     let checks = found(&mut in_cloud(cloud, "doctor --json --client-id a --secret-file -"), 1);
     finds(&checks, "settings", "fault", "AZURE_TENANT_ID", "mtlspop config");
 
+    let api = format!("doctor --json --managed-identity {API} --timeout 1");
     let closed = "http://127.0.0.1:1";
-    type Plant<'a> = &'a dyn Fn(&mut Command);
-    let rows: [(&str, Plant<'_>, &str, &str, &str); 5] = [
-        (
-            "",
-            &|command| {
-                command.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", closed);
-            },
-            "source",
-            "refused",
-            "169.254.169.254",
-        ),
-        (
-            "",
-            &|command| {
-                command.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "nonsense");
-            },
-            "settings",
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-            "variable",
-        ),
-        (
-            "--pop",
-            &|command| {
-                command.env("MSAL_MI_DISABLE_IMDS_V2", "1");
-            },
-            "bound-tokens",
-            "MSAL_MI_DISABLE_IMDS_V2",
-            "IMDSv2",
-        ),
-        (
-            "--pop",
-            &|command| {
-                command.envs(cloud.source_env(Source::AppService));
-            },
-            "bound-tokens",
-            "App Service",
-            "without --pop",
-        ),
-        (
-            "",
-            &|command| {
-                command.env("IDENTITY_ENDPOINT", closed).env("IDENTITY_HEADER", "geheim-header");
-            },
-            "connection",
-            "refused",
-            "firewall",
-        ),
-    ];
-    for (options, plant, name, says, advises) in rows {
-        let mut command = in_cloud(cloud, &format!("{api} {options} --timeout 1"));
-        plant(&mut command);
-        let checks = found(&mut command, 1);
+    let app_service = cloud.source_env(Source::AppService);
+    let one = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let imds = |value: &str| one("AZURE_POD_IDENTITY_AUTHORITY_HOST", value);
+    let away = [one("IDENTITY_ENDPOINT", closed), one("IDENTITY_HEADER", "geheim-header")].concat();
+    let nobody = "--client-id 00000000-0000-4000-8000-000000000000";
+    for (options, env, name, says, advises) in [
+        ("", imds(closed), "source", "refused", "169.254.169.254"),
+        ("", imds("nonsense"), "settings", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "variable"),
+        ("--pop", one("MSAL_MI_DISABLE_IMDS_V2", "1"), "bound-tokens", "MSAL_MI_DISABLE_IMDS_V2", "IMDSv2"),
+        ("--pop", app_service, "bound-tokens", "App Service", "without --pop"),
+        ("", away, "connection", "refused", "firewall"),
+        (nobody, vec![], "identity", "Identity not found", "assign"),
+    ] {
+        let mut command = in_cloud(cloud, &format!("{api} {options}"));
+        let checks = found(command.envs(env), 1);
         finds(&checks, name, "fault", says, advises);
         if name != "settings" {
             assert_eq!(state(&checks, "tls", "mtlstb.graph.microsoft.com"), "ok");
@@ -277,63 +199,4 @@ fn faults_of_the_identity() {
     let checks =
         found(tpm.env("TPM2TOOLS_TCTI", "swtpm:host=127.0.0.1,port=1").env("TSS2_LOG", "all+none"), 1);
     finds(&checks, "tpm", "fault", "TPM", "/dev/tpmrm0");
-}
-
-/// Is each fault of the way to a server found: proxy, name, TLS that somebody opens, a certificate that is not asked for or not
-/// wanted, a clock, a tenant; with what to do?
-#[test]
-fn faults_of_the_way() {
-    let cloud = cloud();
-    let app = format!("doctor --json --pop {API} --timeout 2");
-    type Plant<'a> = &'a dyn Fn(&mut Command);
-    let fault = |fault: Fault| cloud.fault(Fault { times: 9, ..fault }).unwrap();
-    let set = |name: &'static str, value: &'static str| {
-        move |command: &mut Command| {
-            command.env(name, value);
-        }
-    };
-    let late = Fault {
-        headers: [("date".to_owned(), "Mon, 01 Jan 2024 00:00:00 GMT".to_owned())].into(),
-        ..Fault::on("openid_configuration")
-    };
-    let rows: [(Plant<'_>, &str, &str, &str); 12] = [
-        (&set("HTTPS_PROXY", "http://127.0.0.1:1"), "connection", "refused", "HTTPS_PROXY"),
-        (&set("HTTPS_PROXY", "socks5://127.0.0.1:1"), "proxy", "SOCKS", "NO_PROXY"),
-        (&set("SSL_CERT_FILE", "/nowhere"), "roots", "/nowhere", "ca-certificates"),
-        (&set("SSL_CERT_FILE", "/dev/null"), "roots", "/dev/null", "SSL_CERT_FILE"),
-        (&set("AZURE_TENANT_ID", "nobody.onmicrosoft.com"), "tenant", "AADSTS90002", "--tenant"),
-        (
-            &set("AZURE_AUTHORITY_HOST", "https://sts.windows.net"),
-            "token-service",
-            "no mTLS endpoint",
-            "login.",
-        ),
-        (&set("AZURE_REGIONAL_AUTHORITY_NAME", "not/a/region"), "settings", "region", "variable"),
-        (
-            &|_| fault(Fault { status: Some(407), ..Fault::on("connect") }),
-            "connection",
-            "asks for a user name",
-            "HTTPS_PROXY",
-        ),
-        (&|_| fault(Fault { status: Some(403), ..Fault::on("connect") }), "connection", "403", "NO_PROXY"),
-        (&|_| fault(Fault::on("tls_server_certificate")), "tls", "not trusted", "SSL_CERT_FILE"),
-        (
-            &|_| fault(Fault::on("tls_certificate_request")),
-            "client-certificate",
-            "did not ask",
-            "mtlstb.graph",
-        ),
-        (&|_| fault(Fault::on("tls_client_certificate")), "client-certificate", "revoked", "registered with"),
-    ];
-    for (plant, name, says, advises) in rows {
-        let mut command = as_app(&cloud, &app);
-        plant(&mut command);
-        finds(&found(&mut command, 1), name, "fault", says, advises);
-        cloud.clear_faults();
-    }
-    let mut unknown = as_app(&cloud, "doctor --json https://api.nowhere.invalid");
-    let checks = found(unknown.env("NO_PROXY", ".invalid,127.0.0.1"), 1);
-    finds(&checks, "dns", "fault", "cannot be resolved", "DNS");
-    cloud.fault(late).unwrap();
-    finds(&found(&mut as_app(&cloud, &app), 1), "clock", "fault", "ahead of the server", "chrony");
 }
