@@ -256,6 +256,11 @@ impl Tenant {
         &TENANTS[0]
     }
 
+    /// `iss` of the tokens of version 1 for this tenant.
+    pub fn issuer_of_v1(&self) -> String {
+        format!("https://sts.windows.net/{}/", self.id)
+    }
+
     /// `iss` of the tokens for this tenant.
     pub fn issuer(&self) -> String {
         STS_ISSUER.replace(TENANT_ID, self.id)
@@ -315,32 +320,24 @@ pub fn federation_audience(host: &str) -> &'static str {
     of_cloud.map_or(FEDERATION_AUDIENCE, |(_, audience)| audience)
 }
 
-/// The audience of tokens for the resource `name`: a trailing slash makes no difference. Beside those that are known here
-/// it is any that a team may have registered for an API of its own: `api://` with a name, an https URL, or the client id
-/// of an application. For tests of AADSTS500011 there is no `api://nothing`, and nothing below `.invalid` (RFC 6761, 6.4).
-/// Entra issues tokens for the federation audience of any cloud.
-pub fn resource(name: &str) -> Option<String> {
-    let name = name.trim_end_matches('/');
-    // Upper and lower case count in these.
-    let mut exchanges =
-        FEDERATION_AUDIENCES.iter().map(|(_, audience)| *audience).chain([FEDERATION_AUDIENCE]);
-    if let Some(exchange) = exchanges.find(|audience| audience.eq_ignore_ascii_case(name)) {
-        return (exchange == name).then(|| name.to_owned());
-    }
+/// The resource of Microsoft's that `name`, without a slash at its end, stands for.
+pub fn resource(name: &str) -> Option<&'static str> {
     if name == "00000003-0000-0000-c000-000000000000" {
-        return Some(GRAPH_RESOURCE.to_owned());
+        return Some(GRAPH_RESOURCE);
     }
-    let known = RESOURCES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).map(str::to_owned);
-    known.or_else(|| is_registrable(name).then(|| name.to_owned()))
+    RESOURCES.into_iter().find(|known| *known != FEDERATION_AUDIENCE && known.eq_ignore_ascii_case(name))
 }
 
-fn is_registrable(name: &str) -> bool {
-    if let Some(name) = name.strip_prefix("api://") {
-        return !name.is_empty() && name != "nothing";
-    }
-    if let Some(rest) = name.strip_prefix("https://") {
-        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-        return !host.is_empty() && host != "invalid" && !host.ends_with(".invalid");
-    }
-    APPS.iter().any(|app| app.client_id.eq_ignore_ascii_case(name))
+/// Whether `name` is the audience of federated assertions in some cloud, but for upper and lower case.
+pub(crate) fn is_exchange(name: &str) -> bool {
+    exchanges().any(|audience| audience.eq_ignore_ascii_case(name))
+}
+
+/// The audience of federated assertions that `name` is; upper and lower case count. Entra issues tokens for that of any cloud.
+pub(crate) fn exchange(name: &str) -> Option<&'static str> {
+    exchanges().find(|audience| *audience == name)
+}
+
+fn exchanges() -> impl Iterator<Item = &'static str> {
+    FEDERATION_AUDIENCES.iter().map(|(_, audience)| *audience).chain([FEDERATION_AUDIENCE])
 }

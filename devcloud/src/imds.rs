@@ -14,6 +14,7 @@ use crate::exchange::{Answer, Pairs, Request, base64, new_id};
 use crate::issuer::{Grant, Issuer};
 use crate::jwt::{SigningKey, Token};
 use crate::pki::{IMDS_CERTIFICATE_LIFETIME, Pki, thumbprint};
+use crate::registry::Registry;
 use crate::rsa_key::RsaKey;
 
 /// Clients tell IMDS from an impostor by this.
@@ -28,6 +29,7 @@ pub(crate) struct Imds {
     pub(crate) clock: Clock,
     pub(crate) pki: Arc<Pki>,
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) registry: Arc<Registry>,
     /// The attestation service's.
     pub(crate) attestation_key: Arc<SigningKey>,
     pub(crate) require_attestation: bool,
@@ -89,16 +91,18 @@ fn token(imds: &Imds, request: &Request<'_>) -> Result<Answer, Answer> {
     let asked = query
         .get("resource")
         .ok_or_else(|| refusal("invalid_request", "Required query variable 'resource' is missing"))?;
-    if directory::resource(asked).is_none() {
+    let Some(resource) = imds.registry.find(asked) else {
         let description =
             format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
         return Err(imds.refusal_of_entra("invalid_resource", &description));
-    }
+    };
     let now = imds.clock.now();
     let grant = Grant {
         tenant: directory::Tenant::home(),
         client: directory::Client::ManagedIdentity(identity),
         audience: asked,
+        resource: &resource,
+        by_secret: false,
         bound_to: None,
         claims: None,
         form: None,

@@ -13,6 +13,7 @@ use crate::directory::{BLUEPRINT_CLIENT_ID, Client, Tenant, agent_subject};
 use crate::exchange::Pairs;
 use crate::fault::{Fault, merge};
 use crate::jwt::SigningKey;
+use crate::registry::Resource;
 
 /// Claims of our own that show tests what was asked for, and the parameters that they come from.
 const ECHOES: [(&str, &str); 3] =
@@ -49,7 +50,11 @@ pub(crate) struct Issuer {
 pub(crate) struct Grant<'a> {
     pub(crate) tenant: &'static Tenant,
     pub(crate) client: Client,
+    /// `aud`, as it was asked for.
     pub(crate) audience: &'a str,
+    pub(crate) resource: &'a Resource,
+    /// Whether the client has proven itself by a secret, and not by a signature.
+    pub(crate) by_secret: bool,
     /// `x5t#S256` of the certificate the token is bound to.
     pub(crate) bound_to: Option<&'a str>,
     /// The `claims` parameter of the request.
@@ -80,15 +85,28 @@ impl Issuer {
             "nbf": now,
             "exp": now + grant.lifetime,
             "app_displayname": grant.client.name(),
-            "appid": client_id,
-            "azp": client_id,
             "idtyp": "app",
             "oid": grant.client.object_id(),
             "sub": grant.client.object_id(),
             "tid": grant.tenant.id,
             "uti": Uuid::new_v4().simple().to_string(),
-            "ver": "2.0",
         });
+        // As Entra has it: 1 is a secret, 2 a signature.
+        let acr = if grant.by_secret { "1" } else { "2" };
+        match grant.resource.token_version {
+            1 => {
+                claims["ver"] = json!("1.0");
+                claims["iss"] = json!(grant.tenant.issuer_of_v1());
+                (claims["appid"], claims["appidacr"]) = (json!(client_id), json!(acr));
+            }
+            _ => {
+                claims["ver"] = json!("2.0");
+                (claims["azp"], claims["azpacr"]) = (json!(client_id), json!(acr));
+            }
+        }
+        if !grant.resource.roles.is_empty() {
+            claims["roles"] = json!(grant.resource.roles);
+        }
         if let Client::ManagedIdentity(identity) = grant.client
             && let Some(resource_id) = identity.resource_id
         {

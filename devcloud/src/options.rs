@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::profile::Profile;
+use crate::registry::Config;
 use crate::source::{ArcAgent, Source};
 use crate::vault::TokenBinding;
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub arc_agent: ArcAgent,
     /// Which tokens the vaults take.
     pub token_binding: TokenBinding,
+    /// The APIs of a team's own.
+    pub config: Config,
     /// How long every token lives; without it an hour, those of managed identities a day.
     pub token_seconds: Option<i64>,
     /// When clients of the token service are told to replace a token early.

@@ -17,6 +17,7 @@ use crate::files;
 use crate::hosts::Service;
 use crate::issuer::{Grant, Issuer};
 use crate::pki::hex;
+use crate::registry::Registry;
 
 /// A service of the host, other than IMDS, that hands out Bearer tokens of managed identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +48,7 @@ pub enum ArcAgent {
 pub(crate) struct Sources {
     clock: Clock,
     issuer: Arc<Issuer>,
+    registry: Arc<Registry>,
     arc_agent: ArcAgent,
     /// The first part of every path, so that no two clouds have an endpoint in common.
     instance: String,
@@ -110,10 +112,16 @@ impl Source {
 }
 
 impl Sources {
-    pub(crate) fn new(clock: Clock, issuer: Arc<Issuer>, arc_agent: ArcAgent, arc_tokens: PathBuf) -> Self {
+    pub(crate) fn new(
+        clock: Clock,
+        (issuer, registry): (Arc<Issuer>, Arc<Registry>),
+        arc_agent: ArcAgent,
+        arc_tokens: PathBuf,
+    ) -> Self {
         Sources {
             clock,
             issuer,
+            registry,
             arc_agent,
             instance: new_id(),
             secret: new_id(),
@@ -170,7 +178,7 @@ fn app_service(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
         return Err(refuse(400, "BadRequest", "An identity may be named in one way only"));
     }
     let identity = identity(&query, ["client_id", object_id, "mi_res_id"], refuse)?;
-    let resource = resource(&query, refuse)?;
+    let resource = resource(sources, &query, refuse)?;
     let (token, end) = issue(sources, request, identity, resource, &capabilities(&query))?;
     Ok(issued(identity, resource, &token, json!(end.to_string())))
 }
@@ -181,7 +189,7 @@ fn arc(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
     let query = request.query();
     only(&query, &["api-version", "resource", "client_id", "object_id", "msi_res_id", IGNORED_BY_ARC], flat)?;
     version(&query, "2020-06-01", flat)?;
-    let resource = resource(&query, flat)?;
+    let resource = resource(sources, &query, flat)?;
     let Some(authorization) = request.header("authorization") else {
         let path = arc_challenge(sources).map_err(|error| Answer::text(500, error.to_string()))?;
         return Err(flat(401, "unauthorized_client", "Missing Basic Authorization header")
@@ -241,7 +249,7 @@ fn cloud_shell(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
     }
     let form = request.form();
     only(&form, &["resource"], nested)?;
-    let resource = resource(&form, |_, _, message| nested(400, "AudienceNotSupported", message))?;
+    let resource = resource(sources, &form, |_, _, message| nested(400, "AudienceNotSupported", message))?;
     let identity = &MANAGED_IDENTITIES[0];
     let (token, end) = issue(sources, request, identity, resource, &[])?;
     Ok(issued(identity, resource, &token, json!(end.to_string())))
@@ -254,7 +262,7 @@ fn machine_learning(sources: &Sources, request: &Request<'_>) -> Result<Answer, 
     only(&query, &["api-version", "resource", "clientid"], nested)?;
     version(&query, "2017-09-01", nested)?;
     let identity = identity(&query, ["clientid", "", ""], nested)?;
-    let resource = resource(&query, nested)?;
+    let resource = resource(sources, &query, nested)?;
     let (token, end) = issue(sources, request, identity, resource, &[])?;
     Ok(issued(identity, resource, &token, json!(end.to_string())))
 }
@@ -273,7 +281,7 @@ fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, An
         version(&query, "2020-05-01", refuse)?;
     }
     let identity = identity(&query, ["", "principalId", ""], refuse)?;
-    let resource = resource(&query, refuse)?;
+    let resource = resource(sources, &query, refuse)?;
     let rejected = query.get("token_sha256_to_refresh");
     let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if rejected.is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(is_digit)) {
@@ -344,10 +352,10 @@ fn version(query: &Pairs, wanted: &str, refuse: Refuse) -> Result<(), Answer> {
     }
 }
 
-fn resource(pairs: &Pairs, refuse: Refuse) -> Result<&str, Answer> {
+fn resource<'a>(sources: &Sources, pairs: &'a Pairs, refuse: Refuse) -> Result<&'a str, Answer> {
     let asked =
         pairs.get("resource").ok_or_else(|| refuse(400, "invalid_request", "The resource is missing"))?;
-    if directory::resource(asked).is_none() {
+    if sources.registry.find(asked).is_none() {
         let message =
             format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
         return Err(refuse(400, "invalid_resource", &message));
@@ -381,11 +389,15 @@ fn issue(
     resource: &str,
     capabilities: &[&str],
 ) -> Result<(String, i64), Answer> {
+    let unknown = || Answer::text(500, "the resource is gone");
+    let registered = sources.registry.find(resource).ok_or_else(unknown)?;
     let claims = json!({ "access_token": { "xms_cc": { "values": capabilities } } });
     let grant = Grant {
         tenant: directory::Tenant::home(),
         client: directory::Client::ManagedIdentity(identity),
         audience: resource,
+        resource: &registered,
+        by_secret: false,
         bound_to: None,
         claims: Some(&claims).filter(|_| !capabilities.is_empty()),
         form: None,

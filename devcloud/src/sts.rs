@@ -12,11 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::directory::{self, Client, Tenant};
+use crate::directory::{Client, Tenant};
 use crate::exchange::{Answer, Pairs, Request, new_id};
 use crate::hosts::Service;
 use crate::issuer::Grant;
 use crate::jwt::Token;
+use crate::registry::Resource;
 
 pub(crate) use asked::Sts;
 use asked::{TokenRequest, tenant};
@@ -82,7 +83,7 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
         );
         Refusal::new("unauthorized_client", 700016, text)
     })?;
-    let resource = resource(form.get("scope"))?;
+    let resource = resource(sts, form.get("scope"))?;
     let claims = claims(form.get("claims"))?;
     let bound = match form.get("token_type") {
         None => false,
@@ -105,11 +106,17 @@ fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refu
         rs256: site.rs256,
     };
     let bound_to = authenticate(sts, request, &asked)?;
+    if bound && !resource.mtls_pop {
+        let text = "The resource application does not support certificate-bound token. Please set token_type to 'bearer'.";
+        return Err(Refusal::new("invalid_request", 392_196, text));
+    }
 
     let grant = Grant {
         tenant,
         client,
-        audience: &resource,
+        audience: &resource.audience,
+        resource: &resource,
+        by_secret: secret.is_some(),
         bound_to: bound_to.as_deref(),
         claims: claims.as_ref(),
         form: Some(&form),
@@ -272,7 +279,7 @@ fn form(request: &Request<'_>) -> Result<Pairs, Refusal> {
     }
 }
 
-fn resource(scope: Option<&str>) -> Result<String, Refusal> {
+fn resource(sts: &Sts, scope: Option<&str>) -> Result<Resource, Refusal> {
     let scope = scope.ok_or_else(|| missing("scope"))?;
     let Some(name) = scope.strip_suffix("/.default").filter(|_| !scope.contains(' ')) else {
         let text = format!(
@@ -281,7 +288,7 @@ fn resource(scope: Option<&str>) -> Result<String, Refusal> {
         );
         return Err(Refusal::new("invalid_scope", 1002012, text));
     };
-    directory::resource(name).ok_or_else(|| {
+    sts.registry.find(name).ok_or_else(|| {
         let text = format!("The resource principal named {name} was not found in the tenant named devcloud.");
         Refusal::new("invalid_resource", 500011, text)
     })

@@ -22,6 +22,7 @@ use crate::oidc::Oidc;
 use crate::options::Options;
 use crate::pki::{self, Pki};
 use crate::record::{Log, Open};
+use crate::registry::Registry;
 use crate::resource::{Blobs, Resources, Secrets};
 use crate::source::Sources;
 use crate::sts::Sts;
@@ -63,21 +64,29 @@ impl World {
         let pki = Arc::new(Pki::new(started, [sni, rotated, fic])?);
         let trust = Arc::new(Trust::new(&pki, &provider)?);
         let issuer = Arc::new(Issuer::new(clock.clone(), sts_key.clone(), options.token_seconds));
+        let registry = Arc::new(Registry(options.config.clone()));
         let faults = Arc::<Faults>::default();
         Ok(World {
             imds: Imds {
                 clock: clock.clone(),
                 pki: pki.clone(),
                 issuer: issuer.clone(),
+                registry: registry.clone(),
                 attestation_key: attest_key.clone(),
                 require_attestation: options.require_attestation,
                 require_tpm_attestation: options.require_tpm_attestation,
             },
-            sources: Sources::new(clock.clone(), issuer.clone(), options.arc_agent, arc_tokens),
+            sources: Sources::new(
+                clock.clone(),
+                (issuer.clone(), registry.clone()),
+                options.arc_agent,
+                arc_tokens,
+            ),
             sts: Sts {
                 clock: clock.clone(),
                 trust: trust.clone(),
                 issuer,
+                registry,
                 key: sts_key.clone(),
                 federated_key: oidc_key.clone(),
                 registered: pki.sni.certificate.clone(),

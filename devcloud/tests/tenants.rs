@@ -36,7 +36,7 @@ fn the_applications_are_in_every_tenant() {
             ] {
                 assert_eq!(issued.json()["token_type"], kind, "{name} {issued:?}");
                 let claims = claims(&issued.token());
-                let issuer = format!("https://login.microsoftonline.com/{}/v2.0", tenant.id);
+                let issuer = format!("https://sts.windows.net/{}/", tenant.id);
                 assert_eq!((&claims["tid"], &claims["iss"]), (&tenant.id.into(), &issuer.into()), "{name}");
                 let called = call(&cloud, &graph("/v1.0/me"), kind, &issued.token(), Some(&sni));
                 assert_eq!(called.status, 200, "{name} {called:?}");

@@ -77,7 +77,7 @@ fn agent_identities() {
     let blueprint = || client(directory::BLUEPRINT_CLIENT_ID, world.sni_credential());
     let right = "api://AzureADTokenExchange";
     let token = agent(directory::AGENT_CLIENT_ID, blueprint(), "its own", right).unwrap();
-    assert_eq!(claims(&token)["azp"], directory::AGENT_CLIENT_ID);
+    assert_eq!(claims(&token)["appid"], directory::AGENT_CLIENT_ID);
     let legs: Vec<_> = world.cloud.requests().into_iter().filter(|r| r.form("client_id").is_some()).collect();
     assert_eq!(legs[0].form("fmi_path").as_deref(), Some(directory::AGENT_CLIENT_ID));
     assert_eq!((legs[1].form("fmi_path"), legs.len()), (None, 2));

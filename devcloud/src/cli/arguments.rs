@@ -2,11 +2,12 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use devcloud::{
-    ArcAgent, OF_IDENTITIES, Options, Profile, Source, TokenBinding, TokenBindingMode, TokenBindingStrength,
+    ArcAgent, Config, OF_IDENTITIES, Options, Profile, Source, TokenBinding, TokenBindingMode,
+    TokenBindingStrength,
 };
 
 use super::output::IN_THE_WAY;
@@ -41,6 +42,9 @@ pub(super) struct CloudArgs {
     /// What Azure Arc's agent knows of user-assigned identities
     #[arg(long, value_enum, default_value_t)]
     arc_agent: ArcAgent,
+    /// Read from here which APIs of your own there are (TOML; devcloud/README.md has an example)
+    #[arg(long, value_name = "FILE", value_parser = config)]
+    config: Option<Config>,
     /// Which tokens Key Vault takes: Bearer only, both, or bound ones only
     #[arg(long, value_enum, value_name = "MODE", default_value_t)]
     token_binding: TokenBindingMode,
@@ -93,6 +97,7 @@ impl CloudArgs {
             profile: self.profile,
             imds_address: self.imds_address,
             arc_tokens_dir: self.arc_tokens_dir,
+            config: self.config.unwrap_or_default(),
             arc_agent: self.arc_agent,
             token_binding: TokenBinding {
                 mode: self.token_binding,
@@ -103,4 +108,8 @@ impl CloudArgs {
             log_to_stderr,
         }
     }
+}
+
+fn config(path: &str) -> Result<Config, String> {
+    Config::read(Path::new(path))
 }

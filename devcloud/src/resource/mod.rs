@@ -194,7 +194,7 @@ fn description(request: &Request<'_>, token: &Token) -> Value {
     json!({
         "@odata.context": format!("https://{}/v1.0/$metadata#servicePrincipals/$entity", request.host),
         "displayName": token.claims["app_displayname"],
-        "appid": token.claims["appid"],
+        "appid": token.text("appid").or(token.text("azp")),
         "token_type": if token.bound_to().is_some() { "mtls_pop" } else { "Bearer" },
         "x5t#S256": token.bound_to(),
         "method": request.method,

@@ -10,6 +10,7 @@ use crate::directory::{Client, Tenant};
 use crate::exchange::Pairs;
 use crate::issuer::Issuer;
 use crate::jwt::SigningKey;
+use crate::registry::Registry;
 use crate::trust::Trust;
 
 /// The security token service, and what it judges by.
@@ -17,6 +18,7 @@ pub(crate) struct Sts {
     pub(crate) clock: Clock,
     pub(crate) trust: Arc<Trust>,
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) registry: Arc<Registry>,
     /// Its own.
     pub(crate) key: Arc<SigningKey>,
     /// The federated issuer's.

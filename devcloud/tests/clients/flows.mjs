@@ -59,10 +59,11 @@ async function collect(iterator) {
 }
 
 async function validated() {
-  const { token } = await new identity.DefaultAzureCredential().getToken(scope);
+  const audience = 'api://orders';
+  const { token } = await new identity.DefaultAzureCredential().getToken(`${audience}/.default`);
   const metadata = await (await fetch(`${authority}/v2.0/.well-known/openid-configuration`)).json();
   const keys = createRemoteJWKSet(new URL(metadata.jwks_uri));
-  return names[(await jwtVerify(token, keys, { issuer: metadata.issuer, audience: graph })).payload.oid];
+  return names[(await jwtVerify(token, keys, { issuer: metadata.issuer, audience })).payload.oid];
 }
 
 async function ofOpenidClient() {
