@@ -27,11 +27,14 @@ pub(crate) struct CallArgs {
     /// Method [default: GET, with a body POST] and URL (https)
     #[arg(value_name = "[METHOD] URL", num_args = 1..=2, required = true)]
     target: Vec<String>,
+    /// The method, as curl takes it
+    #[arg(short = 'X', long = "request", value_name = "METHOD", help_heading = "Request")]
+    method: Option<String>,
     /// A header; may be given again
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", help_heading = "Request")]
     headers: Vec<String>,
     /// The body: text, @FILE, or @- for stdin; of type application/x-www-form-urlencoded unless -H says otherwise
-    #[arg(short, long, allow_hyphen_values = true, help_heading = "Request")]
+    #[arg(short, long, alias = "data-binary", allow_hyphen_values = true, help_heading = "Request")]
     data: Option<String>,
     /// The same of type application/json
     #[arg(
@@ -71,10 +74,12 @@ pub(crate) struct CallArgs {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  mtlspop call --resource https://graph.microsoft.com https://graph.microsoft.com/v1.0/applications
-  mtlspop call --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
-  mtlspop call PUT https://x.vault.azure.net/secrets/a?api-version=7.4 --resource https://vault.azure.net \\
-      --json '{\"value\": \"b\"}' --fail";
+  mtlspop call --resource https://graph.microsoft.com \\
+      https://graph.microsoft.com/v1.0/applications
+  mtlspop call --pop --resource https://graph.microsoft.com \\
+      https://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop call PUT 'https://x.vault.azure.net/secrets/a?api-version=7.4' \\
+      --resource https://vault.azure.net --json '{\"value\": \"b\"}' --fail";
 
 /// A body may take as long as it takes.
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -136,11 +141,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn request(args: &CallArgs, stdin_is_taken: bool, progress: &Progress) -> Result<HttpRequest> {
     let data = args.json.as_deref().or(args.data.as_deref());
-    let (method, url) = match &args.target[..] {
-        [method, url] => (method.as_str(), url),
-        [url, ..] => (if data.is_some() { "POST" } else { "GET" }, url),
-        [] => return Err(Failure::input("there is no URL")),
+    let (method, url) = match (&args.target[..], &args.method) {
+        ([_, _], Some(_)) => {
+            return Err(Failure::input("the method is given twice: by -X, and before the URL"));
+        }
+        ([method, _], _) if method.contains("://") => {
+            return Err(Failure::input("one URL is called, and what stands before it is the method"));
+        }
+        ([method, url], None) => (method.as_str(), url),
+        ([url, ..], Some(method)) => (method.as_str(), url),
+        ([url, ..], None) => (if data.is_some() { "POST" } else { "GET" }, url),
+        ([], _) => return Err(Failure::input("there is no URL")),
     };
+    if !url.contains("://") {
+        return Err(Failure::input("the URL has to begin with https://"));
+    }
     let mut request = HttpRequest::new(method, url);
     if let Some(data) = data {
         let content_type =

@@ -87,8 +87,10 @@ enum FileFormat {
 const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop certificate show --certificate app.pem
-  mtlspop certificate show --managed-identity --resource https://graph.microsoft.com
-  mtlspop certificate export --certificate app.pem --out app.pfx --format pfx --pfx-password-file password.txt
+  mtlspop certificate show --managed-identity \\
+      --resource https://graph.microsoft.com
+  mtlspop certificate export --certificate app.pem --out app.pfx \\
+      --format pfx --pfx-password-file password.txt
   mtlspop certificate csr --certificate app.pem --out request.pem";
 
 pub(crate) fn run(args: &CertificateArgs, context: &Context) -> Result<()> {

@@ -24,7 +24,8 @@ pub(crate) struct DevcloudArgs {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  mtlspop devcloud run -- mtlspop token --resource https://graph.microsoft.com --output table
+  mtlspop devcloud run -- mtlspop token -o table \\
+      --resource https://graph.microsoft.com
   eval \"$(mtlspop devcloud start)\"
   mtlspop devcloud run --help";
 

@@ -44,6 +44,11 @@ impl Identity {
         let pop = layers.any(|layer| layer.settings.pop);
         let kind = layers.kind(pop)?;
         let assumed = kind.is_none();
+        if assumed && let Some(source) = layers.tenant_without_proof() {
+            return Err(Failure::input(format!(
+                "the {source} names a tenant, but nothing proves an app: give --certificate, --secret-file or --federated-token-file; a managed identity has no tenant"
+            )));
+        }
         let mut app = None;
         let credential = match kind {
             Some((kind, places)) if kind != Kind::ManagedIdentity => {

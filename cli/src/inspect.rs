@@ -46,7 +46,8 @@ pub(crate) struct InspectArgs {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  mtlspop token --resource https://graph.microsoft.com | mtlspop inspect --output table
+  mtlspop token --resource https://graph.microsoft.com |
+      mtlspop inspect --output table
   mtlspop inspect --certificate cert.pem < token.txt";
 
 /// What a token says.

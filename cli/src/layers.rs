@@ -97,6 +97,12 @@ impl Layers {
         self.0.iter().flat_map(of_layer).collect()
     }
 
+    /// Where a tenant was named on purpose. In the environment it may stand for others.
+    pub(crate) fn tenant_without_proof(&self) -> Option<&Source> {
+        let named = |layer: &&Layer| layer.settings.tenant.is_some() && layer.source != Source::Environment;
+        self.0.iter().find(named).map(|layer| &layer.source)
+    }
+
     /// How the identity is proven, by the first place that says so; and that place with those of more weight, from which
     /// alone what belongs to it is taken. With `pop` what the environment has of a certificate comes before all else there.
     pub(crate) fn kind(&self, pop: bool) -> Result<Option<(Kind, &[Layer])>> {

@@ -11,6 +11,7 @@ mod environment;
 mod exec;
 mod failure;
 mod generated;
+mod habits;
 mod identity;
 mod inspect;
 mod layers;
@@ -26,6 +27,7 @@ mod token;
 
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -44,7 +46,7 @@ struct Cli {
 #[derive(Args, Clone, Debug)]
 struct Context {
     /// Take settings from this profile: see mtlspop config --help [env: MTLSPOP_PROFILE]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     profile: Option<String>,
     /// Say on stderr what is being done
     #[arg(short, long, global = true)]
@@ -70,9 +72,12 @@ enum Command {
 const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop token --resource https://graph.microsoft.com --output token
-  mtlspop call --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop call --pop --resource https://graph.microsoft.com \\
+      https://mtlstb.graph.microsoft.com/v1.0/applications
   mtlspop exec --certificate app.pem -- ./program-with-an-azure-library
-  mtlspop proxy --listen unix:/run/graph.sock --upstream https://graph.microsoft.com --resource https://graph.microsoft.com
+  mtlspop proxy --listen unix:/run/graph.sock \\
+      --upstream https://graph.microsoft.com \\
+      --resource https://graph.microsoft.com
   mtlspop doctor                  why it does not work here
   mtlspop token --help            whose token, and how it is printed";
 
@@ -93,7 +98,7 @@ EXIT STATUS:
 Those above 9, except 70, are curl's.";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| habits::explained(error).exit());
     let done = match &cli.command {
         Command::Token(args) => token::run(args, &cli.context),
         Command::Call(args) => call::run(args, &cli.context),

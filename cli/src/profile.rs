@@ -42,12 +42,15 @@ impl Profiles {
     pub(crate) fn named(&self, name: &str) -> Result<&Settings> {
         self.by_name.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.names().collect();
-            let (place, there) = match &self.path {
-                Some(path) if !names.is_empty() => (path.display().to_string(), names.join(", ")),
-                Some(path) => (path.display().to_string(), "none".to_owned()),
-                None => ("no file, as HOME is not set".to_owned(), "none".to_owned()),
-            };
-            Failure::input(format!("there is no profile {name} in {place}; there: {there}"))
+            Failure::input(match &self.path {
+                Some(path) if names.is_empty() => {
+                    format!("there is no profile {name}: {} has none, or is not there; mtlspop config --help shows one", path.display())
+                }
+                Some(path) => {
+                    format!("there is no profile {name} in {}; there: {}", path.display(), names.join(", "))
+                }
+                None => format!("there is no profile {name}, and no file of profiles, as HOME is not set"),
+            })
         })
     }
 

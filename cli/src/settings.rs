@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser as NotEmpty;
 use serde::{Deserialize, Serialize};
 
 /// Whose token, and for what. Secrets are never among it: only where they are.
@@ -10,10 +11,10 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
     /// The API, by its URI: https://graph.microsoft.com, https://vault.azure.net
-    #[arg(long, value_name = "URI", help_heading = "What for", conflicts_with = "scope")]
+    #[arg(long, value_name = "URI", value_parser = resource, help_heading = "What for", conflicts_with = "scope")]
     pub(crate) resource: Option<String>,
     /// The same as a scope: https://graph.microsoft.com/.default
-    #[arg(long, help_heading = "What for")]
+    #[arg(long, value_parser = NotEmpty::new(), help_heading = "What for")]
     pub(crate) scope: Option<String>,
     /// A token bound to a certificate (mtls_pop); never answered with Bearer
     #[arg(long, help_heading = "What for")]
@@ -23,22 +24,22 @@ pub(crate) struct Settings {
     #[arg(long, help_heading = "Whose")]
     pub(crate) managed_identity: bool,
     /// Client id of the app, or of a user-assigned managed identity [env: AZURE_CLIENT_ID]
-    #[arg(long, value_name = "ID", help_heading = "Whose")]
+    #[arg(long, value_name = "ID", value_parser = NotEmpty::new(), help_heading = "Whose")]
     pub(crate) client_id: Option<String>,
     /// A user-assigned managed identity by its object (principal) id
-    #[arg(long, value_name = "ID", help_heading = "Whose")]
+    #[arg(long, value_name = "ID", value_parser = NotEmpty::new(), help_heading = "Whose")]
     pub(crate) object_id: Option<String>,
     /// A user-assigned managed identity by its resource id (/subscriptions/...)
-    #[arg(long, value_name = "ID", help_heading = "Whose")]
+    #[arg(long, value_name = "ID", value_parser = NotEmpty::new(), help_heading = "Whose")]
     pub(crate) resource_id: Option<String>,
     /// Tenant of the app, by id or domain name [env: AZURE_TENANT_ID]
-    #[arg(long, value_name = "TENANT", help_heading = "Whose")]
+    #[arg(long, value_name = "TENANT", value_parser = NotEmpty::new(), help_heading = "Whose")]
     pub(crate) tenant: Option<String>,
     /// Whom the app asks [env: AZURE_AUTHORITY_HOST] [default: https://login.microsoftonline.com]
-    #[arg(long, value_name = "URL", help_heading = "Whose")]
+    #[arg(long, value_name = "URL", value_parser = NotEmpty::new(), help_heading = "Whose")]
     pub(crate) authority_host: Option<String>,
     /// Region whose token service is asked; auto for that of this host [env: AZURE_REGIONAL_AUTHORITY_NAME]
-    #[arg(long, help_heading = "Whose")]
+    #[arg(long, value_parser = NotEmpty::new(), help_heading = "Whose")]
     pub(crate) region: Option<String>,
 
     /// Certificate of the app, PEM or PFX [env: AZURE_CLIENT_CERTIFICATE_PATH]
@@ -72,4 +73,13 @@ pub(crate) struct Settings {
     pub(crate) cache: bool,
     #[arg(skip)]
     pub(crate) cache_key: Option<String>,
+}
+
+/// An API, and not what a scope says of it.
+fn resource(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("the API is missing, for example https://graph.microsoft.com"),
+        _ if text.ends_with("/.default") => Err("that is a scope: give --scope, or leave /.default out"),
+        _ => Ok(text.to_owned()),
+    }
 }

@@ -54,12 +54,17 @@ enum Output {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  mtlspop token --managed-identity --resource https://graph.microsoft.com --output token
-  eval \"$(mtlspop token --managed-identity --resource https://graph.microsoft.com --output env)\"
-  mtlspop token --resource https://vault.azure.net --tenant contoso.com --client-id ID --secret-file secret.txt
-  mtlspop token --pop --resource https://graph.microsoft.com --certificate app.pem
-  mtlspop token --pop --resource https://graph.microsoft.com --output header --export-certificate cert.pem |
-      curl --header @- --cert cert.pem https://mtlstb.graph.microsoft.com/v1.0/applications";
+  mtlspop token --managed-identity -o token \\
+      --resource https://graph.microsoft.com
+  eval \"$(mtlspop token --resource https://graph.microsoft.com -o env)\"
+  mtlspop token --resource https://vault.azure.net \\
+      --tenant contoso.com --client-id ID --secret-file secret.txt
+  mtlspop token --pop --resource https://graph.microsoft.com \\
+      --tenant contoso.com --client-id ID --certificate app.pem
+  mtlspop token --pop --resource https://graph.microsoft.com \\
+      --output header --export-certificate cert.pem |
+      curl --header @- --cert cert.pem \\
+      https://mtlstb.graph.microsoft.com/v1.0/applications";
 
 pub(crate) fn run(args: &TokenArgs, context: &Context) -> Result<()> {
     let identity = Identity::new(&args.cache.with(&args.settings), context)?;

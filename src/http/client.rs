@@ -271,6 +271,10 @@ fn head(request: &Request<'_>) -> Result<http::Request<()>> {
         return Err(Error::argument("a URL must not hold a user name or password"));
     }
     let sent = &request.url[..Position::AfterQuery];
+    // What is longer than that is no URI for the one who reads it here.
+    if sent.len() > usize::from(u16::MAX) - 1 {
+        return Err(too_long("the URL"));
+    }
     let uri: Uri = sent.parse().map_err(|_| Error::argument("the URL cannot be used for a request"))?;
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     if request.method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len() > LONGEST_LINE {

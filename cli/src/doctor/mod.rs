@@ -57,12 +57,15 @@ pub(crate) struct DoctorArgs {
 const EXAMPLES: &str = "\
 EXAMPLES:
   mtlspop doctor
-  mtlspop doctor --pop --certificate app.pem https://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop doctor --pop --certificate app.pem \\
+      https://mtlstb.graph.microsoft.com/v1.0/applications
   mtlspop doctor --managed-identity --json
-  mtlspop doctor --live --pop --resource https://graph.microsoft.com https://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop doctor --live --pop --resource https://graph.microsoft.com \\
+      https://mtlstb.graph.microsoft.com/v1.0/applications
 
 EXIT STATUS:
-  0 where nothing is at fault, warnings or not; 1 where something is; 2 where the command line is wrong";
+  0 where nothing is at fault, warnings or not; 1 where something is;
+  2 where the command line is wrong";
 
 pub(crate) fn run(args: &DoctorArgs, context: &Context) -> Result<()> {
     let limit = Duration::from_secs(args.timeout);

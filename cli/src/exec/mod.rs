@@ -53,8 +53,10 @@ pub(crate) struct ExecArgs {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  mtlspop exec --certificate app.pem --tenant contoso.com --client-id ID -- python3 report.py
-  mtlspop exec --profile reports --allow-resource https://vault.azure.net -- ./collector --config collector.yaml";
+  mtlspop exec --certificate app.pem --tenant contoso.com --client-id ID \\
+      -- python3 report.py
+  mtlspop exec --profile reports --allow-resource https://vault.azure.net \\
+      -- ./collector --config collector.yaml";
 
 pub(crate) fn run(args: &ExecArgs, context: &Context) -> Result<ExitCode> {
     if args.settings.resource.is_some() || args.settings.scope.is_some() {

@@ -99,12 +99,16 @@ pub(crate) struct ProxyArgs {
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  mtlspop proxy --listen unix:/run/graph.sock --upstream https://mtlstb.graph.microsoft.com --pop --resource https://graph.microsoft.com
-      curl --unix-socket /run/graph.sock http://mtlstb.graph.microsoft.com/v1.0/applications
+  mtlspop proxy --listen unix:/run/graph.sock --pop \\
+      --resource https://graph.microsoft.com \\
+      --upstream https://mtlstb.graph.microsoft.com
+  curl --unix-socket /run/graph.sock \\
+      http://mtlstb.graph.microsoft.com/v1.0/applications
   mtlspop proxy --listen 127.0.0.1:8080 --listen-secret-file secret \\
-      --upstream /graph=https://graph.microsoft.com,https://graph.microsoft.com \\
+      --upstream /g=https://graph.microsoft.com,https://graph.microsoft.com \\
       --upstream /vault=https://x.vault.azure.net,https://vault.azure.net
-      curl -H \"X-Mtlspop-Secret: $(cat secret)\" http://127.0.0.1:8080/graph/v1.0/applications";
+  curl -H \"X-Mtlspop-Secret: $(cat secret)\" \\
+      http://127.0.0.1:8080/g/v1.0/applications";
 
 /// In lower case, as hyper has names.
 const SECRET_HEADER: &str = "x-mtlspop-secret";

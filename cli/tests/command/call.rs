@@ -20,7 +20,7 @@ fn requests() {
     ));
     assert_eq!((&bound["token_type"], &bound["method"]), (&"mtls_pop".into(), &"GET".into()));
     let vault = "call --pop --resource https://vault.azure.net https://demo.vault.azure.net/secrets/demo";
-    assert_eq!(json(&mut in_cloud(&cloud, vault))["token_type"], "mtls_pop");
+    assert_eq!(json(&mut in_cloud(&cloud, vault))["value"], "a secret of devcloud");
     assert_eq!(cloud.counter("renegotiations"), 1);
     assert_eq!(
         json(&mut as_app(&cloud, &format!("{call} {GRAPH}/claims-challenge")))["path"],
@@ -46,6 +46,8 @@ fn requests() {
         assert_eq!(said, (&method.into(), &content_type.into(), &body.into()), "{options}");
         assert_eq!(echo["headers"]["x-own"], "1");
     }
+    let echo = json(&mut as_app(&cloud, &format!("{call} -X PATCH --data-binary x {GRAPH}/echo")));
+    assert_eq!((&echo["method"], &echo["body"]), (&"PATCH".into(), &"x".into()));
     let echo = json(&mut as_app(&cloud, &format!("{call} DELETE {GRAPH}/echo?a=%20b")));
     assert_eq!((&echo["method"], &echo["query"]), (&"DELETE".into(), &"a=%20b".into()));
 }
@@ -68,6 +70,10 @@ fn answers() {
     for (options, status, says) in [
         (format!("http://{}/x", &GRAPH[8..]), 2, "https"),
         (format!("-H Authorization:x {GRAPH}/"), 2, "authorization"),
+        (GRAPH[8..].to_owned(), 2, "the URL has to begin with https://"),
+        (format!("{GRAPH}/ {GRAPH}/"), 2, "one URL is called"),
+        (format!("-X GET GET {GRAPH}/"), 2, "the method is given twice"),
+        (format!("{GRAPH}/{}", "a".repeat(100_000)), 2, "the URL of the request is longer than 16 KiB"),
         (format!("-H x {GRAPH}/"), 2, "NAME: VALUE"),
         (format!("-d @/nowhere {GRAPH}/"), 2, "/nowhere cannot be read"),
         (format!("-d @/ {GRAPH}/"), 2, "directory"),

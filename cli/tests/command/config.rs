@@ -58,6 +58,8 @@ fn profiles() {
     fail(with(bare("config")).env("MTLSPOP_PROFILE", "other"), 2);
     let said = fail(&mut bare("token --profile other"), 2);
     assert!(said.contains("HOME is not set"), "{said}");
+    let said = fail(bare("token --profile other").env("HOME", "/nowhere"), 2);
+    assert!(said.contains("/nowhere/.config/mtlspop/config.toml has none, or is not there"), "{said}");
     write("[app]\nclient-idd = \"x\"\n");
     let said = fail(&mut with(bare("config")), 2);
     assert!(said.contains("config.toml:2: unknown field `client-idd`"), "{said}");

@@ -34,6 +34,22 @@ fn completions_and_pages() {
     fail(&mut bare("manual /nowhere"), 23);
 }
 
+/// Can the examples of each command be copied from a terminal of 80 columns: is no line of them broken by anything but themselves?
+#[test]
+fn examples_fit() {
+    let help = succeed(&mut bare("--help"));
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands = commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    for command in commands.chain([""]) {
+        let examples = |columns: &str| {
+            let help = succeed(bare(&format!("{command} --help")).env("COLUMNS", columns));
+            help.split_once("\nEXAMPLE").map(|(_, examples)| examples.to_owned())
+        };
+        assert_eq!(examples("80"), examples("100"), "{command}");
+    }
+}
+
 /// Do zsh and fish load their scripts where `make install` puts them by name, without a word and without running anything of it, and complete
 /// options, their values and commands?
 #[test]

@@ -37,6 +37,7 @@ fn mistakes() {
         (format!("{token} --object-id a --resource-id b"), 2, "by one id"),
         (format!("{token} --secret-file {key} --tenant x"), 2, "--client-id"),
         (format!("{token} --certificate {sni} --client-id x"), 2, "--tenant"),
+        (format!("{token} --tenant x"), 2, "names a tenant, but nothing proves an app"),
         (format!("{app} --certificate {sni} --authority-host ftp://x"), 2, "https"),
         (format!("{app} --secret-file /nowhere"), 6, "/nowhere cannot be read: No such file"),
         (format!("{app} --secret-file {}", place.path().display()), 6, "cannot be read: Is a directory"),
@@ -72,7 +73,21 @@ fn mistakes() {
     assert!(said.contains("AZURE_CLIENT_CERTIFICATE_PATH is not UTF-8"), "{said}");
     assert_eq!(cloud.requests().len(), 0, "nothing was sent");
 
-    // What is no option, or no text, is clap's to say.
+    // What is no option, or no text, is clap's to say; of what others have as options we say what to do, and never a value.
+    for (arguments, says) in [
+        ("token --client-secret hunter2", "--secret-file names a file"),
+        ("token --client-secret=hunter2", "--secret-file names a file"),
+        ("token --password hunter2", "--secret-file names a file"),
+        ("token --resource https://graph.microsoft.com/.default", "leave /.default out"),
+        ("token --resource=", "the API is missing"),
+        ("token --client-id=", "a value is required for '--client-id <ID>'"),
+        ("call -sk https://x", "SSL_CERT_FILE"),
+    ] {
+        let output = bare(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(says) && !said.contains("hunter2"), "{arguments}: {said}");
+    }
     for word in [OsStr::new("--client-secret"), OsStr::from_bytes(b"\xff")] {
         let output = bare("token --resource").arg(word).arg("x").output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
