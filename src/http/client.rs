@@ -1,5 +1,6 @@
 //! One client: a pool of connections that all present the same certificate, or none.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -300,18 +301,25 @@ pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     if OURS.contains(&key) {
         return Err(Error::argument(format!("the header {shown} is set by the library; leave it out")));
     }
-    shared_header(key, Bytes::copy_from_slice(value.as_bytes()))
+    let value = header_value(&key, shown, Bytes::copy_from_slice(value.as_bytes()))?;
+    Ok((key, value))
 }
 
 /// The same without a copy of the value.
 pub(super) fn shared_header(name: HeaderName, value: Bytes) -> Result<(HeaderName, HeaderValue)> {
+    let value = header_value(&name, &name, value)?;
+    Ok((name, value))
+}
+
+/// The value of the header `name`; `shown` is the name as it was given.
+fn header_value(name: &HeaderName, shown: impl fmt::Display, value: Bytes) -> Result<HeaderValue> {
     // The last one is written with the empty line behind it.
     if name.as_str().len() + value.len() + ": \r\n\r\n".len() > LONGEST_LINE {
         return Err(too_long(&format!("the header {}", name.as_str().chars().take(40).collect::<String>())));
     }
     let mut value = HeaderValue::from_maybe_shared(value).map_err(|_| {
-        Error::argument(format!("the value of the header {name} holds a line break or control character"))
+        Error::argument(format!("the value of the header {shown} holds a line break or control character"))
     })?;
     value.set_sensitive(true);
-    Ok((name, value))
+    Ok(value)
 }
