@@ -32,7 +32,7 @@ int main(void)
 }
 "#;
 
-/// What the library may have, in bytes (docs/adr/026).
+/// What the library may have, in bytes (docs/adr/028).
 const SIZE: u64 = 6_600_000;
 
 /// Installs the archive that the tests were built with, so that nothing is built again; without the command, unless there is PROGRAM.
@@ -112,7 +112,7 @@ pub(crate) fn from_scratch() -> &'static Path {
 }
 
 /// What distributions ask: is the library that `make install` builds small (6.4 MB, of which half a MB is the
-/// second TLS of docs/adr/018, and 0.6 MB what docs/adr/026 buys speed with), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
+/// second TLS of docs/adr/018, and 0.6 MB what docs/adr/028 buys speed with), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
 /// and does a program that is linked statically find the plugin in the directory that was named at the build?
 #[test]
 fn installed_from_scratch() {
