@@ -201,3 +201,30 @@ fn dotnet() {
     ]));
     judge(".NET", &["dotnet".to_owned(), text(&place.join("publish/Flows/release/Flows.dll"))]);
 }
+
+/// curl?
+#[test]
+fn curl() {
+    judge("curl", &["sh".to_owned(), text(&file("flows.sh"))]);
+}
+
+/// Go's net/http?
+#[test]
+#[ignore = "make test-clients runs it"]
+fn go() {
+    if !shell("go", &["version"]).is_some_and(|output| output.status.success()) {
+        return println!("Go | left out: Go is not installed");
+    }
+    judge("Go", &["go".to_owned(), "run".to_owned(), text(&file("flows.go"))]);
+}
+
+/// Java's HttpClient?
+#[test]
+#[ignore = "make test-clients runs it"]
+fn java() {
+    let modules = shell("java", &["--list-modules"]);
+    if !modules.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains("jdk.compiler@")) {
+        return println!("Java | left out: a JDK, 11 or later, is not installed");
+    }
+    judge("Java", &["sh".to_owned(), text(&file("java.sh")), text(&file("Flows.java"))]);
+}
