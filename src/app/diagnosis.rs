@@ -178,6 +178,11 @@ impl App {
         look
     }
 
+    /// What of `NO_PROXY` is neither a host nor an address nor a network, and is taken no notice of.
+    pub fn meaningless_proxy_exceptions(&self) -> &[String] {
+        self.core.pool.meaningless_exceptions()
+    }
+
     /// How many root certificates are trusted for servers, and where they are from.
     pub fn trusted_roots(&self) -> Result<(usize, String)> {
         self.core.pool.roots()

@@ -210,6 +210,11 @@ impl Pool {
         Ok(Route { proxy, why: self.proxy.why(host, port) })
     }
 
+    /// What of `NO_PROXY` means nothing.
+    pub(crate) fn meaningless_exceptions(&self) -> &[String] {
+        self.proxy.meaningless()
+    }
+
     /// How many roots are trusted for servers, and whose they are.
     pub(crate) fn roots(&self) -> Result<(usize, String)> {
         let roots = &self.state.get().roots;

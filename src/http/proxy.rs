@@ -19,6 +19,10 @@ pub(super) struct ProxySettings {
     /// Who names it.
     origin: &'static str,
     bypass: Vec<Bypass>,
+    /// Of the exceptions those that mean nothing, and are left out.
+    meaningless: Vec<String>,
+    /// A variable that many take for that of https, and is not.
+    for_http: Option<&'static str>,
 }
 
 /// An HTTP proxy that opens tunnels. `Debug` shows neither user name nor password.
@@ -58,8 +62,14 @@ impl ProxySettings {
             None => from_env().map_or(("", None), |(name, value)| (name, Some(Proxy::parse(&value, name)))),
         };
         let exceptions = env.var("no_proxy").or_else(|| env.var("NO_PROXY")).unwrap_or_default();
-        let bypass = exceptions.split([',', ' ', '\t']).filter_map(Bypass::parse).collect();
-        Ok(Self { proxy, origin, bypass })
+        let entries = || exceptions.split([',', ' ', '\t']).map(str::trim).filter(|entry| !entry.is_empty());
+        let bypass = entries().filter_map(Bypass::parse).collect();
+        let meaningless = entries().filter(|entry| Bypass::parse(entry).is_none());
+        // Whoever took it for a proxy may have put a password into it.
+        let meaningless =
+            meaningless.filter_map(|entry| entry.rsplit('@').next()).map(str::to_owned).collect();
+        let for_http = ["http_proxy", "HTTP_PROXY"].into_iter().find(|name| env.var(name).is_some());
+        Ok(Self { proxy, origin, bypass, meaningless, for_http })
     }
 
     /// The proxy to reach `host` through, or `None` to connect directly.
@@ -74,11 +84,20 @@ impl ProxySettings {
     /// Why it is that one, or none, for a person.
     pub(super) fn why(&self, host: &str, port: u16) -> String {
         match (self.origin, &self.proxy) {
-            ("", _) => format!("none of {} is set", VARIABLES.join(", ")),
+            ("", _) => {
+                let names = VARIABLES.join(", ");
+                let other = self.for_http.map(|name| format!("; {name} is, but counts for http:// alone"));
+                format!("none of {names} is set{}", other.unwrap_or_default())
+            }
             (origin, None) => format!("{origin} is none"),
             (_, Some(_)) if self.is_exempt(host, port) => "NO_PROXY excepts the host".to_owned(),
             (origin, Some(_)) => format!("{origin} names it, and NO_PROXY does not except the host"),
         }
+    }
+
+    /// What stands among the exceptions and is neither a host nor an address nor a network.
+    pub(super) fn meaningless(&self) -> &[String] {
+        &self.meaningless
     }
 
     fn is_exempt(&self, host: &str, port: u16) -> bool {

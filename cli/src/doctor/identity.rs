@@ -201,6 +201,14 @@ impl Patient {
             Ok((count, origin)) => report.ok("roots", format!("{count} root certificates of {origin}")),
             Err(error) => report.fault("roots", error.message(), advice(&error)),
         }
+        let meaningless = self.app.meaningless_proxy_exceptions();
+        if !meaningless.is_empty() {
+            report.warning(
+                "no-proxy",
+                format!("NO_PROXY has what is neither a host nor a network: {}", meaningless.join(", ")),
+                "write hosts without https:// and without a path, addresses, or networks as 10.0.0.0/8",
+            );
+        }
         let mut servers = Vec::new();
         match self.app.servers(&self.request, limit) {
             Err(error) => report.fault("token-service", error.message(), advice(&error)),

@@ -7,6 +7,7 @@ mod live;
 mod report;
 mod server;
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,15 +71,7 @@ EXIT STATUS:
 pub(crate) fn run(args: &DoctorArgs, context: &Context) -> Result<()> {
     let limit = Duration::from_secs(args.timeout);
     let mut report = Report::default();
-    report.ok(
-        "version",
-        format!(
-            "mtlspop {} on {} {}",
-            env!("CARGO_PKG_VERSION"),
-            std::env::consts::OS,
-            std::env::consts::ARCH
-        ),
-    );
+    report.ok("version", format!("mtlspop {} on {}", env!("CARGO_PKG_VERSION"), system()));
     let transcript = args.live.then(Transcript::default);
     let patient = Patient::examine(&args.settings, context, limit, transcript.as_ref(), &mut report);
     if let Some(patient) = &patient {
@@ -111,4 +104,13 @@ pub(crate) fn run(args: &DoctorArgs, context: &Context) -> Result<()> {
         1 => Err(Failure::mismatch("1 fault was found")),
         _ => Err(Failure::mismatch(format!("{faults} faults were found"))),
     }
+}
+
+/// The system that it runs on, as far as that says so.
+fn system() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let release = read("/etc/os-release");
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = name.map(|name| name.trim_matches('"')).unwrap_or(std::env::consts::OS);
+    format!("{name}, Linux {}, {}", read("/proc/sys/kernel/osrelease").trim(), std::env::consts::ARCH)
 }

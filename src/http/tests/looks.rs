@@ -35,6 +35,7 @@ fn ways_are_told() {
         (&[("https_proxy", &*nobody)][..], Some(&*nobody), "https_proxy names it, and NO_PROXY does not"),
         (&[("https_proxy", &*nobody), ("no_proxy", "invalid")], None, "NO_PROXY excepts the host"),
         (&[], None, "none of https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY is set"),
+        (&[("http_proxy", &*nobody)], None, "http_proxy is, but counts for http:// alone"),
     ] {
         let sight = look(env);
         let route = sight.route.unwrap();
@@ -44,4 +45,10 @@ fn ways_are_told() {
         assert!(sight.response.is_err() && sight.chain.is_empty());
     }
     assert!(look(&[("ALL_PROXY", "socks5://x")]).route.unwrap_err().message().contains("SOCKS"));
+    let pool = pool_with(
+        &ca,
+        |_| {},
+        &[("NO_PROXY", "a.test, https://b.test,10.0.0.0/8,10.0.0.0/99 c.test:x http://me:hunter2@d.test:1/")],
+    );
+    assert_eq!(pool.meaningless_exceptions(), ["https://b.test", "10.0.0.0/99", "c.test:x", "d.test:1/"]);
 }

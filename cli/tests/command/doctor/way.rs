@@ -63,6 +63,9 @@ fn faults_of_the_way() {
     let mut unknown = as_app(&cloud, "doctor --json https://api.nowhere.invalid");
     let checks = found(unknown.env("NO_PROXY", ".invalid,127.0.0.1"), 1);
     finds(&checks, "dns", "fault", "cannot be resolved", "DNS");
+    let mut url = as_app(&cloud, "doctor --json");
+    let checks = found(url.env("NO_PROXY", "https://graph.microsoft.com"), 0);
+    finds(&checks, "no-proxy", "warning", "https://graph.microsoft.com", "without https://");
     // Who takes connections and says nothing is not waited for.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut silenced = as_app(&cloud, "doctor --json --timeout 1");
