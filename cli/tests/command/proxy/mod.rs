@@ -35,9 +35,8 @@ fn requests_go_out_bound() {
         .collect();
     let [(graph, first), (echo, second), (vault, third)] = &answers[..] else { panic!("{printed}") };
     assert_eq!((*first, *second, *third), ("1", "0", "0"), "{printed}");
-    for answer in [graph, vault] {
-        assert_eq!(answer["token_type"], "mtls_pop", "{printed}");
-    }
+    assert_eq!(graph["token_type"], "mtls_pop", "{printed}");
+    assert!(vault["id"].as_str().is_some_and(|id| id.contains("/secrets/demo/")), "{printed}");
     assert_eq!((&graph["path"], &echo["method"]), (&"/v1.0/applications".into(), &"GET".into()));
     assert_eq!(echo["headers"]["x-own"], "1");
 
