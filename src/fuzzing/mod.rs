@@ -34,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("proxy_answers", wire::proxy),
     ("renegotiation", wire::renegotiation),
     ("token_answers", answers::token),
+    ("token_files", stores::token_files),
     ("token_store", stores::token_store),
     ("www_authenticate", answers::www_authenticate),
 ];

@@ -8,7 +8,7 @@ use once_cell::sync::Lazy;
 use super::{NOW, call};
 use crate::binding::{Certificate, fuzz_entry};
 use crate::error::Result;
-use crate::token::{KeyBuilder, StoredPartition, TokenStore, is_token};
+use crate::token::{KeyBuilder, StoredPartition, TokenStore, fuzz_file, is_token};
 
 static CERTIFICATE: Lazy<Certificate> =
     Lazy::new(|| Certificate::from_pem(include_bytes!("../../fuzz/given/rsa.pem"), None, None).unwrap());
@@ -16,6 +16,11 @@ static CERTIFICATE: Lazy<Certificate> =
 /// A file of a store of binding certificates.
 pub(super) fn binding_store(data: &[u8]) {
     fuzz_entry(data, NOW);
+}
+
+/// A file of tokens that is encrypted.
+pub(super) fn token_files(data: &[u8]) {
+    fuzz_file(data, NOW);
 }
 
 /// The entry of a store of tokens, as an app without a certificate reads it and one with.

@@ -261,6 +261,25 @@ fn is_of_a_store(name: &str) -> bool {
     })
 }
 
+/// For a fuzzer: is whatever is opened what its key has sealed, of use now, and the same when it is written and read again; and of no
+/// use to another key or partition?
+#[cfg(all(any(test, fuzzing), feature = "renegotiation"))]
+#[allow(clippy::unwrap_used, clippy::panic)]
+pub(crate) fn fuzz_file(data: &[u8], now: i64) {
+    let (key, other) = (Key::new(&[7; 32]).unwrap(), Key::new(&[8; 32]).unwrap());
+    let (label, elsewhere) = (label(&["tokens", "the-partition"]), label(&["tokens", "another"]));
+    if let Some(tokens) = key.open(&label, data, now) {
+        let file = read(data).unwrap();
+        assert!(file.expires_on > now && file.partition == label && file.key == key.id);
+        let sealed = key.seal(&label, &tokens, file.expires_on).unwrap();
+        assert_eq!(key.open(&label, &sealed, now).as_deref(), Some(&*tokens));
+        for (key, label) in [(&other, &label), (&key, &elsewhere)] {
+            assert!(key.open(label, &sealed, now).is_none() && key.open(label, data, now).is_none());
+        }
+    }
+    assert!(other.open(&label, data, now).is_none(), "nobody has sealed anything with this one");
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -384,5 +403,14 @@ mod tests {
         other.save("a", b"x", in_an_hour()).unwrap();
         drop(held);
         assert!(other.lock("a", Duration::ZERO).is_some());
+    }
+
+    /// Is a file opened that was written when the format was made, and so by any version that has it?
+    #[test]
+    fn what_an_earlier_version_wrote() {
+        let file = include_bytes!("../../fuzz/seeds/token_files/sealed");
+        let opened =
+            Key::new(&[7; 32]).unwrap().open(&label(&["tokens", "the-partition"]), file, 1_767_225_600);
+        assert_eq!(opened.unwrap().as_slice(), b"{\"version\":1,\"tokens\":[]}");
     }
 }

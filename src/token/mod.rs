@@ -30,6 +30,8 @@ pub(crate) use claims::{merge_claims, parse_claims};
 pub(crate) use endpoint::{TokenPost, request_token};
 pub(crate) use entry::Entry as CachedToken;
 pub use files::TokenFiles;
+#[cfg(all(any(test, fuzzing), feature = "renegotiation"))]
+pub(crate) use files::fuzz_file;
 pub(crate) use lifetime::{LONGEST_LIFE, is_token, whole_seconds};
 pub use refresh::CacheRefreshReason;
 pub(crate) use refresh::{Freshness, freshness, refresh_time};
