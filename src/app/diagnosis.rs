@@ -168,9 +168,8 @@ impl App {
                 look.clock_ahead = date.map(|date| seconds_between(date, at));
                 if server.role == ServerRole::Authority && response.status >= 400 {
                     let refusal = Refusal::read(&response);
-                    let code = refusal.error.clone().unwrap_or_else(|| "invalid_tenant".to_owned());
                     let said = format!("the authority answered HTTP {}: {}", response.status, refusal.said());
-                    let error = Error::new(Refusal::kind(response.status), code, said);
+                    let error = Error::new(Refusal::kind(response.status), "oidc_failure", said);
                     look.error = Some(refusal.details(error.with_http_status(response.status)));
                 }
             }

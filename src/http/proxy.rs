@@ -21,8 +21,6 @@ pub(super) struct ProxySettings {
     bypass: Vec<Bypass>,
     /// Of the exceptions those that mean nothing, and are left out.
     meaningless: Vec<String>,
-    /// A variable that many take for that of https, and is not.
-    for_http: Option<&'static str>,
 }
 
 /// An HTTP proxy that opens tunnels. `Debug` shows neither user name nor password.
@@ -68,8 +66,7 @@ impl ProxySettings {
         // Whoever took it for a proxy may have put a password into it.
         let meaningless =
             meaningless.filter_map(|entry| entry.rsplit('@').next()).map(str::to_owned).collect();
-        let for_http = ["http_proxy", "HTTP_PROXY"].into_iter().find(|name| env.var(name).is_some());
-        Ok(Self { proxy, origin, bypass, meaningless, for_http })
+        Ok(Self { proxy, origin, bypass, meaningless })
     }
 
     /// The proxy to reach `host` through, or `None` to connect directly.
@@ -84,11 +81,7 @@ impl ProxySettings {
     /// Why it is that one, or none, for a person.
     pub(super) fn why(&self, host: &str, port: u16) -> String {
         match (self.origin, &self.proxy) {
-            ("", _) => {
-                let names = VARIABLES.join(", ");
-                let other = self.for_http.map(|name| format!("; {name} is, but counts for http:// alone"));
-                format!("none of {names} is set{}", other.unwrap_or_default())
-            }
+            ("", _) => format!("none of {} is set", VARIABLES.join(", ")),
             (origin, None) => format!("{origin} is none"),
             (_, Some(_)) if self.is_exempt(host, port) => "NO_PROXY excepts the host".to_owned(),
             (origin, Some(_)) => format!("{origin} names it, and NO_PROXY does not except the host"),

@@ -35,7 +35,6 @@ fn ways_are_told() {
         (&[("https_proxy", &*nobody)][..], Some(&*nobody), "https_proxy names it, and NO_PROXY does not"),
         (&[("https_proxy", &*nobody), ("no_proxy", "invalid")], None, "NO_PROXY excepts the host"),
         (&[], None, "none of https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY is set"),
-        (&[("http_proxy", &*nobody)], None, "http_proxy is, but counts for http:// alone"),
     ] {
         let sight = look(env);
         let route = sight.route.unwrap();
