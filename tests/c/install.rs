@@ -34,6 +34,8 @@ int main(void)
 
 /// What the library may have, in bytes (docs/adr/028).
 const SIZE: u64 = 6_600_000;
+/// The same for the command, which has the library in it.
+const COMMAND_SIZE: u64 = 8_600_000;
 
 /// Installs the archive that the tests were built with, so that nothing is built again; without the command, unless there is PROGRAM.
 fn install(environment: &[(&str, &Path)]) -> Command {
@@ -131,7 +133,7 @@ fn installed_from_scratch() {
     let command = prefix.join("bin/mtlspop");
     let size = fs::metadata(&command).unwrap().len();
     println!("the command, stripped: {size} bytes");
-    assert!(size <= 8_000_000, "{size} bytes: the budget is 8 MB");
+    assert!(size <= COMMAND_SIZE, "{size} bytes: the budget is {COMMAND_SIZE}");
     let list = auditable_info::audit_info_from_file(&command, Default::default())
         .expect("it lists what is linked into it");
     assert!(list.packages.iter().any(|package| package.name == "clap"), "{list:?}");
