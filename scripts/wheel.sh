@@ -1,8 +1,8 @@
 #!/bin/sh
 # wheel.sh: makes wheels of the Python package with the library inside, of its plugin for keys in a TPM, and of the command mtlspop,
-# in target/wheels.
+# in target/wheels; with DEVCLOUD=1 also of devcloud and its plugin for pytest.
 #
-#   ARCHIVE, PLUGIN, PROGRAM  as scripts/install.sh takes them; without ARCHIVE all are built, the plugin where tpm2-tss is
+#   ARCHIVE, PLUGIN, PROGRAM, CLOUD  as scripts/install.sh takes them; without ARCHIVE all are built, the plugin where tpm2-tss is
 #                    (libtss2-dev)
 #   INSTALLED        in their place a directory that has what `make install` places
 #   OUT              another directory for the wheels
@@ -65,8 +65,9 @@ manylinux() {
     glibc=$(readelf --version-info "$1" | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -n 1)
     echo "manylinux_2_${glibc#GLIBC_2.}_$(uname -m)"
 }
-library=$installed/lib/libmtlspop.so plugin=$installed/lib/libmtlspop_tpm.so program=$installed/bin/mtlspop
+library=$installed/lib/libmtlspop.so plugin=$installed/lib/libmtlspop_tpm.so program=$installed/bin/mtlspop cloud=$installed/bin/devcloud
 wheel mtlspop bindings/python "$library" src/mtlspop "$(manylinux "$library")"
-# No manylinux: it asks for libcrypto and libtss2 of the host.
+# No manylinux: they ask for libcrypto of the host, one for libtss2, the other for libssl, too.
 [ ! -e "$plugin" ] || wheel mtlspop_tpm bindings/python/tpm "$plugin" src/mtlspop_tpm "linux_$(uname -m)"
 [ ! -e "$program" ] || wheel mtlspop_cli bindings/python/cli "$program" . "$(manylinux "$program")"
+[ ! -e "$cloud" ] || wheel mtlspop_devcloud devcloud/python "$cloud" src/mtlspop_devcloud "linux_$(uname -m)"

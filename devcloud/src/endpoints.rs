@@ -30,6 +30,11 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
+    /// The same as another host sees it.
+    pub(crate) fn of_host(&self, profile: Profile, source: Option<Source>) -> Self {
+        Endpoints { profile, source, ..self.clone() }
+    }
+
     pub(crate) fn ready(&self) -> Value {
         let env: BTreeMap<_, _> = self.env().into_iter().collect();
         json!({

@@ -8,6 +8,8 @@ use fastrand::Rng;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::record::Who;
+
 /// The names of the operations that faults and counters know.
 pub const OPERATIONS: [&str; 25] = [
     "imds_token",
@@ -46,6 +48,10 @@ pub const OPERATIONS: [&str; 25] = [
 pub struct Fault {
     /// The operation it is for: one of [`OPERATIONS`].
     pub operation: String,
+    /// Only requests about this tenant, by its id.
+    pub tenant: Option<String>,
+    /// Only requests of this client.
+    pub client_id: Option<String>,
     /// How many requests it is for, unless `probability` or `for_ms` says which.
     pub times: u32,
     /// Strike this share of the requests, from 0 to 1, until the fault is cleared.
@@ -103,6 +109,8 @@ impl Default for Fault {
     fn default() -> Self {
         Fault {
             operation: String::new(),
+            tenant: None,
+            client_id: None,
             times: 1,
             probability: None,
             seed: 0,
@@ -187,8 +195,13 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Whether it is for the next request.
-    fn strikes(&mut self) -> bool {
+    /// Whether it is for the next request, which is theirs.
+    fn strikes(&mut self, who: &Who) -> bool {
+        let is = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+        is(&self.fault.tenant, &who.tenant) && is(&self.fault.client_id, &who.client_id) && self.is_thrown()
+    }
+
+    fn is_thrown(&mut self) -> bool {
         self.fault.probability.is_none_or(|probability| self.dice.f64() < probability)
     }
 
@@ -211,6 +224,10 @@ impl Faults {
                 OPERATIONS.join(", ")
             ));
         }
+        let scoped = fault.tenant.is_some() || fault.client_id.is_some();
+        if scoped && fault.operation.contains("connect") | fault.operation.starts_with("tls_") {
+            return Err(format!("{} comes before anything that tells whose it is", fault.operation));
+        }
         if fault.status.is_some_and(|status| !(200..600).contains(&status)) {
             return Err("status must be between 200 and 599".to_owned());
         }
@@ -223,9 +240,14 @@ impl Faults {
         Ok(())
     }
 
-    /// The fault that strikes this request of `operation`, if any.
-    pub(crate) fn take(&self, operation: &str) -> Option<Fault> {
-        self.lock().take(operation, Instant::now())
+    /// The fault that strikes this request of `operation`, which is theirs, if any.
+    pub(crate) fn take(&self, operation: &str, who: &Who) -> Option<Fault> {
+        self.lock().take(operation, who, Instant::now())
+    }
+
+    /// The same where it does not show whose it is.
+    pub(crate) fn take_any(&self, operation: &str) -> Option<Fault> {
+        self.take(operation, &Who::default())
     }
 
     pub(crate) fn list(&self) -> Vec<Fault> {
@@ -261,9 +283,9 @@ impl State {
         self.added += 1;
     }
 
-    fn take(&mut self, operation: &str, now: Instant) -> Option<Fault> {
+    fn take(&mut self, operation: &str, who: &Who, now: Instant) -> Option<Fault> {
         self.queue.retain(|waiting| waiting.until.is_none_or(|until| now < until));
-        let of_it = |waiting: &mut Waiting| waiting.fault.operation == operation && waiting.strikes();
+        let of_it = |waiting: &mut Waiting| waiting.fault.operation == operation && waiting.strikes(who);
         let at = self.queue.iter_mut().position(of_it)?;
         let fault = self.queue[at].fault.clone();
         if let Some(name) = &fault.name {
@@ -301,7 +323,7 @@ mod tests {
             let fault = Fault { probability: Some(0.05), seed, ..Fault::status("token", 503) };
             state.add(Fault { name: Some(name.to_owned()), ..fault }, Instant::now());
         }
-        let strikes = (0..1000).map(|_| state.take("token", Instant::now())?.name).collect();
+        let strikes = (0..1000).map(|_| state.take("token", &Who::default(), Instant::now())?.name).collect();
         let count = |name| state.struck.get(name).copied().unwrap_or_default();
         for name in ["fault:one", "fault:two"] {
             assert!((25..=75).contains(&count(name)), "{:?}", state.struck);
@@ -324,10 +346,10 @@ mod tests {
         state.add(Fault { for_ms: Some(1000), ..Fault::status("metadata", 503) }, start);
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
         for at in [0, 1, 500, 999] {
-            assert!(state.take("metadata", after(at)).is_some(), "{at}");
-            assert!(state.take("token", after(at)).is_none(), "{at}");
+            assert!(state.take("metadata", &Who::default(), after(at)).is_some(), "{at}");
+            assert!(state.take("token", &Who::default(), after(at)).is_none(), "{at}");
         }
-        assert!(state.take("metadata", after(1000)).is_none());
+        assert!(state.take("metadata", &Who::default(), after(1000)).is_none());
         assert!(state.queue.is_empty());
     }
 }

@@ -1,12 +1,14 @@
 //! Whose host a program finds itself on: which of the variables that name identities are in its environment.
 
 use clap::ValueEnum;
+use serde::Deserialize;
 
 use crate::directory::{APP_A_CLIENT_ID, APP_A_SECRET, APP_B_CLIENT_ID, TENANT_ID};
 use crate::files::Files;
 
 /// A host, by the credential that its programs are given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// That of every other at once, which no host has: AZURE_CLIENT_ID is application A, AZURE_FEDERATED_TOKEN_FILE
     /// application B's
@@ -22,8 +24,24 @@ pub enum Profile {
     ManagedIdentity,
 }
 
+/// Variables that clients prefer to those we set; they would lead around the cloud.
+const IN_THE_WAY: [&str; 12] = [
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "ALL_PROXY",
+    "SSL_CERT_DIR",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "IMDS_ENDPOINT",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+    "DEFAULT_IDENTITY_CLIENT_ID",
+];
+
 /// Every variable that credentials of the SDKs read: what is none of a host is not there, not even from outside.
-pub const OF_IDENTITIES: [&str; 11] = [
+const OF_IDENTITIES: [&str; 11] = [
     "AZURE_TENANT_ID",
     "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
@@ -42,6 +60,12 @@ pub(crate) const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 const USER_ASSIGNED: &str = "USER_ASSIGNED_";
 
 impl Profile {
+    /// Which variables have to go before the cloud's are set.
+    pub fn in_the_way(self) -> Vec<&'static str> {
+        let of_others: &[&str] = if self == Self::All { &[] } else { &OF_IDENTITIES };
+        IN_THE_WAY.iter().chain(of_others).copied().collect()
+    }
+
     /// Whether there are managed identities.
     pub(crate) fn has_sources(self) -> bool {
         matches!(self, Self::All | Self::ManagedIdentity)

@@ -51,6 +51,8 @@ fn respond(
         seq: 0,
         service: Service::Proxy,
         operation: (method == "CONNECT").then(|| "connect".to_owned()),
+        tenant: None,
+        client_id: None,
         method: method.clone(),
         host: host.clone(),
         path: request.uri().path().to_owned(),
@@ -95,7 +97,7 @@ fn judge(
                 .header("proxy-authenticate", "Basic realm=\"devcloud\""));
         }
     }
-    if let Some(fault) = world.faults.take("connect") {
+    if let Some(fault) = world.faults.take_any("connect") {
         let mut answer = Answer::text(fault.status.unwrap_or(502), fault.body.unwrap_or_default());
         for (name, value) in &fault.headers {
             answer = answer.header(name, value);
@@ -117,13 +119,13 @@ async fn tunnel(
     socket: Arc<OwnedFd>,
     stream: Upgraded,
 ) {
-    let stranger = world.faults.take("tls_server_certificate").is_some();
+    let stranger = world.faults.take_any("tls_server_certificate").is_some();
     if service == Service::Vault && !stranger {
         return renegotiating(world, tls, service, host, socket, stream).await;
     }
     let asks = match service.client_certificate() {
         ClientCertificate::NotRequested => ClientCertificate::NotRequested,
-        _ if world.faults.take("tls_certificate_request").is_some() => ClientCertificate::NotRequested,
+        _ if world.faults.take_any("tls_certificate_request").is_some() => ClientCertificate::NotRequested,
         asks => asks,
     };
     let acceptor = if stranger { tls.stranger(&host) } else { Ok(tls.acceptor(asks)) };

@@ -19,6 +19,12 @@ pub struct ReceivedRequest {
     pub service: Service,
     /// The operation it was counted as, if it is one that is counted.
     pub operation: Option<String>,
+    /// The id of the tenant that it is about, where path or token tell.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// The client, where form, query or token tell.
+    #[serde(default)]
+    pub client_id: Option<String>,
     /// HTTP method.
     pub method: String,
     /// Host, without the port.
@@ -43,6 +49,13 @@ pub struct ReceivedRequest {
     pub handshake: Option<String>,
     /// The status answered; nothing if the connection was cut instead, or is still to be answered.
     pub status: Option<u16>,
+}
+
+/// The tenant that a request is about, by its id, and the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) tenant: Option<String>,
+    pub(crate) client_id: Option<String>,
 }
 
 impl ReceivedRequest {

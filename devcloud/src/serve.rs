@@ -21,7 +21,7 @@ use crate::exchange::{Answer, Connection, Request};
 use crate::fault::{Close, Fault, merge};
 use crate::hosts::{Service, host_name};
 use crate::pki::thumbprint;
-use crate::record::{OpenConnection, ReceivedRequest};
+use crate::record::{OpenConnection, ReceivedRequest, Who};
 use crate::stream::{Given, Stream};
 use crate::world::World;
 use crate::{attest, cluster, failure, imds, resource, stream, vault};
@@ -74,7 +74,7 @@ async fn respond<'a>(
     let upload = resource::is_upload(connection.service, head.uri.path());
     let (before, mut after) = if late || upload { (None, Some(body)) } else { (Some(body), None) };
     let body = read(before).await?;
-    let fault = if asks { world.faults.take("vault") } else { None };
+    let fault = if asks { world.faults.take("vault", &Who::of_token(&headers)) } else { None };
     let shown = vault::look(&mut connection, asks, fault.as_ref(), (&world.faults, &world.log)).await;
     count(world, &connection, open);
     let body = if shown.is_ok() && late { read(after.take()).await? } else { body };
@@ -89,14 +89,15 @@ async fn respond<'a>(
         fault: None,
     };
     let operation = operation(&request);
-    let seq = world.log.add(received(&request, head.uri.path(), operation));
+    let who = Who::of(&request, &world.tenants);
+    let seq = world.log.add(received(&request, head.uri.path(), operation, &who));
     let line =
         format!("{seq} {} {} {}{}", connection.service.name(), request.method, request.host, head.uri.path());
     if let Err(error) = shown {
         world.say(&format!("{line} cut: {error}"));
         return Err(error);
     }
-    let fault = fault.or_else(|| world.faults.take(operation?));
+    let fault = fault.or_else(|| world.faults.take(operation?, &who));
     request.fault = fault.as_ref();
 
     let answered = match &fault {
@@ -243,12 +244,14 @@ fn bend(mut answer: Answer, fault: &Fault) -> Answer {
     answer
 }
 
-fn received(request: &Request<'_>, path: &str, operation: Option<&str>) -> ReceivedRequest {
+fn received(request: &Request<'_>, path: &str, operation: Option<&str>, who: &Who) -> ReceivedRequest {
     let connection = request.connection;
     ReceivedRequest {
         seq: 0,
         service: connection.service,
         operation: operation.map(str::to_owned),
+        tenant: who.tenant.clone(),
+        client_id: who.client_id.clone(),
         method: request.method.to_owned(),
         host: request.host.to_owned(),
         path: path.to_owned(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::ValueEnum;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
@@ -20,7 +21,8 @@ use crate::pki::hex;
 use crate::registry::Registry;
 
 /// A service of the host, other than IMDS, that hands out Bearer tokens of managed identities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Azure App Service and Azure Functions.
     AppService,

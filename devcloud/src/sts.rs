@@ -50,7 +50,7 @@ impl Sts {
 
 fn token(sts: &Sts, request: &Request<'_>, site: Site<'_>) -> Result<Value, Refusal> {
     let form = form(request)?;
-    let tenant = site.tenant.map_or(Ok(Tenant::home()), tenant)?;
+    let tenant = site.tenant.map_or(Ok(Tenant::home()), |name| tenant(sts, name))?;
     match form.get("grant_type") {
         Some("client_credentials") => {}
         Some(other) => {

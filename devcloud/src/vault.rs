@@ -114,7 +114,7 @@ pub(crate) async fn look(
     (faults, log): (&Faults, &Log),
 ) -> io::Result<()> {
     let Some(tls) = connection.renegotiation.clone() else { return Ok(()) };
-    let asked = match asks && faults.take("tls_certificate_request").is_none() {
+    let asked = match asks && faults.take_any("tls_certificate_request").is_none() {
         true => ask(&tls, fault, log).await,
         false => Ok(()),
     };

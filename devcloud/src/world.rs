@@ -26,6 +26,7 @@ use crate::registry::Registry;
 use crate::resource::{Blobs, Resources, Secrets};
 use crate::source::Sources;
 use crate::sts::Sts;
+use crate::tenants::Tenants;
 use crate::trust::{Door, Trust};
 use crate::vault::Policy;
 
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) door: Arc<Door>,
     pub(crate) log: Log,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) tenants: Arc<Tenants>,
     pub(crate) open: Open,
     pub(crate) imds: Imds,
     pub(crate) sources: Sources,
@@ -65,6 +67,7 @@ impl World {
         let trust = Arc::new(Trust::new(&pki, &provider)?);
         let issuer = Arc::new(Issuer::new(clock.clone(), sts_key.clone(), options.token_seconds));
         let registry = Arc::new(Registry(options.config.clone()));
+        let tenants = Arc::<Tenants>::default();
         let faults = Arc::<Faults>::default();
         Ok(World {
             imds: Imds {
@@ -87,6 +90,7 @@ impl World {
                 trust: trust.clone(),
                 issuer,
                 registry,
+                tenants: tenants.clone(),
                 key: sts_key.clone(),
                 federated_key: oidc_key.clone(),
                 registered: pki.sni.certificate.clone(),
@@ -105,6 +109,7 @@ impl World {
             door: Arc::new(Door { trust, clock: clock.clone(), faults: faults.clone() }),
             log: Log::default(),
             faults,
+            tenants,
             open: Open::default(),
             proxy_auth: options.proxy_auth.clone(),
             log_to_stderr: options.log_to_stderr,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 /// How rows say that the client itself will not.
 const REFUSES: &str = "refuses: ";
@@ -150,6 +151,13 @@ fn text(path: &Path) -> String {
 /// MSAL for Python, and azure-identity, azure-keyvault-secrets and azure-storage-blob?
 #[test]
 fn python() {
+    judge("Python", &[text(&python_place()), text(&file("flows.py"))]);
+}
+
+/// A Python that has what is pinned. Tests that want it at the same time wait for the one that makes it.
+fn python_place() -> PathBuf {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap();
     let (place, there) = place("clients-python", &file("requirements.txt"));
     let python = place.join("bin/python");
     if !there {
@@ -159,7 +167,7 @@ fn python() {
         succeed(Command::new(&python).args(pip).arg(file("requirements.txt")));
         fs::copy(file("requirements.txt"), place.join("pins")).unwrap();
     }
-    judge("Python", &[text(&python), text(&file("flows.py"))]);
+    python
 }
 
 /// MSAL for Node, @azure/identity, @azure/keyvault-secrets, jose and openid-client?
@@ -200,6 +208,22 @@ fn dotnet() {
         &project,
     ]));
     judge(".NET", &["dotnet".to_owned(), text(&place.join("publish/Flows/release/Flows.dll"))]);
+}
+
+/// Do tests of a team's own, with the plugin for pytest, pass in four processes at once?
+#[test]
+fn pytest_plugin() {
+    let python = python_place();
+    let mut pytest = Command::new(python);
+    pytest.args(["-m", "pytest", "-q", "-n", "4", "-p", "mtlspop_devcloud.plugin", "-p", "no:cacheprovider"]);
+    pytest.arg(file("test_plugin.py")).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    pytest.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("python/src"));
+    pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("DEVCLOUD", env!("CARGO_BIN_EXE_devcloud"));
+    // What a developer's shell may have: none of it must get through.
+    pytest.envs([("AZURE_CLIENT_SECRET", "the caller's"), ("https_proxy", "http://127.0.0.1:1")]);
+    let output = pytest.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("8 passed"), "{said}");
 }
 
 /// curl?

@@ -60,12 +60,14 @@ class Wheel(Case):
             ARCHIVE=built + "/libmtlspop.a",
             PLUGIN=built + "/libmtlspop_tpm.so",
             PROGRAM=built + "/mtlspop",
+            CLOUD=built + "/devcloud",
             OUT=out,
             PYTHON=sys.executable,
         )
-        wheel, command, plugin = sorted(glob.glob(out + "/*.whl"))
+        wheel, command, cloud, plugin = sorted(glob.glob(out + "/*.whl"))
         self.assertRegex(wheel, r"mtlspop-[\d.]+-py3-none-manylinux_2_\d+_\w+\.whl$")
         self.assertRegex(command, r"mtlspop_cli-[\d.]+-py3-none-manylinux_2_\d+_\w+\.whl$")
+        self.assertRegex(cloud, r"mtlspop_devcloud-[\d.]+-py3-none-linux_\w+\.whl$")
         self.assertRegex(plugin, r"mtlspop_tpm-[\d.]+-py3-none-linux_\w+\.whl$")
         names = zipfile.ZipFile(wheel).namelist()
         for name in ("py.typed", "_prototypes.py", "requests.py", "libmtlspop.so"):
@@ -73,7 +75,7 @@ class Wheel(Case):
         self.assertNotIn("mtlspop/libmtlspop_tpm.so", names)
         (script,) = [name for name in zipfile.ZipFile(command).namelist() if name.endswith("/mtlspop")]
         self.assertRegex(script, r"^mtlspop_cli-[\d.]+\.data/scripts/mtlspop$")
-        for each in (wheel, command, plugin):
+        for each in (wheel, command, cloud, plugin):
             tag = each[: -len(".whl")].split("-")[-1]
             if importlib.util.find_spec("auditwheel"):
                 said = self.run_(sys.executable, "-m", "auditwheel", "show", each)
@@ -104,6 +106,13 @@ class Wheel(Case):
         self.assertEqual((name, version), ("mtlspop", os.path.basename(command).split("-")[1]))
         token = ["token", "--managed-identity", "--resource", "https://graph.microsoft.com", "--output", "token"]
         self.assertRegex(self.run_(home + "/bin/mtlspop", *token), r"^eyJ\S+\n$")
+
+        self.run_(sys.executable, *install, cloud, PYTHONPATH="")
+        asked = "import mtlspop_devcloud; print(mtlspop_devcloud.program())"
+        self.assertEqual(self.run_(python, "-c", asked, PYTHONPATH="").strip(), home + "/bin/devcloud")
+        self.assertIn("devcloud", self.run_(home + "/bin/devcloud", "--version"))
+        entries = [name for name in zipfile.ZipFile(cloud).namelist() if name.endswith("entry_points.txt")]
+        self.assertIn(b"[pytest11]\ndevcloud = mtlspop_devcloud.plugin", zipfile.ZipFile(cloud).read(entries[0]))
 
         # A library that is named is the one that counts, with the plugin beside it.
         place, _, _, code, missing = program(built + "/libmtlspop.so")

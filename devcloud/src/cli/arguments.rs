@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use devcloud::{
-    ArcAgent, Config, OF_IDENTITIES, Options, Profile, Source, TokenBinding, TokenBindingMode,
-    TokenBindingStrength,
+    ArcAgent, Config, Options, Profile, Source, TokenBinding, TokenBindingMode, TokenBindingStrength,
 };
-
-use super::output::IN_THE_WAY;
 
 #[derive(Debug, Args)]
 pub(super) struct CloudArgs {
@@ -70,8 +67,7 @@ pub(super) enum Ready {
 impl CloudArgs {
     /// Which variables go from the environment of a program before it gets the cloud's.
     pub(super) fn in_the_way(&self) -> Vec<&'static str> {
-        let of_others: &[&str] = if self.profile == Profile::All { &[] } else { &OF_IDENTITIES };
-        IN_THE_WAY.iter().chain(of_others).copied().collect()
+        self.profile.in_the_way()
     }
 
     /// A word on stderr about variables that contradict each other.

@@ -5,22 +5,6 @@ use std::io::{self, Write as _};
 
 pub(super) type Failure = Box<dyn Error + Send + Sync>;
 
-/// Variables that clients prefer to those we set; they would lead around the cloud.
-pub(super) const IN_THE_WAY: [&str; 12] = [
-    "https_proxy",
-    "no_proxy",
-    "all_proxy",
-    "ALL_PROXY",
-    "SSL_CERT_DIR",
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_HEADER",
-    "IDENTITY_SERVER_THUMBPRINT",
-    "IMDS_ENDPOINT",
-    "MSI_ENDPOINT",
-    "MSI_SECRET",
-    "DEFAULT_IDENTITY_CLIENT_ID",
-];
-
 /// `export NAME='value'`, safe for any POSIX shell.
 pub(super) fn export(in_the_way: &[&str], env: impl IntoIterator<Item = (String, String)>) -> String {
     let unset = format!("unset {}\n", in_the_way.join(" "));

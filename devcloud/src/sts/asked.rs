@@ -11,6 +11,7 @@ use crate::exchange::Pairs;
 use crate::issuer::Issuer;
 use crate::jwt::SigningKey;
 use crate::registry::Registry;
+use crate::tenants::Tenants;
 use crate::trust::Trust;
 
 /// The security token service, and what it judges by.
@@ -19,6 +20,7 @@ pub(crate) struct Sts {
     pub(crate) trust: Arc<Trust>,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) tenants: Arc<Tenants>,
     /// Its own.
     pub(crate) key: Arc<SigningKey>,
     /// The federated issuer's.
@@ -49,8 +51,8 @@ pub(super) struct TokenRequest<'a> {
 }
 
 /// The tenant that a path names.
-pub(super) fn tenant(name: &str) -> Result<&'static Tenant, Refusal> {
-    if let Some(tenant) = Tenant::find(name) {
+pub(super) fn tenant(sts: &Sts, name: &str) -> Result<&'static Tenant, Refusal> {
+    if let Some(tenant) = sts.tenants.find(name) {
         return Ok(tenant);
     }
     if ["common", "organizations", "consumers"].contains(&name) {

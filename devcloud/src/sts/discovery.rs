@@ -46,10 +46,10 @@ pub(crate) fn answer(sts: &Sts, request: &Request<'_>) -> Answer {
     match request.segments()[..] {
         ["common", "discovery", "instance"] if login => instance(request).unwrap_or_else(refused),
         [tenant, "v2.0", ".well-known", "openid-configuration"] if login => {
-            openid_configuration(request, tenant).unwrap_or_else(refused)
+            openid_configuration(sts, request, tenant).unwrap_or_else(refused)
         }
         [tenant, ".well-known", "openid-configuration"] if login => {
-            openid_configuration_of_v1(request, tenant).unwrap_or_else(refused)
+            openid_configuration_of_v1(sts, request, tenant).unwrap_or_else(refused)
         }
         [name, "discovery", "v2.0", "keys"] if login => keys(sts, name, V2_ISSUER).unwrap_or_else(refused),
         [name, "discovery", "keys"] if login => keys(sts, name, V1_ISSUER).unwrap_or_else(refused),
@@ -101,15 +101,15 @@ fn instance(request: &Request<'_>) -> Result<Answer, Refusal> {
 }
 
 /// What the path names: a tenant by its id, or any. With any the documents have templates for the tenant's id.
-fn named(name: &str) -> Result<(&str, &'static str), Refusal> {
+fn named<'a>(sts: &Sts, name: &'a str) -> Result<(&'a str, &'static str), Refusal> {
     match name {
         "common" | "organizations" => Ok((name, "{tenantid}")),
-        name => tenant(name).map(|tenant| (tenant.id, tenant.id)),
+        name => tenant(sts, name).map(|tenant| (tenant.id, tenant.id)),
     }
 }
 
-fn openid_configuration(request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
-    let (name, id) = named(name)?;
+fn openid_configuration(sts: &Sts, request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
+    let (name, id) = named(sts, name)?;
     let base = format!("https://{}/{name}", request.host);
     let mut document = metadata(&base, "/v2.0", &V2_ISSUER.replace("{tenantid}", id));
     document["mtls_endpoint_aliases"] =
@@ -120,8 +120,8 @@ fn openid_configuration(request: &Request<'_>, name: &str) -> Result<Answer, Ref
     Ok(Answer::json(200, &document))
 }
 
-fn openid_configuration_of_v1(request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
-    let (name, id) = named(name)?;
+fn openid_configuration_of_v1(sts: &Sts, request: &Request<'_>, name: &str) -> Result<Answer, Refusal> {
+    let (name, id) = named(sts, name)?;
     let base = format!("https://{}/{name}", request.host);
     let mut document = metadata(&base, "", &V1_ISSUER.replace("{tenantid}", id));
     document["jwks_uri"] = json!(format!("https://{}/common/discovery/keys", request.host));
@@ -156,7 +156,7 @@ fn metadata(base: &str, version: &str, issuer: &str) -> Value {
 
 /// The keys of the token service, which sign for every tenant, with the issuer that they sign as.
 fn keys(sts: &Sts, name: &str, issuer: &str) -> Result<Answer, Refusal> {
-    let (_, id) = named(name)?;
+    let (_, id) = named(sts, name)?;
     let mut set = sts.key.jwks();
     set["keys"][0]["issuer"] = json!(issuer.replace("{tenantid}", id));
     Ok(Answer::json(200, &set))
