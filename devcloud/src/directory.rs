@@ -244,6 +244,11 @@ pub const STORAGE_RESOURCE: &str = "https://storage.azure.com";
 pub const MANAGED_HSM_RESOURCE: &str = "https://managedhsm.azure.net";
 
 impl Tenant {
+    /// One of those that are there from the start, by its id or name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TENANTS.iter().find(|tenant| tenant.is(name))
+    }
+
     /// Whether it has this id or name.
     pub(crate) fn is(&self, name: &str) -> bool {
         self.id.eq_ignore_ascii_case(name) || self.domain.eq_ignore_ascii_case(name)

@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::directory::{TENANTS, Tenant};
+use crate::directory::Tenant;
 
-/// The tenants of a cloud, besides [`TENANTS`].
+/// The tenants of a cloud, besides those of the directory.
 #[derive(Debug, Default)]
 pub(crate) struct Tenants(Mutex<Vec<&'static Tenant>>);
 
@@ -17,7 +17,7 @@ impl Tenants {
             let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             made.iter().copied().find(|tenant| tenant.is(name))
         };
-        TENANTS.iter().find(|tenant| tenant.is(name)).or_else(made)
+        Tenant::find(name).or_else(made)
     }
 
     /// Makes one that has the applications. It is kept until the process ends: some hundred bytes for a test.
