@@ -58,7 +58,7 @@ do_address() {
     build_address
     # What is measured is measured without, what is installed is no library of these, and what links by itself cannot.
     run address --test c --test cpp -- --skip install --skip deb --skip soak --skip misuse --skip edges::small_stacks \
-        --skip edges::a_thousand_apps --skip edges::no_descriptors --skip openssl_beside --skip instructions --skip privileged \
+        --skip edges::a_thousand_apps --skip edges::no_descriptors --skip openssl_beside --skip privileged \
         --skip compiles_everywhere --skip memory::
     run address --test docs -- demo::demo_passes demo::demo_with_a_tpm_passes
 }
@@ -95,7 +95,7 @@ do_thread() {
     # As above; fork is nothing for this tool, nor what has a TPM, whose plugin and tpm2-tss it does not know.
     MTLSPOP_THREAD_RUNTIME=$runtime run thread --test c --test cpp -- --skip install --skip deb --skip soak --skip misuse \
         --skip edges::small_stacks --skip edges::a_thousand_apps --skip edges::no_descriptors --skip edges::unloaded \
-        --skip exports --skip tpm --skip fork --skip network --skip sample --skip instructions --skip privileged \
+        --skip exports --skip tpm --skip fork --skip network --skip sample --skip privileged \
         --skip compiles_everywhere --skip memory::
 }
 

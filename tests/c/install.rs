@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use super::cloud;
+use crate::instructions::a_hit_costs_no_more_than_it_did;
 use crate::support::{hermetic, library_directory, report, root, run, rust_program, succeed};
 use crate::swtpm::Swtpm;
 
@@ -95,27 +95,25 @@ fn installed() {
     assert_eq!(exports, fs::read_to_string(root().join("abi/symbols.txt")).unwrap());
 }
 
-/// Where `make install` has put what it built, once for all who ask.
-pub(crate) fn from_scratch() -> &'static Path {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        // The same place each time: the library knows it, and is built anew for another.
-        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
-        if prefix.exists() {
-            fs::remove_dir_all(&prefix).unwrap();
-        }
-        let mut make = Command::new("make");
-        make.current_dir(root())
-            .args(["install", "STRIP=1", "TPM=1"])
-            .arg(format!("PREFIX={}", prefix.display()));
-        println!("{}", succeed(&mut make));
-        prefix
-    })
+/// Where `make install` has put what it built.
+fn from_scratch() -> PathBuf {
+    // The same place each time: the library knows it, and is built anew for another.
+    let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
+    if prefix.exists() {
+        fs::remove_dir_all(&prefix).unwrap();
+    }
+    let mut make = Command::new("make");
+    make.current_dir(root())
+        .args(["install", "STRIP=1", "TPM=1"])
+        .arg(format!("PREFIX={}", prefix.display()));
+    println!("{}", succeed(&mut make));
+    prefix
 }
 
 /// What distributions ask: is the library that `make install` builds small (6.4 MB, of which half a MB is the
 /// second TLS of docs/adr/018, and 0.6 MB what docs/adr/028 buys speed with), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
-/// and does a program that is linked statically find the plugin in the directory that was named at the build?
+/// and does a program that is linked statically find the plugin in the directory that was named at the build? Does a cached token
+/// cost no more than it did?
 #[test]
 fn installed_from_scratch() {
     let prefix = from_scratch();
@@ -170,6 +168,7 @@ fn installed_from_scratch() {
     let said =
         succeed(token.envs(cloud.env()).env("TPM2TOOLS_TCTI", swtpm.tcti()).env("TSS2_LOG", "all+none"));
     assert!(said.contains("\"bindingStrength\": \"Hardware\""), "{said}");
+    a_hit_costs_no_more_than_it_did(&prefix);
 }
 
 /// Makes wheels of what `make install` has just built, and takes the library and its plugin out of them.

@@ -1,8 +1,9 @@
 //! Does a cached token take no more instructions than it did, in the library that `make install` builds?
 
+use std::path::Path;
+
 use crate::callgrind::instructions_of_a_hit;
 use crate::cloud;
-use crate::install::from_scratch;
 use crate::support::{compiler, hermetic, root, succeed};
 
 /// What the last change of the hit path left. Instructions do not depend on how busy the machine is; on another
@@ -10,10 +11,9 @@ use crate::support::{compiler, hermetic, root, succeed};
 const EXPECTED: f64 = 440.0;
 const TOLERANCE: f64 = 0.05;
 
-/// Does a hit through the C ABI, with the request reused and the token freed, cost no more than it did?
-#[test]
-fn a_hit_costs_no_more_than_it_did() {
-    let prefix = from_scratch();
+/// Does a hit through the C ABI, with the request reused and the token freed, cost no more than it did? Of the library below
+/// `prefix`; no test of its own, as that would keep a thread from other tests while the library is built.
+pub(super) fn a_hit_costs_no_more_than_it_did(prefix: &Path) {
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("token");
     let mut gcc = hermetic(compiler("c"), 120);
