@@ -110,7 +110,7 @@ fn from_scratch() -> PathBuf {
     prefix
 }
 
-/// What distributions ask: is the library that `make install` builds small (6.4 MB, of which half a MB is the
+/// What distributions ask: is the library that `make install` builds small (6.5 MB, of which half a MB is the
 /// second TLS of docs/adr/018, and 0.6 MB what docs/adr/028 buys speed with), with a list of what is linked and without a path of the machine that built it, as it stands there and in a wheel;
 /// and does a program that is linked statically find the plugin in the directory that was named at the build? Does a cached token
 /// cost no more than it did?
