@@ -46,7 +46,8 @@ static int identity_count, slot_count;
 
 static const char *const scopes[2] = {"https://graph.microsoft.com/.default", "https://vault.azure.net/.default"};
 static const char *const audiences[2] = {"https://graph.microsoft.com", "https://vault.azure.net"};
-static const char *const urls[2] = {GRAPH, "https://devcloud.vault.azure.net/secrets"};
+/* Paths at which devcloud tells of the token that it was given. */
+static const char *const urls[2] = {GRAPH, "https://devcloud.vault.azure.net/token"};
 static const char *const partitions[3] = {NULL, "blue", "green"};
 
 static inline uint64_t hash_of(const char *text)
