@@ -45,6 +45,10 @@ struct Histogram {
     sum: Duration,
 }
 
+/// A service may choose its codes: more of them than a scraper wants are counted together.
+const CODES: usize = 100;
+const OTHER: &str = "other";
+
 /// In seconds; Prometheus' own defaults.
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -70,7 +74,7 @@ impl Metrics {
         };
         match metric.name {
             "MsalSuccess" => *self.counts().tokens.entry(tag("TokenSource")).or_default() += 1,
-            "MsalFailure" => *self.counts().token_failures.entry(tag("ErrorCode")).or_default() += 1,
+            "MsalFailure" => self.counts().note_failure(tag("ErrorCode")),
             // The second where MSAL_ENABLE_EXTENDED_TOKEN_METRICS is set.
             "MsalDurationInHttp.1A" | "MsalDurationInHttpV2.1A" => {
                 let took = Duration::from_millis(metric.value.try_into().unwrap_or_default());
@@ -146,6 +150,13 @@ impl Metrics {
     }
 }
 
+impl Counts {
+    fn note_failure(&mut self, code: String) {
+        let known = self.token_failures.contains_key(&code) || self.token_failures.len() < CODES;
+        *self.token_failures.entry(if known { code } else { OTHER.to_owned() }).or_default() += 1;
+    }
+}
+
 impl Histogram {
     fn note(&mut self, took: Duration) {
         self.count += 1;
@@ -197,4 +208,20 @@ fn check(callers: &Callers, head: &Parts) -> Result<(), Refusal> {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "metrics are asked for with GET"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Do codes that a service makes up without end take neither memory nor the numbers of those that were known?
+    #[test]
+    fn codes_without_end() {
+        let mut counts = Counts::default();
+        counts.note_failure("timeout".to_owned());
+        (0..1000).for_each(|number| counts.note_failure(format!("made_up_{number}")));
+        counts.note_failure("timeout".to_owned());
+        assert_eq!(counts.token_failures.len(), CODES + 1);
+        assert_eq!((counts.token_failures["timeout"], counts.token_failures[OTHER]), (2, 901));
+    }
 }
