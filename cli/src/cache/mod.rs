@@ -11,6 +11,7 @@ use mtlspop::{BindingStore, FileLock, SecretBytes, Token, TokenCache, TokenFiles
 use zeroize::Zeroizing;
 
 pub(crate) use self::key::Key;
+use crate::credential::tpm;
 use crate::layers::{Layers, variable};
 use crate::output::print;
 use crate::settings::Settings;
@@ -30,8 +31,8 @@ pub(crate) struct CacheArgs {
 /// What it is encrypted under.
 #[derive(Args, Debug)]
 pub(crate) struct KeyArgs {
-    /// Where the secret is that it is encrypted under: keyring, that of the kernel, or file:PATH, which is made where it is not
-    /// there [default: keyring]
+    /// Where the secret is that it is encrypted under: keyring, that of the kernel; tpm, which makes it again for each run; or
+    /// file:PATH, which is made where it is not there [default: keyring]
     #[arg(long, value_name = "KEY", value_parser = key::known, help_heading = "Between runs")]
     cache_key: Option<String>,
 }
@@ -45,7 +46,8 @@ pub(crate) struct CacheCommandArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Remove all tokens and certificates that are kept, and their secret from the kernel's keyring
+    /// Remove all tokens and certificates that are kept, and their secret from the kernel's keyring, or what is needed for it
+    /// beside the TPM
     Clear,
 }
 
@@ -97,9 +99,7 @@ impl Cache {
 
     pub(crate) fn key(layers: &Layers) -> Result<Key> {
         let key = layers.first(|layer| layer.settings.cache_key.clone());
-        key.map_or(Ok(Key::Keyring), |text| {
-            text.parse().map_err(|why| Failure::input(format!("cache-key {text}: {why}")))
-        })
+        key.map_or(Ok(Key::Keyring), |text| Key::named(&text, || tpm(layers)))
     }
 
     /// Makes directory and secret where they are not there. One that others may enter is refused; a disk that is full or

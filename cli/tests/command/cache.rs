@@ -184,11 +184,11 @@ fn nothing_foreign_is_believed() {
     }
     let said = fail(place.command(&token()).env_remove("XDG_CACHE_HOME"), 2);
     assert!(said.contains("set XDG_CACHE_HOME"), "{said}");
-    for wrong in ["tpm", "file:", "x"] {
+    for wrong in ["tpm:", "file:", "x"] {
         let output =
             as_app(&place.cloud, &format!("{} --cache --cache-key {wrong}", token())).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("keyring or file:PATH"), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("keyring, tpm or file:PATH"), "{output:?}");
     }
 }
 

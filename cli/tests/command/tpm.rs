@@ -1,6 +1,7 @@
 //! Keys in a TPM: a software one.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use devcloud::directory::{APP_A_CLIENT_ID, TENANT_ID};
@@ -58,6 +59,40 @@ fn keys_in_a_tpm() {
     assert!(said.contains("verify OK"), "{said}");
     let app = format!("token --resource {GRAPH} --tenant x --client-id y --secret-file - --tpm");
     assert!(fail(&mut in_cloud(&cloud, &app), 2).contains("--key"));
+}
+
+/// Is a cache encrypted under what only this TPM makes: open in the next run, and to nobody without the TPM, or with another;
+/// and is it made anew when it was cleared?
+#[test]
+fn a_cache_under_a_key_in_the_tpm() {
+    let (cloud, swtpm, other) = (cloud(), Swtpm::start(), Swtpm::start());
+    let place = tempfile::tempdir().unwrap();
+    let program = beside_the_plugin(place.path());
+    let run = |arguments: &str, tcti: &str| {
+        let mut command = in_cloud_as(&program, &cloud, arguments);
+        command.env("XDG_CACHE_HOME", place.path().join("cache")).env("TPM2TOOLS_TCTI", tcti);
+        command.env("TSS2_LOG", "all+none");
+        command
+    };
+    let get = format!(
+        "token --resource {GRAPH} --tenant {TENANT_ID} --client-id {APP_A_CLIENT_ID} --certificate {} --cache --cache-key tpm \
+         --output token",
+        cloud.files().sni().display()
+    );
+    let first = succeed(&mut run(&get, &swtpm.tcti()));
+    assert_eq!((succeed(&mut run(&get, &swtpm.tcti())), cloud.counter("token")), (first.clone(), 1));
+    let key = place.path().join("cache/mtlspop/tpm-key.pem");
+    assert!(fs::read_to_string(&key).unwrap().starts_with("-----BEGIN TSS2 PRIVATE KEY-----"));
+    assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let last = "inspect --last --cache-key tpm --output table";
+    assert!(succeed(&mut run(last, &swtpm.tcti())).contains(APP_A_CLIENT_ID));
+
+    assert!(fail(&mut run(&get, "swtpm:host=127.0.0.1,port=1"), 3).contains("TPM"));
+    assert!(fail(&mut run(&get, &other.tcti()), 6).contains("mtlspop cache clear"));
+    assert_eq!(cloud.counter("token"), 1, "nothing was asked for in its place");
+    succeed(&mut run("cache clear", &other.tcti()));
+    assert!(!key.exists());
+    assert_ne!(succeed(&mut run(&get, &other.tcti())), first);
 }
 
 /// The program as `make install` leaves it, with the plugin that was built for this test run.

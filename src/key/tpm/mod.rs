@@ -18,8 +18,9 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use once_cell::sync::Lazy;
 
-use crate::env::Env;
+use crate::env::{Env, ProcessEnv};
 use crate::error::{Error, ErrorKind, Result};
+use crate::key::{MtlsBindingStrength, PrivateKey as _, SignatureScheme, unusable};
 use crate::runtime::{Wait, undisturbed};
 use crate::secret::SecretBytes;
 
@@ -74,6 +75,8 @@ const RESOURCE_MANAGER: &str = "device:/dev/tpmrm0";
 const VARIABLES: [&str; 2] = ["TPM2TOOLS_TCTI", "TCTI"];
 /// Of the owner, by TCG's registry of reserved handles.
 const PERSISTENT: std::ops::RangeInclusive<u32> = 0x8100_0000..=0x817f_ffff;
+/// What a secret is made of.
+const SECRET: &[u8] = b"mtlspop: a secret of this TPM, v1";
 const LAST_PCR: u8 = 23;
 /// What a name algorithm of SHA-256 admits.
 const LONGEST_AUTH: usize = 32;
@@ -131,6 +134,28 @@ impl TpmOptions {
     pub fn with_attestation(mut self, pcrs: &[u8]) -> Self {
         self.attested_pcrs = Some(pcrs.to_vec());
         self
+    }
+
+    /// A secret that nobody has without this TPM: what a key in it makes of a fixed text, and the same each time. `key` is the
+    /// file of that key, a "TSS2 PRIVATE KEY" in PEM, of no use without the TPM; where there is none, a key is made, and its file
+    /// is given, too. Sign nothing else with it.
+    pub fn secret(&self, key: Option<&[u8]>) -> Result<(SecretBytes, Option<String>)> {
+        let tpm = Self { persistent_handle: None, ..self.clone() }.resolve(&ProcessEnv)?.open()?;
+        let wait = Wait::default();
+        let (key, file) = match key {
+            Some(pem) => (TpmKey::from_pem(&tpm, pem, &wait)?, None),
+            None => {
+                let key = TpmKey::generate(&tpm, &wait)?;
+                let file = key.to_pem()?;
+                (key, Some(file))
+            }
+        };
+        if key.strength() != MtlsBindingStrength::Hardware {
+            return Err(unusable("the key can leave its TPM, so it keeps no secret").with_code("tpm_error"));
+        }
+        // PKCS #1 v1.5 is without salt (RFC 8017, 8.2).
+        let signature = key.sign_within(SignatureScheme::RsaPkcs1Sha256, SECRET, &wait)?;
+        Ok((SecretBytes::new(signature), file))
     }
 
     /// The PCRs to quote, ascending; `None` without attestation.
