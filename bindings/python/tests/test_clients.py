@@ -77,7 +77,7 @@ class Both:
         vault, app = "https://a.vault.azure.net", identity()
         with self.make(app, scopes="https://vault.azure.net") as session:
             session.headers["x-ms-tokenboundauth"] = "true"
-            self.assertEqual(session.get(f"{vault}/secrets/s").status_code, 200)
+            self.assertEqual(session.get(f"{vault}/secrets/demo").status_code, 200)
             self.assertEqual(session.post(f"{vault}/echo", json="x" * 2_000_000).status_code, 200)
         handshakes = [(sent["handshake"], bool(sent["client_certificate"])) for sent in seen("vault")]
         self.assertEqual(handshakes, [("Renegotiated", True)] * 2)

@@ -1,5 +1,5 @@
-"""A cloud on loopback for tests: `start` runs one, `Cloud` is one as a test sees it."""
+"""A cloud on loopback for tests: `start` runs one, `Cloud` is one as a test sees it, `program` where the program is."""
 
-from ._cloud import Cloud, start
+from ._cloud import Cloud, program, start
 
-__all__ = ["Cloud", "start"]
+__all__ = ["Cloud", "program", "start"]
