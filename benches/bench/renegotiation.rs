@@ -22,7 +22,7 @@ pub(crate) fn of_a_vault(report: &mut Report, cloud: &Cloud) {
         ("Graph", "https://graph.microsoft.com", "https://graph.microsoft.com"),
         ("Key Vault", "https://vault.azure.net", "https://demo.vault.azure.net"),
     ] {
-        let (small, big) = (format!("{host}/secrets/x"), format!("{host}/big/16777216"));
+        let (small, big) = (format!("{host}/secrets/demo"), format!("{host}/big/16777216"));
         let options = AppOptions::managed_identity(ManagedIdentityId::SystemAssigned);
         let options = options.with_env(Arc::new(environment(cloud)));
         let kept = App::new(options.clone()).expect("options are right");
