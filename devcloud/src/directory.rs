@@ -225,7 +225,7 @@ pub static AGENT_IDENTITIES: [AgentIdentity; 2] = [
 ];
 
 /// Resources that tokens may be asked for.
-pub const RESOURCES: [&str; 7] = [
+pub const RESOURCES: [&str; 13] = [
     GRAPH_RESOURCE,
     VAULT_RESOURCE,
     MANAGED_HSM_RESOURCE,
@@ -233,6 +233,12 @@ pub const RESOURCES: [&str; 7] = [
     "https://management.azure.com",
     "https://management.core.windows.net",
     STORAGE_RESOURCE,
+    "https://database.windows.net",
+    "https://servicebus.azure.net",
+    "https://cognitiveservices.azure.com",
+    "https://graph.microsoft.us",
+    "https://dod-graph.microsoft.us",
+    "https://microsoftgraph.chinacloudapi.cn",
 ];
 /// Audience of Microsoft Graph.
 pub const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";

@@ -51,6 +51,13 @@ fn versions_of_tokens() {
     let v1 = format!("https://sts.windows.net/{TENANT_ID}/");
     for (said, version, issuer, client, acr) in [
         (of_secret(GRAPH_RESOURCE), "1.0", v1.as_str(), ("appid", APP_A_CLIENT_ID), ("appidacr", "1")),
+        (
+            of_secret("https://database.windows.net"),
+            "1.0",
+            &v1,
+            ("appid", APP_A_CLIENT_ID),
+            ("appidacr", "1"),
+        ),
         (of_secret("api://orders"), "2.0", STS_ISSUER, ("azp", APP_A_CLIENT_ID), ("azpacr", "1")),
         (of_certificate(VAULT_RESOURCE), "1.0", &v1, ("appid", SYSTEM_ASSIGNED_CLIENT_ID), ("appidacr", "2")),
         (
