@@ -39,6 +39,22 @@ pub const OPERATIONS: [&str; 25] = [
     "tls_server_certificate",
 ];
 
+/// Those whose requests tell which tenant they are about.
+const TELL_TENANT: [&str; 6] = ["token", "token_proxy", "openid_configuration", "graph", "vault", "storage"];
+/// And those whose requests tell, or may tell, which client sends them.
+const TELL_CLIENT: [&str; 10] = [
+    "token",
+    "token_proxy",
+    "graph",
+    "vault",
+    "storage",
+    "imds_token",
+    "metadata",
+    "issuecredential",
+    "app_service",
+    "arc",
+];
+
 /// One misbehaviour, for the next `times` requests of an operation, a share of them, or all for a while.
 ///
 /// With `status` or `body` the operation is not judged at all: that is the answer. Otherwise the
@@ -224,9 +240,18 @@ impl Faults {
                 OPERATIONS.join(", ")
             ));
         }
-        let scoped = fault.tenant.is_some() || fault.client_id.is_some();
-        if scoped && fault.operation.contains("connect") | fault.operation.starts_with("tls_") {
-            return Err(format!("{} comes before anything that tells whose it is", fault.operation));
+        for (what, is_scoped, tell) in [
+            ("tenant", fault.tenant.is_some(), &TELL_TENANT[..]),
+            ("client_id", fault.client_id.is_some(), &TELL_CLIENT),
+        ] {
+            // It would never strike.
+            if is_scoped && !tell.contains(&fault.operation.as_str()) {
+                let which = tell.join(", ");
+                return Err(format!(
+                    "a request of {} does not tell its {what}; those of {which} do",
+                    fault.operation
+                ));
+            }
         }
         if fault.status.is_some_and(|status| !(200..600).contains(&status)) {
             return Err("status must be between 200 and 599".to_owned());

@@ -67,8 +67,8 @@ fn faults_and_requests_of_one_tenant() {
     assert_eq!(control(&cloud, "/requests?tenent=x", None).status, 400);
 }
 
-/// Does a fault of one client strike no other in the same tenant, also of an identity at IMDS; and is one refused that could
-/// not know whose a request is?
+/// Does a fault of one client strike no other in the same tenant, also of an identity at IMDS; and is one refused that would
+/// never strike, as requests of its kind do not tell whose they are?
 #[test]
 fn faults_of_one_client() {
     let cloud = start();
@@ -81,8 +81,16 @@ fn faults_of_one_client() {
     let path = "identity/oauth2/token?api-version=2018-02-01&resource=https://graph.microsoft.com";
     assert_eq!(imds(&cloud, path, None).status, 200);
     assert_eq!(imds(&cloud, &format!("{path}&client_id={USER_ASSIGNED_CLIENT_ID}"), None).status, 503);
-    for operation in ["connect", "tls_client_certificate", "tls_server_certificate"] {
+    for operation in ["connect", "tls_client_certificate", "imds_token", "app_service", "instance_discovery"]
+    {
         let scoped = Fault { tenant: Some(TENANT_ID.into()), ..Fault::on(operation) };
+        assert!(
+            cloud.fault(scoped).unwrap_err().to_string().contains("does not tell its tenant"),
+            "{operation}"
+        );
+    }
+    for operation in ["connect", "machine_learning", "cloud_shell", "openid_configuration"] {
+        let scoped = Fault { client_id: Some(APP_A_CLIENT_ID.into()), ..Fault::on(operation) };
         assert!(cloud.fault(scoped).is_err(), "{operation}");
     }
 }

@@ -44,7 +44,8 @@ class Cloud:
     def fault(self, operation, **members):
         """Has the next request of an operation fail; members are those of a fault, as devcloud's README has them.
 
-        In a tenant of a test's own it strikes nobody else, unless `tenant=None` says so.
+        In a tenant of a test's own it strikes nobody else. Operations whose requests tell no tenant, as those of IMDS, want
+        `tenant=None`, and strike whoever comes first.
         """
         members.setdefault("tenant", self.tenant)
         self._ask("/faults", {"operation": operation, **members})
