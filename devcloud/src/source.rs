@@ -18,7 +18,7 @@ use crate::files;
 use crate::hosts::Service;
 use crate::issuer::{Grant, Issuer};
 use crate::pki::hex;
-use crate::registry::Registry;
+use crate::registry::{Registry, Resource};
 
 /// A service of the host, other than IMDS, that hands out Bearer tokens of managed identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -62,6 +62,12 @@ pub(crate) struct Sources {
     arc_keys: Mutex<HashMap<String, PathBuf>>,
     /// The tokens that Service Fabric hands out until they expire: token and end, by what was asked.
     fabric: Mutex<HashMap<String, (String, i64)>>,
+}
+
+/// What a token is asked for, and as what that is registered.
+struct Asked<'a> {
+    name: &'a str,
+    registered: Resource,
 }
 
 /// How one of them refuses.
@@ -181,8 +187,8 @@ fn app_service(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
     }
     let identity = identity(&query, ["client_id", object_id, "mi_res_id"], refuse)?;
     let resource = resource(sources, &query, refuse)?;
-    let (token, end) = issue(sources, request, identity, resource, &capabilities(&query))?;
-    Ok(issued(identity, resource, &token, json!(end.to_string())))
+    let (token, end) = issue(sources, request, identity, &resource, &capabilities(&query))?;
+    Ok(issued(identity, resource.name, &token, json!(end.to_string())))
 }
 
 fn arc(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -211,14 +217,14 @@ fn arc(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
         _ => flat(status, error, description),
     };
     let identity = identity(&query, names, not_assigned)?;
-    let (token, end) = issue(sources, request, identity, resource, &[])?;
+    let (token, end) = issue(sources, request, identity, &resource, &[])?;
     let lifetime = end - sources.clock.now();
     let mut body = json!({
         "access_token": token,
         // MSAL for Python takes an answer without it for none.
         "expires_in": lifetime.to_string(),
         "expires_on": end.to_string(),
-        "resource": resource,
+        "resource": resource.name,
         "token_type": "Bearer",
     });
     // It says whom it answers for by the name that it was asked by.
@@ -253,8 +259,8 @@ fn cloud_shell(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answe
     only(&form, &["resource"], nested)?;
     let resource = resource(sources, &form, |_, _, message| nested(400, "AudienceNotSupported", message))?;
     let identity = &MANAGED_IDENTITIES[0];
-    let (token, end) = issue(sources, request, identity, resource, &[])?;
-    Ok(issued(identity, resource, &token, json!(end.to_string())))
+    let (token, end) = issue(sources, request, identity, &resource, &[])?;
+    Ok(issued(identity, resource.name, &token, json!(end.to_string())))
 }
 
 fn machine_learning(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -265,8 +271,8 @@ fn machine_learning(sources: &Sources, request: &Request<'_>) -> Result<Answer, 
     version(&query, "2017-09-01", nested)?;
     let identity = identity(&query, ["clientid", "", ""], nested)?;
     let resource = resource(sources, &query, nested)?;
-    let (token, end) = issue(sources, request, identity, resource, &[])?;
-    Ok(issued(identity, resource, &token, json!(end.to_string())))
+    let (token, end) = issue(sources, request, identity, &resource, &[])?;
+    Ok(issued(identity, resource.name, &token, json!(end.to_string())))
 }
 
 fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, Answer> {
@@ -294,7 +300,7 @@ fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, An
         ));
     }
     let capabilities = capabilities(&query);
-    let asked = format!("{} {resource} {}", identity.client_id, capabilities.join(","));
+    let asked = format!("{} {} {}", identity.client_id, resource.name, capabilities.join(","));
     let known = lock(&sources.fabric).get(&asked).cloned();
     let bent = request.fault.is_some_and(|fault| !fault.claims.is_empty());
     let usable = known.filter(|(token, end)| {
@@ -304,12 +310,12 @@ fn service_fabric(sources: &Sources, request: &Request<'_>) -> Result<Answer, An
     let (token, end) = match usable {
         Some(known) => known,
         None => {
-            let issued = issue(sources, request, identity, resource, &capabilities)?;
+            let issued = issue(sources, request, identity, &resource, &capabilities)?;
             lock(&sources.fabric).insert(asked, issued.clone());
             issued
         }
     };
-    Ok(issued(identity, resource, &token, json!(end)))
+    Ok(issued(identity, resource.name, &token, json!(end)))
 }
 
 fn capabilities(query: &Pairs) -> Vec<&str> {
@@ -354,15 +360,15 @@ fn version(query: &Pairs, wanted: &str, refuse: Refuse) -> Result<(), Answer> {
     }
 }
 
-fn resource<'a>(sources: &Sources, pairs: &'a Pairs, refuse: Refuse) -> Result<&'a str, Answer> {
-    let asked =
+fn resource<'a>(sources: &Sources, pairs: &'a Pairs, refuse: Refuse) -> Result<Asked<'a>, Answer> {
+    let name =
         pairs.get("resource").ok_or_else(|| refuse(400, "invalid_request", "The resource is missing"))?;
-    if sources.registry.find(asked).is_none() {
+    let registered = sources.registry.find(name).ok_or_else(|| {
         let message =
-            format!("AADSTS500011: The resource principal named {asked} was not found in the tenant.");
-        return Err(refuse(400, "invalid_resource", &message));
-    }
-    Ok(asked)
+            format!("AADSTS500011: The resource principal named {name} was not found in the tenant.");
+        refuse(400, "invalid_resource", &message)
+    })?;
+    Ok(Asked { name, registered })
 }
 
 /// The identity that is named by client, object or resource id, under these parameters; the
@@ -388,17 +394,15 @@ fn issue(
     sources: &Sources,
     request: &Request<'_>,
     identity: &'static ManagedIdentity,
-    resource: &str,
+    asked: &Asked<'_>,
     capabilities: &[&str],
 ) -> Result<(String, i64), Answer> {
-    let unknown = || Answer::text(500, "the resource is gone");
-    let registered = sources.registry.find(resource).ok_or_else(unknown)?;
     let claims = json!({ "access_token": { "xms_cc": { "values": capabilities } } });
     let grant = Grant {
         tenant: directory::Tenant::home(),
         client: directory::Client::ManagedIdentity(identity),
-        audience: resource,
-        resource: &registered,
+        audience: asked.name,
+        resource: &asked.registered,
         by_secret: false,
         bound_to: None,
         claims: Some(&claims).filter(|_| !capabilities.is_empty()),
