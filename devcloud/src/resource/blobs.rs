@@ -62,7 +62,6 @@ fn judge(account: &mut Account, request: &Request<'_>, now: i64) -> Result<Answe
     let path = percent_decode_str(request.path.trim_start_matches('/')).decode_utf8_lossy();
     let (container, blob) = path.split_once('/').unwrap_or((&path, ""));
     match (request.method, blob, of, what) {
-        ("GET", "", None, Some("list")) if container.is_empty() => Ok(containers(account)),
         (_, _, _, _) if container.is_empty() => {
             Err(refusal(400, "InvalidUri", "The path names no container."))
         }
@@ -329,42 +328,6 @@ impl Blob {
             state: "available",
         }
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename = "EnumerationResults", rename_all = "PascalCase")]
-struct ContainerListing<'a> {
-    containers: Containers<'a>,
-    next_marker: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Containers<'a> {
-    container: Vec<ContainerEntry<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ContainerEntry<'a> {
-    name: &'a str,
-    properties: ContainerProperties,
-}
-
-#[derive(Serialize)]
-struct ContainerProperties {
-    #[serde(rename = "Last-Modified")]
-    modified: String,
-    #[serde(rename = "Etag")]
-    etag: &'static str,
-}
-
-fn containers(account: &Account) -> Answer {
-    let container = account.iter().map(|(name, container)| ContainerEntry {
-        name,
-        properties: ContainerProperties { modified: http_date(container.modified), etag: CONTAINER_ETAG },
-    });
-    xml(200, &ContainerListing { containers: Containers { container: container.collect() }, next_marker: "" })
 }
 
 /// The error of this service: XML, and its code in a header, which is all that an answer to HEAD has.
