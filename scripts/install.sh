@@ -115,7 +115,7 @@ esac
 
 # AES-GCM and AES-XTS for AVX-512 are 0.7 MB, for processors that have more to encrypt than tokens. Nothing else asks for VPCLMULQDQ: where
 # AWS-LC is told that no processor has it, nobody calls them, and the linker leaves them out. AWS-LC's own macro would leave out RSA for
-# AVX-512, too, which is small: with it a signature of 2,048 bits takes 195 us rather than 416. The first name is that of a function in
+# AVX-512, too, which is small: with it a signature of 2,048 bits takes 200 us rather than 416. The first name is that of a function in
 # AWS-LC's cpucap/internal.h; if it changes, all works, and the library grows beyond what tests/c/install.rs allows.
 case ${CARGO_BUILD_TARGET:-$(uname -m)} in
     x86_64*)
